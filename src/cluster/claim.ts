@@ -1,0 +1,40 @@
+import type { Engine } from "../docker/engine.ts";
+
+/** Labels what the action makes: its value is the run that made it. */
+export const runLabel = "kind-action.run";
+
+const prefix = "kind-action.";
+
+/**
+ * Takes a cluster's name for this run, so that of two jobs on one daemon only one makes it and none deletes the
+ * other's: kind looks for the name first and makes the nodes seconds later. A named volume is made by the daemon
+ * once, whoever asks at the same time.
+ *
+ * @throws when another run has the name
+ */
+export async function claimName(engine: Engine, cluster: string, run: string): Promise<void> {
+  const labels = await engine.claimVolume(prefix + cluster, { [runLabel]: run });
+  if (labels[runLabel] !== run) {
+    throw new Error(
+      `The cluster name "${cluster}" was taken a moment ago by another run of this action (${labels[runLabel]}). Give each job on this machine its own \`cluster_name\`.`,
+    );
+  }
+}
+
+/** Whether this run has a cluster's name: only then is the cluster its own. */
+export async function hasName(engine: Engine, cluster: string, run: string): Promise<boolean> {
+  return (await engine.volumes(`${runLabel}=${run}`)).has(prefix + cluster);
+}
+
+/** Gives the name back, if this run has it. */
+export async function releaseName(engine: Engine, cluster: string, run: string): Promise<void> {
+  if (await hasName(engine, cluster, run)) await engine.removeVolume(prefix + cluster);
+}
+
+/** The names that runs have taken. */
+export async function claims(engine: Engine): Promise<string[]> {
+  const volumes = await engine.volumes(runLabel);
+  return [...volumes.keys()]
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => name.slice(prefix.length));
+}

@@ -1,0 +1,194 @@
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseAllDocuments,
+  parseDocument,
+} from "yaml";
+import { z } from "zod";
+
+/** A kind configuration: the user's own text, read and checked. */
+export interface ClusterConfig {
+  readonly name: string | undefined;
+  /** As written; without any, kind makes a single control plane. */
+  readonly nodes: readonly ConfiguredNode[];
+  readonly disableDefaultCNI: boolean;
+  readonly ipFamily: "ipv4" | "ipv6" | "dual";
+  /** Every patch of kubeadm's configuration: what it names as its kind and apiVersion. */
+  readonly kubeadmPatches: readonly KubeadmPatch[];
+  /** The text as a document, so that what is not changed stays as the user wrote it. */
+  readonly document: Document;
+}
+
+export interface ConfiguredNode {
+  readonly role: "control-plane" | "worker";
+  readonly image: string | undefined;
+}
+
+export interface KubeadmPatch {
+  readonly kind: string;
+  readonly apiVersion: string | undefined;
+  /** KubeletConfiguration's switch that lets a kubelet run on cgroup v1. */
+  readonly failCgroupV1: boolean | undefined;
+}
+
+const text = z.string();
+/** YAML reads `1` as a number where kind takes the text. */
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+const json6902 = z.array(z.strictObject({ group: text, version: text, kind: text, patch: text }));
+
+/** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
+const schema = z.strictObject({
+  kind: z.literal("Cluster"),
+  apiVersion: z.literal("kind.x-k8s.io/v1alpha4"),
+  name: text.optional(),
+  nodes: z
+    .array(
+      z.strictObject({
+        role: z.enum(["control-plane", "worker"]).optional(),
+        image: text.optional(),
+        labels: z.record(text, scalar).optional(),
+        extraMounts: z
+          .array(
+            z.strictObject({
+              containerPath: text.optional(),
+              hostPath: text.optional(),
+              readOnly: z.boolean().optional(),
+              selinuxRelabel: z.boolean().optional(),
+              propagation: z.enum(["", "None", "HostToContainer", "Bidirectional"]).optional(),
+            }),
+          )
+          .nullish(),
+        extraPortMappings: z
+          .array(
+            z.strictObject({
+              containerPort: z.int().optional(),
+              hostPort: z.int().optional(),
+              listenAddress: text.optional(),
+              protocol: z.enum(["", "TCP", "UDP", "SCTP"]).optional(),
+            }),
+          )
+          .nullish(),
+        kubeadmConfigPatches: z.array(text).nullish(),
+        kubeadmConfigPatchesJSON6902: json6902.nullish(),
+      }),
+    )
+    .nullish(),
+  networking: z
+    .strictObject({
+      ipFamily: z.enum(["ipv4", "ipv6", "dual"]).optional(),
+      apiServerPort: z.int().optional(),
+      apiServerAddress: text.optional(),
+      podSubnet: text.optional(),
+      serviceSubnet: text.optional(),
+      disableDefaultCNI: z.boolean().optional(),
+      kubeProxyMode: z.enum(["iptables", "ipvs", "nftables", "none"]).optional(),
+      dnsSearch: z.array(text).optional(),
+    })
+    .nullish(),
+  featureGates: z.record(text, z.boolean()).nullish(),
+  runtimeConfig: z.record(text, scalar).nullish(),
+  kubeadmConfigPatches: z.array(text).nullish(),
+  kubeadmConfigPatchesJSON6902: json6902.nullish(),
+  containerdConfigPatches: z.array(text).nullish(),
+  containerdConfigPatchesJSON6902: z.array(text).nullish(),
+});
+
+/** What kind makes when nobody configures anything. */
+export const defaultClusterConfig: string = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
+
+/**
+ * Reads a kind configuration as strictly as kind does.
+ *
+ * @returns the configuration, or what is wrong with it, each with line and column
+ */
+export function parseClusterConfig(source: string): { config: ClusterConfig } | { problems: string[] } {
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `line ${line}, column ${col}`;
+  };
+  if (document.errors.length > 0) {
+    return {
+      problems: document.errors.map((error) => `not valid YAML at ${at(error.pos[0])}: ${error.message}`),
+    };
+  }
+  const read = schema.safeParse(document.toJS());
+  if (!read.success) {
+    return {
+      problems: read.error.issues.flatMap((issue) =>
+        explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`),
+      ),
+    };
+  }
+  const { name, nodes, networking, kubeadmConfigPatches } = read.data;
+  const patches = [
+    ...(kubeadmConfigPatches ?? []),
+    ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
+  ];
+  return {
+    config: {
+      name: name || undefined,
+      nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
+      disableDefaultCNI: networking?.disableDefaultCNI ?? false,
+      ipFamily: networking?.ipFamily ?? "ipv4",
+      kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+      document,
+    },
+  };
+}
+
+/**
+ * Writes the configuration that kind is given: the user's, with the cluster's name and the image of every node.
+ *
+ * @param images one for each node of the configuration, in order; a single one where it lists no nodes
+ */
+export function renderClusterConfig(config: ClusterConfig, name: string, images: readonly string[]): string {
+  const document = config.document.clone();
+  document.set("name", name);
+  if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
+  images.forEach((image, index) => {
+    document.setIn(["nodes", index, "image"], image);
+  });
+  return document.toString();
+}
+
+const kubeadmPatch = z.looseObject({
+  kind: z.string(),
+  apiVersion: z.string().optional(),
+  failCgroupV1: z.boolean().optional(),
+});
+
+/** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
+function parseKubeadmPatch(source: string): KubeadmPatch[] {
+  return parseAllDocuments(source).flatMap((document) => {
+    const patch = kubeadmPatch.safeParse(document.errors.length > 0 ? undefined : document.toJS());
+    if (!patch.success) return [];
+    const { kind, apiVersion, failCgroupV1 } = patch.data;
+    return [{ kind, apiVersion, failCgroupV1 }];
+  });
+}
+
+/** Puts one of zod's findings where it is in the text, and in the words of somebody who writes YAML. */
+function explain(issue: z.core.$ZodIssue, document: Document): { offset: number; reason: string }[] {
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const parent = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
+    return issue.keys.map((key) => {
+      const pair = isMap(parent)
+        ? parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === key)
+        : undefined;
+      return {
+        offset: isScalar(pair?.key) ? (pair.key.range?.[0] ?? 0) : 0,
+        reason: `unknown field \`${path === "" ? key : `${path}.${key}`}\``,
+      };
+    });
+  }
+  const node = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
+  const field = path === "" ? "the configuration" : `\`${path}\``;
+  return [{ offset: isNode(node) ? (node.range?.[0] ?? 0) : 0, reason: `${field}: ${issue.message}` }];
+}

@@ -1,0 +1,174 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { addPath, getInput } from "@actions/core";
+import { savesCaches, toolKey } from "./cache/keys.ts";
+import { openCacheStore } from "./cache/store.ts";
+import { KubernetesApi, readAccess } from "./cluster/api.ts";
+import { claimName } from "./cluster/claim.ts";
+import { kindAt } from "./cluster/kind.ts";
+import { contextOf, protect } from "./cluster/kubeconfig.ts";
+import { makeNetwork } from "./cluster/network.ts";
+import { waitUntilReady } from "./cluster/readiness.ts";
+import { Engine } from "./docker/engine.ts";
+import { type Daemon, latestKind, readDaemon, readEvent } from "./facts.ts";
+import { ensureNodeImage } from "./images/node-image.ts";
+import { readInputs } from "./inputs.ts";
+import type { Log } from "./log.ts";
+import {
+  type ClusterDescription,
+  describeCluster,
+  exportCluster,
+  setClusterOutputs,
+  setRunOutputs,
+} from "./outputs.ts";
+import { type ClusterPlan, makePlan, type Plan } from "./plan.ts";
+import { recordState, type State } from "./state.ts";
+import type { Surroundings } from "./step.ts";
+import { writeSummary } from "./summary.ts";
+import { type Task, type Timeline, timeline } from "./timeline.ts";
+import { folderOf, type InstalledTool, installTool } from "./tools/install.ts";
+
+type Record = ReturnType<typeof recordState>;
+type Tools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
+
+/** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
+export async function createCluster(on: Surroundings): Promise<void> {
+  const { plan, daemon } = await decide(on);
+  for (const warning of plan.warnings) on.printer.warning(warning);
+  const record = recordState(await firstState(plan, daemon, on));
+  const run = timeline(on.printer);
+  let cluster: ClusterDescription | undefined;
+  let succeeded = false;
+  try {
+    const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
+    const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
+    await run.finish();
+    const { kind, kubectl } = await tools.result;
+    cluster = await made?.result;
+    setRunOutputs(
+      { kind: kind.version, kubectl: kubectl.version },
+      run.timings(),
+      (Date.now() - on.began) / 1000,
+    );
+    succeeded = true;
+    record({ succeeded });
+  } finally {
+    await writeSummary({ plan, timings: run.timings(), cluster, succeeded });
+  }
+}
+
+/** Reads the inputs and the machine at once, and makes the plan from both. */
+async function decide(on: Surroundings): Promise<{ plan: Plan; daemon: Daemon | undefined }> {
+  const [inputs, daemon] = await Promise.all([
+    readInputs(getInput, on.job.workspace),
+    readDaemon(on.env, on.start),
+  ]);
+  const latest =
+    inputs.version === "latest"
+      ? await latestKind().catch((error: unknown) => ({
+          problem: error instanceof Error ? error.message : String(error),
+        }))
+      : undefined;
+  const plan = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
+  return { plan, daemon: "problem" in daemon ? undefined : daemon };
+}
+
+/** What post must know from the first moment on. */
+async function firstState(plan: Plan, daemon: Daemon | undefined, on: Surroundings): Promise<State> {
+  const cluster = plan.cluster && {
+    name: plan.cluster.name,
+    network: plan.cluster.network,
+    kubeconfig: {
+      path: plan.cluster.kubeconfig,
+      existed: await stat(plan.cluster.kubeconfig).then(
+        () => true,
+        () => false,
+      ),
+    },
+    logs: plan.cluster.logs,
+    ignoreFailedClean: plan.cluster.ignoreFailedClean,
+  };
+  return {
+    version: 1,
+    run: plan.run,
+    folder: plan.folder,
+    began: on.began,
+    endpoint: { ...daemon?.endpoint },
+    ...(cluster === undefined ? {} : { cluster }),
+    saves: [],
+    succeeded: false,
+  };
+}
+
+async function installTools(plan: Plan, on: Surroundings, record: Record, log: Log): Promise<Tools> {
+  const cache = await openCacheStore(join(plan.folder, "cache"), (message) => log.warning(message));
+  const sources = { path: on.job.path, folder: join(plan.folder, "downloads"), cache };
+  const [kind, kubectl] = await Promise.all([
+    installTool(plan.kind, sources, log),
+    installTool(plan.kubectl, sources, log),
+  ]);
+  for (const tool of [kind, kubectl]) if (!tool.first) addPath(folderOf(tool));
+  const downloaded = [kind, kubectl].filter(({ from }) => from === "download");
+  const saves = savesCaches(await readEvent(on.env)) ? downloaded : [];
+  record({
+    kind: { path: kind.path, checksum: kind.checksum },
+    kubectl: { path: kubectl.path, checksum: kubectl.checksum },
+    saves: saves.map((tool) => ({
+      file: tool.path,
+      name: tool.name,
+      key: toolKey(tool.name, tool.checksum),
+    })),
+  });
+  return { kind, kubectl };
+}
+
+/** Everything that a cluster takes, each part as soon as what it needs is there. */
+function bringUp(
+  plan: ClusterPlan,
+  { run: name, folder }: Plan,
+  { endpoint }: Daemon,
+  tools: Task<Tools>,
+  run: Timeline,
+  on: Surroundings,
+): Task<ClusterDescription> {
+  const engine = new Engine(endpoint);
+  const context = contextOf(plan.name);
+
+  const images = run.task("Get the node image", [], (log) =>
+    Promise.all(plan.images.map((image) => ensureNodeImage(image, { engine, endpoint, run: on.start }, log))),
+  );
+  const network = run.task("Claim the name, make the network", [], async (log) => {
+    await claimName(engine, plan.name, name);
+    if (await makeNetwork(engine, plan.network, name)) log.line(`Made the Docker network ${plan.network}.`);
+  });
+  const cluster = run.task("Create the cluster", [tools, images, network], async (log, { kind }) => {
+    const made = kindAt(kind.path, on.start, endpoint);
+    await made.create(plan, folder, log);
+    await protect(plan.kubeconfig);
+    exportCluster(plan, on.job);
+    return made;
+  });
+  if (plan.archives.length > 0) {
+    run.task("Load images", [cluster], async (log, kind) => {
+      for (const archive of plan.archives) {
+        log.line(`${archive.path} (${(archive.bytes / 1e6).toFixed(1)} MB)`);
+        await kind.loadArchive(plan.name, archive.path, log);
+      }
+    });
+  }
+  return run.task("Wait until ready", [cluster], async (log) => {
+    const access = await readAccess(plan.kubeconfig, context);
+    const api = new KubernetesApi(access);
+    try {
+      await waitUntilReady(api, plan);
+      const description = await describeCluster(plan, engine, api, access.server);
+      setClusterOutputs(plan, description);
+      log.line(`Kubernetes ${description.kubernetesVersion} at ${access.server}`);
+      for (const { name: node, role, address } of description.nodes)
+        log.line(`  ${node}  ${role}  ${address}`);
+      return description;
+    } finally {
+      api.close();
+    }
+  });
+}

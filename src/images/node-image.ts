@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Endpoint } from "../docker/endpoint.ts";
+import type { Engine } from "../docker/engine.ts";
+import type { Log } from "../log.ts";
+import { ProgramError, type Run } from "../process.ts";
+
+/** What a pull did not survive the first time, it may the second. */
+const attempts = 3;
+
+/**
+ * Sees to it that the Docker daemon has an image, so that kind finds it there.
+ * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
+ *
+ * @throws when it cannot be pulled
+ */
+export async function ensureNodeImage(
+  image: string,
+  on: { engine: Engine; endpoint: Endpoint; run: Run },
+  log: Log,
+  pause: (milliseconds: number) => Promise<unknown> = sleep,
+): Promise<void> {
+  if ((await on.engine.imageId(image)) !== undefined) {
+    log.line(`${image} is there already.`);
+    return;
+  }
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await on.run("docker", ["pull", image], { env: on.endpoint, log, deadline: 15 * 60_000 });
+      return;
+    } catch (error) {
+      if (!(error instanceof ProgramError) || attempt === attempts || isFinal(error)) {
+        throw new Error(
+          `The node image ${image} cannot be pulled: ${error instanceof Error ? error.message : String(error)}`,
+          {
+            cause: error,
+          },
+        );
+      }
+      log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
+      await pause(2_000 * attempt);
+    }
+  }
+}
+
+/** Answers that do not change by asking again. */
+const isFinal = (error: ProgramError) =>
+  /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(
+    error.output.stderr,
+  );

@@ -1,0 +1,307 @@
+import { readFile, stat } from "node:fs/promises";
+import { isAbsolute, join, resolve } from "node:path";
+import { create as createGlobber } from "@actions/glob";
+import { type ClusterConfig, defaultClusterConfig, parseClusterConfig } from "./cluster/config.ts";
+import type { Problem } from "./problems.ts";
+import { looksLikeKubernetes } from "./tools/releases.ts";
+
+/** The inputs of action.yml, read and checked. What could not be read has its default, and a problem. */
+export interface Inputs {
+  /** A kind version with its `v`, or `latest`. */
+  readonly version: string;
+  readonly config: ClusterConfig;
+  /** An absolute path. */
+  readonly kubeconfig: string | undefined;
+  readonly nodeImage: string | undefined;
+  /** `1.34`, `v1.34.11` or `stable`. */
+  readonly kubernetesVersion: string | undefined;
+  readonly clusterName: string | undefined;
+  /** How long the cluster may take to become ready, in milliseconds; 0 waits for nothing. */
+  readonly wait: number;
+  readonly verbosity: number;
+  readonly kubectlVersion: string | undefined;
+  readonly installOnly: boolean;
+  readonly ignoreFailedClean: boolean;
+  readonly loadArchives: readonly Archive[];
+  readonly logs: LogsWhen;
+  /** Expected SHA-256 sums, by tool. */
+  readonly checksums: Readonly<Partial<Record<Tool, string>>>;
+  /** Where to download from instead of upstream, by tool, without a slash at the end. */
+  readonly downloadBaseUrls: Readonly<Partial<Record<Tool, string>>>;
+  /** The values of the job's matrix, as JSON. */
+  readonly matrix: string;
+  readonly problems: readonly Problem[];
+}
+
+export type LogsWhen = "on-failure" | "always" | "never";
+export type Tool = "kind" | "kubectl";
+
+/** An image archive on the runner. */
+export interface Archive {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/**
+ * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
+ *
+ * @param input the value of an input, empty when it was not given (core.getInput)
+ * @param workspace what relative paths start from
+ */
+export async function readInputs(input: (name: string) => string, workspace: string): Promise<Inputs> {
+  const reader = new Reader(input, workspace);
+  const [version, config, loadArchives] = await Promise.all([
+    reader.version(),
+    reader.config(),
+    reader.archives(),
+  ]);
+  reader.unsupported();
+  const nodeImage = reader.optional("node_image");
+  const kubernetesVersion = reader.matching(
+    "kubernetes_version",
+    /^(stable|v?1\.\d+(\.\d+)?)$/,
+    "wants a minor version (1.34), a full one (v1.34.11) or `stable`",
+  );
+  if (nodeImage !== undefined && kubernetesVersion !== undefined) {
+    reader.problem("kubernetes_version", `\`node_image\` (${nodeImage}) is given too: give one of the two`);
+  }
+  return {
+    version,
+    config,
+    loadArchives,
+    nodeImage,
+    kubernetesVersion,
+    kubeconfig: reader.path("kubeconfig"),
+    clusterName: reader.matching(
+      "cluster_name",
+      /^[a-z0-9][a-z0-9.-]*$/,
+      "wants lower-case letters, digits, dots and hyphens, with a letter or digit first",
+    ),
+    wait: reader.duration("wait", 300_000),
+    verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
+    kubectlVersion: withV(
+      reader.matching(
+        "kubectl_version",
+        /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/,
+        "wants a full version such as v1.36.3",
+      ),
+    ),
+    installOnly: reader.boolean("install_only"),
+    ignoreFailedClean: reader.boolean("ignore_failed_clean"),
+    logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
+    checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
+    downloadBaseUrls: reader.perTool(
+      "download_base_url",
+      /^https?:\/\/\S+$/,
+      "a URL that begins with https:// or http://",
+    ),
+    matrix: input("matrix"),
+    problems: reader.problems,
+  };
+}
+
+const withV = (version: string | undefined) =>
+  version === undefined ? undefined : version.startsWith("v") ? version : `v${version}`;
+
+class Reader {
+  readonly problems: Problem[] = [];
+  readonly #input: (name: string) => string;
+  readonly #workspace: string;
+
+  constructor(input: (name: string) => string, workspace: string) {
+    this.#input = input;
+    this.#workspace = workspace;
+  }
+
+  problem(input: string, reason: string, value = this.#input(input)): void {
+    this.problems.push({ input, value, reason });
+  }
+
+  optional(name: string): string | undefined {
+    return this.#input(name) || undefined;
+  }
+
+  matching(name: string, pattern: RegExp, wants: string): string | undefined {
+    const value = this.optional(name);
+    if (value === undefined || pattern.test(value)) return value;
+    this.problem(name, wants);
+    return undefined;
+  }
+
+  oneOf<const T extends readonly [string, ...string[]]>(name: string, allowed: T): T[number] {
+    const value = this.#input(name) || allowed[0];
+    const found = allowed.find((choice) => choice === value);
+    if (found === undefined) this.problem(name, `wants one of ${allowed.join(", ")}`);
+    return found ?? allowed[0];
+  }
+
+  /** YAML's core schema, as core.getBooleanInput has it. */
+  boolean(name: string): boolean {
+    const value = this.#input(name);
+    if (/^(true|True|TRUE)$/.test(value)) return true;
+    if (!/^(false|False|FALSE|)$/.test(value)) this.problem(name, "wants true or false");
+    return false;
+  }
+
+  /** A duration as Go writes it. */
+  duration(name: string, fallback: number): number {
+    const value = this.#input(name);
+    if (value === "") return fallback;
+    if (value === "0") return 0;
+    const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+    if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(value)) {
+      this.problem(name, "wants a duration with its unit, such as 5m, 90s or 1m30s; 0s waits for nothing");
+      return fallback;
+    }
+    const parts = value.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
+    return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+  }
+
+  path(name: string): string | undefined {
+    const value = this.optional(name);
+    return value === undefined ? undefined : resolve(this.#workspace, value);
+  }
+
+  /** `tool=value`, one a line. */
+  perTool(name: string, pattern: RegExp, wants: string): Partial<Record<Tool, string>> {
+    const values: Partial<Record<Tool, string>> = {};
+    for (const line of this.#lines(name)) {
+      const [, tool, value = ""] = /^(\w+)=(.*)$/.exec(line) ?? [];
+      if (tool !== "kind" && tool !== "kubectl") {
+        this.problem(name, "wants lines `kind=…` or `kubectl=…`", line);
+      } else if (!pattern.test(value)) {
+        this.problem(name, `wants ${wants} behind \`${tool}=\``, line);
+      } else {
+        values[tool] = name === "checksums" ? value.toLowerCase() : value.replace(/\/+$/, "");
+      }
+    }
+    return values;
+  }
+
+  async version(): Promise<string> {
+    const given = (await this.#versionFromFile()) ?? this.#input("version");
+    if (given === "latest") return given;
+    if (looksLikeKubernetes(given)) {
+      this.problem(
+        "version",
+        `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``,
+        given,
+      );
+    } else if (!/^v?0\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(given)) {
+      this.problem("version", "wants a version of kind such as v0.33.0, or `latest`", given);
+    } else {
+      return given.startsWith("v") ? given : `v${given}`;
+    }
+    return "latest";
+  }
+
+  /** A file that holds nothing but the version, or asdf's .tool-versions with a line `kind 0.33.0`. */
+  async #versionFromFile(): Promise<string | undefined> {
+    const path = this.path("version_file");
+    if (path === undefined) return undefined;
+    let content: string;
+    try {
+      content = await readFile(path, "utf8");
+    } catch (error) {
+      this.problem("version_file", unreadable(error));
+      return undefined;
+    }
+    const lines = content
+      .split("\n")
+      .map((line) => line.replace(/#.*/, "").trim())
+      .filter(Boolean);
+    const fromAsdf = lines.map((line) => /^kind\s+(\S+)/.exec(line)?.[1]).find(Boolean);
+    const alone = lines.length === 1 && /^\S+$/.test(lines[0] ?? "") ? lines[0] : undefined;
+    const version = fromAsdf ?? alone;
+    if (version === undefined) {
+      this.problem(
+        "version_file",
+        "holds no version: wants a file with the version alone, or with a line `kind 0.33.0`",
+      );
+    }
+    return version;
+  }
+
+  /** A path, or the YAML itself: what spans lines or begins like a mapping is YAML. */
+  async config(): Promise<ClusterConfig> {
+    const given = this.#input("config");
+    const inline = given.includes("\n") || /^(kind|apiVersion|\{)/.test(given.trim());
+    const source = given === "" ? defaultClusterConfig : inline ? given : await this.#configFile(given);
+    const parsed = parseClusterConfig(source);
+    if ("config" in parsed) return parsed.config;
+    for (const reason of parsed.problems) this.problem("config", reason);
+    return defaults();
+  }
+
+  async #configFile(given: string): Promise<string> {
+    const path = resolve(this.#workspace, given);
+    try {
+      return await readFile(path, "utf8");
+    } catch (error) {
+      this.problem("config", `${unreadable(error)}; wants the path of a kind configuration, or its YAML`);
+      return defaultClusterConfig;
+    }
+  }
+
+  async archives(): Promise<Archive[]> {
+    const found = await Promise.all(this.#lines("load_archives").map((pattern) => this.#matches(pattern)));
+    const unique = new Map(found.flat().map((archive) => [archive.path, archive]));
+    return [...unique.values()];
+  }
+
+  async #matches(pattern: string): Promise<Archive[]> {
+    const absolute = isAbsolute(pattern) ? pattern : join(this.#workspace, pattern);
+    const isGlob = /[*?[]/.test(pattern);
+    const globber = await createGlobber(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
+    const paths = isGlob ? (await globber.glob()).toSorted() : [absolute];
+    if (paths.length === 0) this.problem("load_archives", "matches no file", pattern);
+    const archives = await Promise.all(
+      paths.map(async (path) => {
+        try {
+          const entry = await stat(path);
+          if (entry.isFile()) return [{ path, bytes: entry.size }];
+          this.problem(
+            "load_archives",
+            "is not a file; wants image archives, as `docker save` writes them",
+            pattern,
+          );
+        } catch (error) {
+          this.problem("load_archives", unreadable(error), pattern);
+        }
+        return [];
+      }),
+    );
+    return archives.flat();
+  }
+
+  /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
+  unsupported(): void {
+    for (const name of ["registry", "registry_enable_delete", "cloud_provider"]) {
+      if (this.boolean(name)) this.problem(name, "is not supported yet");
+    }
+    for (const name of ["registry_image", "registry_name", "registry_port"]) {
+      if (this.#input(name) !== "") this.problem(name, "is not supported yet");
+    }
+  }
+
+  #lines(name: string): string[] {
+    return this.#input(name)
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
+  }
+}
+
+function defaults(): ClusterConfig {
+  const parsed = parseClusterConfig(defaultClusterConfig);
+  if ("config" in parsed) return parsed.config;
+  throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
+}
+
+function unreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EISDIR") return "is a folder";
+  if (code === "EACCES") return "may not be read by this user";
+  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}

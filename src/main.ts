@@ -1,0 +1,4 @@
+import { createCluster } from "./create-cluster.ts";
+import { runStep } from "./step.ts";
+
+await runStep(createCluster);

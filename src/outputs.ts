@@ -1,0 +1,92 @@
+import { exportVariable, setOutput } from "@actions/core";
+import { z } from "zod";
+import type { KubernetesApi } from "./cluster/api.ts";
+import { contextOf } from "./cluster/kubeconfig.ts";
+import { type ClusterNetwork, describeNetwork } from "./cluster/network.ts";
+import type { Engine } from "./docker/engine.ts";
+import type { Job } from "./facts.ts";
+import type { ClusterPlan } from "./plan.ts";
+import type { Timing } from "./timeline.ts";
+
+/** A node as the `nodes` output lists it. */
+export interface NodeDescription {
+  readonly name: string;
+  readonly role: string;
+  /** Its address on the cluster's network. */
+  readonly address: string;
+}
+
+/** What was made, as the outputs tell it. */
+export interface ClusterDescription {
+  readonly apiServer: string;
+  readonly kubernetesVersion: string;
+  readonly nodes: readonly NodeDescription[];
+  readonly network: ClusterNetwork;
+}
+
+const loadBalancerRole = "external-load-balancer";
+
+/** Looks at a cluster that is there. @param server the API's address for the runner */
+export async function describeCluster(
+  plan: ClusterPlan,
+  engine: Engine,
+  api: KubernetesApi,
+  server: string,
+): Promise<ClusterDescription> {
+  const [containers, network, version] = await Promise.all([
+    engine.nodes(plan.name),
+    engine.network(plan.network),
+    api.get("/version"),
+  ]);
+  if (network === undefined)
+    throw new Error(`The Docker network "${plan.network}" of the cluster "${plan.name}" is gone.`);
+  const apiContainer =
+    containers.find(({ role }) => role === loadBalancerRole) ??
+    containers.find(({ role }) => role === "control-plane");
+  const nodes = containers
+    .filter(({ role }) => role !== loadBalancerRole)
+    .map(({ id, name, role }) => {
+      const addresses = network.containers.get(id);
+      return { name, role, address: addresses?.ipv4 ?? addresses?.ipv6 ?? "" };
+    })
+    .toSorted((a, b) => a.name.localeCompare(b.name, "en"));
+  return {
+    apiServer: server,
+    kubernetesVersion: z.looseObject({ gitVersion: z.string() }).parse(version).gitVersion,
+    nodes,
+    network: describeNetwork(network, apiContainer?.name ?? ""),
+  };
+}
+
+/** Lets the job's next steps reach the cluster: `kubectl …` and `kind load …` just work. */
+export function exportCluster(plan: ClusterPlan, job: Job): void {
+  // What was read from $KUBECONFIG stays as it is: it may list more files.
+  if (plan.kubeconfig !== job.kubeconfig) exportVariable("KUBECONFIG", plan.kubeconfig);
+  exportVariable("KIND_CLUSTER_NAME", plan.name);
+}
+
+/** Sets the outputs of a run that has made a cluster. */
+export function setClusterOutputs(plan: ClusterPlan, cluster: ClusterDescription): void {
+  setOutput("kubeconfig", plan.kubeconfig);
+  setOutput("context", contextOf(plan.name));
+  setOutput("cluster_name", plan.name);
+  setOutput("api_server", cluster.apiServer);
+  setOutput("kubernetes_version", cluster.kubernetesVersion);
+  setOutput("node_image", plan.images[0]);
+  setOutput("nodes", cluster.nodes);
+  setOutput("network", cluster.network);
+}
+
+/** Sets the outputs that every run has. @param seconds since main began */
+export function setRunOutputs(
+  versions: { kind: string; kubectl: string },
+  timings: readonly Timing[],
+  seconds: number,
+): void {
+  setOutput("kind_version", versions.kind);
+  setOutput("kubectl_version", versions.kubectl);
+  setOutput("timings", {
+    seconds,
+    tasks: timings.map(({ name, start, seconds: took }) => ({ name, start, seconds: took })),
+  });
+}

@@ -1,0 +1,264 @@
+import { join } from "node:path";
+import { incompatibilities } from "./cluster/compatibility.ts";
+import { renderClusterConfig } from "./cluster/config.ts";
+import type { Readiness } from "./cluster/readiness.ts";
+import type { Daemon, Job } from "./facts.ts";
+import type { Archive, Inputs, LogsWhen, Tool } from "./inputs.ts";
+import { artifactName } from "./logs/artifact-name.ts";
+import { BadInputs, type Problem } from "./problems.ts";
+import type { ToolPlan } from "./tools/install.ts";
+import {
+  knownChecksum,
+  knownNodeImage,
+  kubernetesVersionOf,
+  minorOf,
+  newestKind,
+  newestKubectlOf,
+  nodeImageFor,
+  nodeImagesOf,
+} from "./tools/releases.ts";
+
+/** Everything that will be made, decided before anything is. */
+export interface Plan {
+  /** The run's own name: on what it makes, and on its processes. */
+  readonly run: string;
+  /** A folder of this run's own, removed by post. */
+  readonly folder: string;
+  readonly kind: ToolPlan;
+  readonly kubectl: ToolPlan;
+  /** None with `install_only`. */
+  readonly cluster: ClusterPlan | undefined;
+  /** What works, but probably not as meant. */
+  readonly warnings: readonly string[];
+}
+
+export interface ClusterPlan {
+  readonly name: string;
+  /** kind's configuration, as YAML. */
+  readonly config: string;
+  /** Relative paths in the configuration start here. */
+  readonly workspace: string;
+  /** How many nodes. */
+  readonly nodes: number;
+  /** What the nodes run, each once; with several control planes the load balancer is kind's own affair. */
+  readonly images: readonly string[];
+  readonly network: string;
+  readonly kubeconfig: string;
+  readonly verbosity: number;
+  /** Milliseconds until the cluster has to be ready. */
+  readonly wait: number;
+  /** How far ready: a cluster whose network is yet to be installed gets no further than its API. */
+  readonly readiness: Readiness;
+  readonly archives: readonly Archive[];
+  readonly logs: LogsPlan;
+  readonly ignoreFailedClean: boolean;
+}
+
+export interface LogsPlan {
+  readonly when: LogsWhen;
+  readonly folder: string;
+  readonly artifact: string;
+}
+
+/** What the plan is made from. */
+export interface Situation {
+  readonly inputs: Inputs;
+  readonly job: Job;
+  readonly daemon: Daemon | { readonly problem: string };
+  /** The answer to `version: latest`, or why there is none. */
+  readonly latest: string | { readonly problem: string } | undefined;
+  readonly run: string;
+}
+
+/**
+ * Decides what will be made. Pure: the same situation gives the same plan.
+ *
+ * @throws {BadInputs} with every problem at once, those of the inputs included
+ */
+export function makePlan(situation: Situation): Plan {
+  const { inputs, job, run } = situation;
+  const problems: Problem[] = [...inputs.problems];
+  const warnings: string[] = [];
+  const kindVersion = resolveKind(situation, warnings);
+  const folder = join(job.temp, `kind-action-${run}`);
+  const cluster = inputs.installOnly
+    ? undefined
+    : planCluster(situation, kindVersion, folder, problems, warnings);
+  if (problems.length > 0) throw new BadInputs(problems);
+  const kubernetes = cluster?.images.map(kubernetesVersionOf).find((version) => version !== undefined);
+  return {
+    run,
+    folder,
+    kind: planTool("kind", kindVersion, inputs, job),
+    kubectl: planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion), inputs, job),
+    cluster,
+    warnings,
+  };
+}
+
+function resolveKind({ inputs, latest }: Situation, warnings: string[]): string {
+  if (inputs.version !== "latest") return inputs.version;
+  if (typeof latest === "string") return latest;
+  if (latest !== undefined) {
+    warnings.push(
+      `The latest version of kind cannot be found out (${latest.problem}): ${newestKind} is used, the newest that this version of the action knows.`,
+    );
+  }
+  return newestKind;
+}
+
+function planCluster(
+  { inputs, job, daemon, run }: Situation,
+  kindVersion: string,
+  folder: string,
+  problems: Problem[],
+  warnings: string[],
+): ClusterPlan {
+  const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
+  const images = planImages(inputs, kindVersion, problems, warnings);
+  if (`${name}-control-plane`.length > 63) {
+    problems.push({
+      input: "cluster_name",
+      value: name,
+      reason:
+        "is too long: nodes are named after it, and a host name has at most 63 letters; 49 are left for the cluster's",
+    });
+  }
+  if ("problem" in daemon) {
+    problems.push({ input: "runner", value: "", reason: daemon.problem });
+  } else {
+    problems.push(...daemonProblems(inputs, daemon, name, images.length));
+  }
+  const cgroupVersion = "problem" in daemon ? undefined : daemon.info.cgroupVersion;
+  for (const reason of incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })) {
+    problems.push({
+      input: imageInput(inputs),
+      value: inputs.kubernetesVersion ?? inputs.nodeImage ?? "",
+      reason,
+    });
+  }
+  return {
+    name,
+    config: renderClusterConfig(inputs.config, name, images),
+    workspace: job.workspace,
+    nodes: images.length,
+    images: [...new Set(images)],
+    network: job.network,
+    kubeconfig:
+      inputs.kubeconfig ??
+      (job.selfHosted ? join(folder, "kubeconfig") : (job.kubeconfig ?? join(job.home, ".kube", "config"))),
+    verbosity: inputs.verbosity,
+    wait: inputs.wait,
+    readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
+    archives: inputs.loadArchives,
+    logs: {
+      when: inputs.logs,
+      folder: join(job.temp, `kind-logs-${name}-${run}`),
+      artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
+    },
+    ignoreFailedClean: inputs.ignoreFailedClean,
+  };
+}
+
+/** The image of every node of the configuration: the inputs win over the configuration, and that over kind's default. */
+function planImages(inputs: Inputs, kindVersion: string, problems: Problem[], warnings: string[]): string[] {
+  const all = inputs.nodeImage ?? tableImage(inputs, kindVersion, problems);
+  const nodes = inputs.config.nodes.length === 0 ? [{ image: undefined }] : inputs.config.nodes;
+  const fallback = nodeImagesOf(kindVersion)[0]?.image;
+  const images = nodes.map((node) => all ?? node.image ?? fallback);
+  if (images.includes(undefined) && problems.length === 0) {
+    problems.push({
+      input: "version",
+      value: kindVersion,
+      reason:
+        "is a kind whose node images this version of the action does not know: name one with `node_image`",
+    });
+  }
+  const known = images.filter((image) => image !== undefined);
+  for (const image of new Set(known)) {
+    if (!image.includes("@sha256:"))
+      warnings.push(`The node image ${image} is named without a digest: what it is may change between runs.`);
+    else if (knownNodeImage(image) === undefined)
+      warnings.push(
+        `The node image ${image} is not one that was released with a kind this action knows: whether it fits kind ${kindVersion} shows when it starts.`,
+      );
+  }
+  return known;
+}
+
+function tableImage(inputs: Inputs, kindVersion: string, problems: Problem[]): string | undefined {
+  const wanted = inputs.kubernetesVersion;
+  if (wanted === undefined) return undefined;
+  const found = nodeImageFor(kindVersion, wanted);
+  if (found === undefined) {
+    const offered = nodeImagesOf(kindVersion).map(({ kubernetes }) => kubernetes.slice(1));
+    const offer =
+      offered.length === 0
+        ? "none that this version of the action knows; name one with `node_image`"
+        : offered.join(", ");
+    problems.push({
+      input: "kubernetes_version",
+      value: wanted,
+      reason: `kind ${kindVersion} has no node image for it. It has: ${offer}`,
+    });
+  }
+  return found?.image;
+}
+
+const imageInput = (inputs: Inputs) =>
+  inputs.kubernetesVersion !== undefined
+    ? "kubernetes_version"
+    : inputs.nodeImage !== undefined
+      ? "node_image"
+      : "config";
+
+/** What a node takes on disk beside its image: the copy of /var, and what Kubernetes writes in its first minutes. */
+const bytesPerNode = 500_000_000;
+const bytesPerImage = 1_500_000_000;
+
+function daemonProblems(inputs: Inputs, daemon: Daemon, name: string, nodes: number): Problem[] {
+  const problems: Problem[] = [];
+  if (daemon.takenNames.includes(name)) {
+    problems.push({
+      input: "cluster_name",
+      value: name,
+      reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker volume rm --force kind-action.${name}\``,
+    });
+  }
+  const archives = inputs.loadArchives.reduce((sum, archive) => sum + archive.bytes, 0);
+  const needed = bytesPerImage + nodes * (bytesPerNode + archives);
+  if (daemon.freeBytes !== undefined && daemon.freeBytes < needed) {
+    problems.push({
+      input: "runner",
+      value: "",
+      reason: `the disk under ${daemon.info.rootDirectory} has ${gigabytes(daemon.freeBytes)} free, and ${nodes} node(s) with what they load need about ${gigabytes(needed)}`,
+    });
+  }
+  return problems;
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+
+/** kubectl works with a cluster of its own minor version and its neighbours: the cluster's own, as far as its hash is known. */
+function kubectlFor(kubernetes: string | undefined, kindVersion: string): string {
+  const version =
+    kubernetes ?? nodeImagesOf(kindVersion)[0]?.kubernetes ?? nodeImagesOf(newestKind)[0]?.kubernetes ?? "";
+  if (knownChecksum("kubectl", version, "amd64") !== undefined) return version;
+  return newestKubectlOf(minorOf(version)) ?? version;
+}
+
+function planTool(name: Tool, version: string, inputs: Inputs, job: Job): ToolPlan {
+  const architecture = job.architecture;
+  const url = {
+    kind: `${inputs.downloadBaseUrls.kind ?? "https://github.com/kubernetes-sigs/kind/releases/download"}/${version}/kind-linux-${architecture}`,
+    kubectl: `${inputs.downloadBaseUrls.kubectl ?? "https://dl.k8s.io/release"}/${version}/bin/linux/${architecture}/kubectl`,
+  }[name];
+  return {
+    name,
+    version,
+    architecture,
+    checksum: inputs.checksums[name] ?? knownChecksum(name, version, architecture),
+    url,
+    checksumUrl: name === "kind" ? `${url}.sha256sum` : `${url}.sha256`,
+  };
+}

@@ -1,0 +1,157 @@
+import { copyFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { getInput } from "@actions/core";
+import { openCacheStore } from "./cache/store.ts";
+import { KubernetesApi, readAccess } from "./cluster/api.ts";
+import { hasName, releaseName } from "./cluster/claim.ts";
+import { askCluster, tellingLines } from "./cluster/diagnosis.ts";
+import { type Kind, kindAt } from "./cluster/kind.ts";
+import { contextOf, removeIfEmpty, removeStaleLock } from "./cluster/kubeconfig.ts";
+import { removeNetwork } from "./cluster/network.ts";
+import { removeNodes } from "./cluster/remove-nodes.ts";
+import { Engine } from "./docker/engine.ts";
+import type { Log } from "./log.ts";
+import { collectLogs } from "./logs/collect.ts";
+import { uploadFolder } from "./logs/upload.ts";
+import { endProcesses } from "./process.ts";
+import { readState, type State } from "./state.ts";
+import type { Surroundings } from "./step.ts";
+import { writeFindings } from "./summary.ts";
+import { type Timeline, timeline } from "./timeline.ts";
+import { sha256 } from "./tools/install.ts";
+
+type MadeCluster = NonNullable<State["cluster"]>;
+
+/** Post: logs, caches, and away with everything that main made. Nothing that fails keeps the rest from being done. */
+export async function removeCluster(on: Surroundings): Promise<void> {
+  const state = readState();
+  if (state === undefined) {
+    on.printer.info("Nothing was made: there is nothing to remove.");
+    return;
+  }
+  // A main that was killed may have left programs that still make things.
+  await endProcesses(state.run);
+  const run = timeline(on.printer);
+  const removal = state.cluster === undefined ? undefined : removeWhatIsOurs(state, state.cluster, run, on);
+  const [removed] = await Promise.allSettled([removal, saveTools(state, run, on)]);
+  await rm(state.folder, { recursive: true, force: true });
+  if (removed.status === "rejected") throw removed.reason;
+}
+
+async function removeWhatIsOurs(
+  state: State,
+  cluster: MadeCluster,
+  run: Timeline,
+  on: Surroundings,
+): Promise<void> {
+  const engine = new Engine(state.endpoint);
+  if (!(await hasName(engine, cluster.name, state.run))) {
+    on.printer.info(
+      `This run made no cluster "${cluster.name}": if there is one, it is somebody else's and is left alone.`,
+    );
+    return;
+  }
+  const [kindPath, kubectl] = await Promise.all([verified(state.kind), verified(state.kubectl)]);
+  const kind = kindPath === undefined ? undefined : kindAt(kindPath, on.start, state.endpoint);
+  if (kind !== undefined && wantsLogs(cluster, getInput("job_status"), state.succeeded)) {
+    await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, { kind, kubectl }, on, log));
+  }
+  const deleted = run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log));
+  try {
+    await deleted.result;
+  } catch (error) {
+    const message = `The cluster "${cluster.name}" could not be removed: ${messageOf(error)}`;
+    if (!cluster.ignoreFailedClean) throw new Error(message, { cause: error });
+    on.printer.warning(message);
+  }
+}
+
+/** A job that timed out says `cancelled`, and wants its logs too. Where nobody evaluates the status, main's own end counts. */
+export function wantsLogs(
+  { logs }: Pick<MadeCluster, "logs">,
+  jobStatus: string,
+  mainSucceeded: boolean,
+): boolean {
+  if (logs.when !== "on-failure") return logs.when === "always";
+  return !mainSucceeded || jobStatus === "failure" || jobStatus === "cancelled";
+}
+
+async function keepLogs(
+  { name, kubeconfig, logs }: MadeCluster,
+  tools: { kind: Kind; kubectl: string | undefined },
+  on: Surroundings,
+  log: Log,
+): Promise<void> {
+  const asked = findingsOf(name, kubeconfig.path);
+  await collectLogs(
+    { cluster: name, kubeconfig: kubeconfig.path, ...tools, run: on.start },
+    logs.folder,
+    log,
+  );
+  const findings = [...(await asked), ...(await tellingLines(logs.folder))];
+  for (const finding of findings) log.line(finding);
+  const uploaded = await uploadFolder(logs.artifact, logs.folder, 60_000, on.env).catch((error: unknown) => {
+    on.printer.warning(`The logs could not be uploaded: ${messageOf(error)}`);
+    return undefined;
+  });
+  if (uploaded !== undefined) await rm(logs.folder, { recursive: true, force: true });
+  const place = uploaded === undefined ? `in ${logs.folder} on the runner` : `the artifact ${uploaded.name}`;
+  on.printer.info(`Logs of the cluster "${name}": ${place}`);
+  await writeFindings(name, place, findings);
+}
+
+async function findingsOf(cluster: string, kubeconfig: string): Promise<string[]> {
+  try {
+    const api = new KubernetesApi(await readAccess(kubeconfig, contextOf(cluster)));
+    return await askCluster(api).finally(() => api.close());
+  } catch (error) {
+    return [`The cluster's API cannot be asked: ${messageOf(error)}`];
+  }
+}
+
+async function remove(
+  state: State,
+  cluster: MadeCluster,
+  engine: Engine,
+  kind: Kind | undefined,
+  log: Log,
+): Promise<void> {
+  const { path, existed } = cluster.kubeconfig;
+  await removeStaleLock(path, state.began);
+  await kind?.delete(cluster.name, path, log).catch((error: unknown) => log.line(messageOf(error)));
+  await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
+  await removeNetwork(engine, cluster.network);
+  if (!existed) await removeIfEmpty(path);
+  await releaseName(engine, cluster.name, state.run);
+}
+
+async function saveTools(state: State, run: Timeline, on: Surroundings): Promise<void> {
+  if (!state.succeeded || state.saves.length === 0) return;
+  await attempt(run, on, "Save kind and kubectl", async (log) => {
+    const cache = await openCacheStore(join(state.folder, "cache"), (message) => on.printer.warning(message));
+    for (const { file, name, key } of state.saves) {
+      await copyFile(file, join(cache.folder, name));
+      log.line(`${name}: ${await cache.save(name, key, 60_000)}`);
+    }
+  });
+}
+
+/** A program that main installed, if it is still what it was: between main and post, other steps have run. */
+async function verified(tool: { path: string; checksum: string } | undefined): Promise<string | undefined> {
+  if (tool === undefined) return undefined;
+  return (await sha256(tool.path).catch(() => "")) === tool.checksum ? tool.path : undefined;
+}
+
+/** Does what is worth trying: a failure is a warning. */
+async function attempt(
+  run: Timeline,
+  on: Surroundings,
+  name: string,
+  work: (log: Log) => Promise<void>,
+): Promise<void> {
+  await run
+    .task(name, [], work)
+    .result.catch((error: unknown) => on.printer.warning(`${name}: ${messageOf(error)}`));
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

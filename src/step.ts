@@ -1,0 +1,63 @@
+import { randomBytes } from "node:crypto";
+import * as core from "@actions/core";
+import { type Job, readJob } from "./facts.ts";
+import type { Printer } from "./log.ts";
+import { endProcesses, programRunner, type Run } from "./process.ts";
+
+/** What a step finds around it. Stories take everything they touch from here. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly job: Job;
+  /** The run's name: on what it makes, and on its processes. */
+  readonly run: string;
+  readonly start: Run;
+  readonly printer: Printer;
+  /** When the step began, in milliseconds since the epoch. */
+  readonly began: number;
+}
+
+/**
+ * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
+ * runner's signals, and that ends the process.
+ */
+export async function runStep(story: (on: Surroundings) => Promise<void>): Promise<never> {
+  const job = readJob(process.env);
+  const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
+  let cancelled = false;
+  const cancel = (signal: string) => {
+    if (cancelled) return;
+    cancelled = true;
+    core.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
+    // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
+    endProcesses(run, 3_000).finally(() => process.exit(1));
+  };
+  process.on("SIGINT", cancel).on("SIGTERM", cancel);
+  try {
+    if (process.platform !== "linux") {
+      throw new Error(
+        `kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`,
+      );
+    }
+    await story({
+      env: process.env,
+      job,
+      run,
+      start: programRunner(run, definedOf(process.env)),
+      printer: core,
+      began: Date.now(),
+    });
+  } catch (error) {
+    if (!cancelled) core.setFailed(error instanceof Error ? error.message : String(error));
+  }
+  // Tasks that a failed one left behind may still run programs.
+  await endProcesses(run);
+  if (cancelled) await new Promise(() => {});
+  // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
+  process.exit();
+}
+
+function definedOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

@@ -1,0 +1,68 @@
+import { summary } from "@actions/core";
+import type { ClusterDescription } from "./outputs.ts";
+import type { Plan } from "./plan.ts";
+import type { Timing } from "./timeline.ts";
+
+/** What a run has to tell on the job's summary page. */
+export interface Story {
+  readonly plan: Plan;
+  readonly timings: readonly Timing[];
+  /** None where it did not get that far. */
+  readonly cluster: ClusterDescription | undefined;
+  readonly succeeded: boolean;
+}
+
+/** Writes main's part of the summary. */
+export const writeSummary = (story: Story): Promise<void> => write(renderSummary(story));
+
+/** Writes what post found out about a failure, and where the logs are. */
+export const writeFindings = (cluster: string, logs: string, findings: readonly string[]): Promise<void> =>
+  write(renderFindings(cluster, logs, findings));
+
+/** A page that cannot be written costs nobody the run: an old runner has none. */
+async function write(text: string): Promise<void> {
+  try {
+    await summary.addRaw(text).write();
+  } catch {
+    return;
+  }
+}
+
+/** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
+export function renderSummary({ plan, timings, cluster, succeeded }: Story): string {
+  const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
+  const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
+  const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
+  const facts =
+    cluster === undefined
+      ? []
+      : [
+          `Kubernetes ${cluster.kubernetesVersion}, ${cluster.nodes.length} node(s), kind ${plan.kind.version}`,
+          "",
+        ];
+  const rows = timings.map(({ name: task, start, seconds, outcome }) => {
+    const mark = outcome === "done" ? "" : " ✗";
+    return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
+  });
+  const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
+  return [`### ${name}: ${verdict}`, "", ...facts, ...table, ""].join("\n");
+}
+
+const width = 40;
+
+/** When something ran, on a line as long as the whole run. */
+function bar(start: number, seconds: number, total: number): string {
+  const scale = total === 0 ? 0 : width / total;
+  const from = Math.min(width - 1, Math.floor(start * scale));
+  const length = Math.max(1, Math.min(width - from, Math.round(seconds * scale)));
+  return "·".repeat(from) + "█".repeat(length) + "·".repeat(width - from - length);
+}
+
+/** The findings as Markdown. They hold what pods and nodes said: fenced, so that it stays text. */
+export function renderFindings(cluster: string, logs: string, findings: readonly string[]): string {
+  const fenced =
+    findings.length === 0
+      ? []
+      : ["```text", ...findings.map((finding) => finding.replaceAll("```", "'''")), "```", ""];
+  return [`### Logs of cluster \`${cluster}\`: ${logs}`, "", ...fenced].join("\n");
+}

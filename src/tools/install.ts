@@ -1,0 +1,177 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { chmod, mkdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { HttpClient } from "@actions/http-client";
+import { cacheFile, downloadTool, find } from "@actions/tool-cache";
+import { toolKey } from "../cache/keys.ts";
+import type { CacheStore } from "../cache/store.ts";
+import type { Log } from "../log.ts";
+import type { Architecture } from "./releases.ts";
+
+/** A program to be had: which, and what it must hash to. */
+export interface ToolPlan {
+  readonly name: "kind" | "kubectl";
+  readonly version: string;
+  readonly architecture: Architecture;
+  /** SHA-256; without one, the sum that is published beside the download counts. */
+  readonly checksum: string | undefined;
+  readonly url: string;
+  readonly checksumUrl: string;
+}
+
+export interface InstalledTool {
+  readonly name: ToolPlan["name"];
+  readonly version: string;
+  readonly path: string;
+  readonly checksum: string;
+  readonly from: "runner" | "tool cache" | "Actions cache" | "download";
+  /** Whether PATH finds it before any other of its name. */
+  readonly first: boolean;
+}
+
+/** What of the machine the installation needs. */
+export interface ToolSources {
+  /** Folders of PATH. */
+  readonly path: readonly string[];
+  /** A folder of the job's own, for downloads. */
+  readonly folder: string;
+  readonly cache: CacheStore;
+}
+
+/** A tool is 10 to 60 MB: by then a download would have been faster. */
+const restoreDeadline = 20_000;
+
+/**
+ * Has a tool at its version: from the runner, the tool cache or the Actions cache where the hash fits, else downloaded.
+ * Nothing is run to find out what it is, and nothing is handed out that was not hashed just before: a tool cache on a
+ * self-hosted runner is everybody's.
+ *
+ * @throws when it cannot be downloaded, or is not what it should be
+ */
+export async function installTool(tool: ToolPlan, on: ToolSources, log: Log): Promise<InstalledTool> {
+  const expected = tool.checksum ?? (await publishedChecksum(tool, log));
+  const version = tool.version.replace(/^v/, "");
+  const candidates = await onPath(tool.name, on.path);
+  for (const candidate of candidates) {
+    if ((await sha256(candidate)) === expected) return found(candidate, "runner");
+  }
+  const cached = find(tool.name, version, tool.architecture);
+  if (cached !== "") {
+    const path = join(cached, tool.name);
+    if ((await sha256(path).catch(() => "")) === expected) return found(path, "tool cache");
+    log.warning(`${path} in the tool cache is not ${tool.name} ${tool.version}: it is downloaded again.`);
+    await rm(cached, { recursive: true, force: true });
+  }
+  const restored = join(on.cache.folder, tool.name);
+  await on.cache.restore(tool.name, toolKey(tool.name, expected), restoreDeadline);
+  if ((await sha256(restored).catch(() => "")) === expected) {
+    return found(await keep(tool, restored), "Actions cache");
+  }
+  return found(await keep(tool, await download(tool, expected, on.folder, log)), "download");
+
+  function found(path: string, from: InstalledTool["from"]): InstalledTool {
+    log.line(`${tool.name} ${tool.version} from the ${from}: ${path}`);
+    return {
+      name: tool.name,
+      version: tool.version,
+      path,
+      checksum: expected,
+      from,
+      first: path === candidates[0],
+    };
+  }
+}
+
+async function download(tool: ToolPlan, expected: string, folder: string, log: Log): Promise<string> {
+  log.line(`Downloading ${tool.url}`);
+  await mkdir(folder, { recursive: true });
+  const file = join(folder, `${tool.name}-download`);
+  await rm(file, { force: true });
+  try {
+    await downloadTool(tool.url, file);
+  } catch (error) {
+    throw new Error(
+      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${reason(error)}. ` +
+        "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.",
+      { cause: error },
+    );
+  }
+  const actual = await sha256(file);
+  if (actual !== expected) {
+    await rm(file, { force: true });
+    throw new Error(
+      `${tool.url} is not ${tool.name} ${tool.version}: its SHA-256 is ${actual}, expected ${expected}. ` +
+        "It was not run. A mirror that serves its own builds needs their sums in `checksums`.",
+    );
+  }
+  return file;
+}
+
+/** Moves a program that was checked into the tool cache. */
+async function keep(tool: ToolPlan, file: string): Promise<string> {
+  await chmod(file, 0o755);
+  const cached = await cacheFile(
+    file,
+    tool.name,
+    tool.name,
+    tool.version.replace(/^v/, ""),
+    tool.architecture,
+  );
+  await rm(file, { force: true });
+  return join(cached, tool.name);
+}
+
+/** Upstream's own sum, for versions that the table does not know: guards against a broken download, not against upstream. */
+async function publishedChecksum(tool: ToolPlan, log: Log): Promise<string> {
+  log.warning(
+    `${tool.name} ${tool.version} is not among the versions this action knows by hash: its download is checked against ${tool.checksumUrl} alone. \`checksums\` can pin it.`,
+  );
+  try {
+    const response = await new HttpClient("kind-action", [], {
+      allowRetries: true,
+      maxRetries: 3,
+      socketTimeout: 15_000,
+    }).get(tool.checksumUrl);
+    const status = response.message.statusCode;
+    const body = await response.readBody();
+    if (status === 404) throw new Error(`there is no ${tool.name} ${tool.version} (404)`);
+    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+    if (status !== 200 || sum === undefined) throw new Error(`the answer (${status}) holds no SHA-256 sum`);
+    return sum.toLowerCase();
+  } catch (error) {
+    throw new Error(
+      `The checksum of ${tool.name} ${tool.version} cannot be read from ${tool.checksumUrl}: ${reason(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Every file of that name in the folders of PATH. */
+async function onPath(name: string, folders: readonly string[]): Promise<string[]> {
+  const paths = [...new Set(folders.filter(Boolean).map((folder) => join(folder, name)))];
+  const files = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        (entry) => entry.isFile(),
+        () => false,
+      ),
+    ),
+  );
+  return paths.filter((_, index) => files[index]);
+}
+
+/** The SHA-256 sum of a file, in hexadecimal. */
+export async function sha256(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest("hex");
+}
+
+/** The folder to put on PATH for a tool. */
+export const folderOf = (tool: InstalledTool): string => dirname(tool.path);
+
+const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
