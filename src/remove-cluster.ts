@@ -11,7 +11,7 @@ import { removeNetwork } from "./cluster/network.ts";
 import { removeNodes } from "./cluster/remove-nodes.ts";
 import { Engine } from "./docker/engine.ts";
 import type { Log } from "./log.ts";
-import { collectLogs } from "./logs/collect.ts";
+import { collectLogs, type LogSources } from "./logs/collect.ts";
 import { uploadFolder } from "./logs/upload.ts";
 import { endProcesses } from "./process.ts";
 import { readState, type State } from "./state.ts";
@@ -54,7 +54,9 @@ async function removeWhatIsOurs(
   const [kindPath, kubectl] = await Promise.all([verified(state.kind), verified(state.kubectl)]);
   const kind = kindPath === undefined ? undefined : kindAt(kindPath, on.start, state.endpoint);
   if (kind !== undefined && wantsLogs(cluster, getInput("job_status"), state.succeeded)) {
-    await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, { kind, kubectl }, on, log));
+    await attempt(run, on, "Keep the logs", (log) =>
+      keepLogs(cluster, { kind, kubectl, cache: join(state.folder, "kubectl") }, on, log),
+    );
   }
   const deleted = run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log));
   try {
@@ -78,7 +80,7 @@ export function wantsLogs(
 
 async function keepLogs(
   { name, kubeconfig, logs }: MadeCluster,
-  tools: { kind: Kind; kubectl: string | undefined },
+  tools: Pick<LogSources, "kind" | "kubectl" | "cache">,
   on: Surroundings,
   log: Log,
 ): Promise<void> {

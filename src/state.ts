@@ -34,7 +34,8 @@ const state = z.strictObject({
 
 export type State = z.infer<typeof state>;
 
-const name = "kind-action";
+/** The runner hands it to post as STATE_run. */
+const name = "run";
 
 /** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
 export function recordState(initial: State): (more: Partial<State>) => void {

@@ -61822,7 +61822,8 @@ const state = schemas/* strictObject */.rej({
     /** Main came to its end. */
     succeeded: schemas/* boolean */.zMY(),
 });
-const state_name = "kind-action";
+/** The runner hands it to post as STATE_run. */
+const state_name = "run";
 /** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
 function recordState(initial) {
     let current = initial;

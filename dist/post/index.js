@@ -60211,30 +60211,31 @@ const podList = schemas/* looseObject */._H3({
         }),
     })),
 });
+const isReady = ({ status }) => status.phase === "Succeeded" ||
+    status.conditions.some(({ type, status: value }) => type === "Ready" && value === "True");
+/** The pods that are ready, or have done what they were for, as `namespace/name`. */
+const readyPods = (list) => new Set(podList
+    .parse(list)
+    .items.filter(isReady)
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
 /** The pods that are not ready, each with what Kubernetes knows of the reason. */
 function unreadyPods(list) {
-    return podList.parse(list).items.flatMap(({ metadata, status }) => {
-        const ready = status.conditions.find(({ type }) => type === "Ready")?.status === "True";
-        if (ready || status.phase === "Succeeded")
-            return [];
+    const unready = podList.parse(list).items.filter((pod) => !isReady(pod));
+    return unready.map(({ metadata, status }) => {
         const scheduled = status.conditions.find(({ type }) => type === "PodScheduled");
         const reasons = [
             ...(scheduled?.status === "False" ? [scheduled.message] : []),
-            ...status.containerStatuses.flatMap(({ name, ready: up, restartCount, state, lastState }) => {
-                if (up)
-                    return [];
-                const now = state.waiting === undefined
-                    ? "not ready"
-                    : `${state.waiting.reason} ${state.waiting.message}`.trim();
-                const before = lastState.terminated;
-                const ended = before === undefined ? "" : `, ended before with exit code ${before.exitCode} (${before.reason})`;
-                return [`${name}: ${now}${ended}${restartCount > 0 ? `, restarted ${restartCount} times` : ""}`];
-            }),
+            ...status.containerStatuses.filter(({ ready }) => !ready).map(whyNotReady),
         ];
-        return [
-            `pod ${metadata.namespace}/${metadata.name} is ${status.phase}${reasons.length > 0 ? `: ${reasons.join("; ")}` : ""}`,
-        ];
+        const why = reasons.length === 0 ? "" : `: ${reasons.join("; ")}`;
+        return `pod ${metadata.namespace}/${metadata.name} is ${status.phase}${why}`;
     });
+}
+function whyNotReady({ name, restartCount, state, lastState, }) {
+    const now = state.waiting === undefined ? "not ready" : `${state.waiting.reason} ${state.waiting.message}`.trim();
+    const before = lastState.terminated;
+    const ended = before === undefined ? "" : `, ended before with exit code ${before.exitCode} (${before.reason})`;
+    return `${name}: ${now}${ended}${restartCount > 0 ? `, restarted ${restartCount} times` : ""}`;
 }
 const eventList = schemas/* looseObject */._H3({
     items: schemas/* array */.YOg(schemas/* looseObject */._H3({
@@ -60251,12 +60252,17 @@ const eventList = schemas/* looseObject */._H3({
         }),
     })),
 });
-/** The last warnings among the events, oldest first. */
-function warningEvents(list, most = 15) {
+/**
+ * The last warnings among the events, oldest first. What a pod complained of before it became ready is over.
+ *
+ * @param ready the pods that are, as `namespace/name`
+ */
+function warningEvents(list, ready, most = 15) {
     const time = (event) => event.lastTimestamp ?? event.eventTime ?? "";
     return eventList
         .parse(list)
-        .items.filter(({ type }) => type === "Warning")
+        .items.filter(({ type, reason }) => type === "Warning" && reason !== "CgroupV1")
+        .filter(({ involvedObject: { kind, namespace, name } }) => kind !== "Pod" || !ready.has(`${namespace}/${name}`))
         .toSorted((a, b) => time(a).localeCompare(time(b)))
         .slice(-most)
         .map(({ reason, message, count, involvedObject: { kind, namespace, name } }) => {
@@ -60267,11 +60273,13 @@ function warningEvents(list, most = 15) {
 /** Asks a cluster why it, or what runs in it, is not ready. @throws when its API does not answer */
 async function askCluster(api) {
     const [pods, events] = await Promise.all([api.get("/api/v1/pods"), api.get("/api/v1/events?limit=500")]);
-    return [...unreadyPods(pods), ...warningEvents(events)];
+    return [...unreadyPods(pods), ...warningEvents(events, readyPods(pods))];
 }
 /** What in a node's logs is nearly always the reason. */
-const telling = /ErrImagePull|ImagePullBackOff|Back-off|CrashLoopBackOff|oom-kill|Out of memory|Killed process|too many open files|no space left|disk pressure|evict|failed to run Kubelet|cgroup v1|x509|connection refused.*6443/i;
+const telling = /ErrImagePull|ImagePullBackOff|CrashLoopBackOff|oom-kill|Out of memory|Killed process|too many open files|no space left on device|DiskPressure|failed to run Kubelet|certificate (has expired|signed by unknown)/i;
 const nodeLogs = ["kubelet.log", "containerd.log", "journal.log", "serial.log"];
+/** A component's line of level I: `I1121 12:47:46.322172 …`. */
+const isInformation = (line) => /(^|\s)I\d{4} \d\d:\d\d:\d\d\./.test(line);
 /**
  * Finds the lines that matter in the logs of nodes, as kind exports them: the last few of each node, each once.
  *
@@ -60281,7 +60289,9 @@ async function tellingLines(folder, most = 8) {
     const nodes = (await (0,promises_.readdir)(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
     const found = await Promise.all(nodes.map(async ({ name }) => {
         const texts = await Promise.all(nodeLogs.map((file) => (0,promises_.readFile)((0,external_node_path_.join)(folder, name, file), "utf8").catch(() => "")));
-        const lines = texts.flatMap((text) => text.split("\n")).filter((line) => telling.test(line));
+        const lines = texts
+            .flatMap((text) => text.split("\n"))
+            .filter((line) => telling.test(line) && !isInformation(line));
         // The same message comes with another time stamp again and again.
         const once = new Map(lines.map((line) => [line.replace(/\d/g, "").slice(0, 200), line.slice(0, 400)]));
         return [...once.values()].slice(-most).map((line) => `${name}: ${line}`);
@@ -60680,7 +60690,8 @@ const state = schemas/* strictObject */.rej({
     /** Main came to its end. */
     succeeded: schemas/* boolean */.zMY(),
 });
-const state_name = "kind-action";
+/** The runner hands it to post as STATE_run. */
+const state_name = "run";
 /** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
 function recordState(initial) {
     let current = initial;
@@ -61876,7 +61887,7 @@ async function removeWhatIsOurs(state, cluster, run, on) {
     const [kindPath, kubectl] = await Promise.all([verified(state.kind), verified(state.kubectl)]);
     const kind = kindPath === undefined ? undefined : kindAt(kindPath, on.start, state.endpoint);
     if (kind !== undefined && wantsLogs(cluster, (0,lib_core.getInput)("job_status"), state.succeeded)) {
-        await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, { kind, kubectl }, on, log));
+        await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, { kind, kubectl, cache: (0,external_node_path_.join)(state.folder, "kubectl") }, on, log));
     }
     const deleted = run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log));
     try {

@@ -36,30 +36,47 @@ const podList = z.looseObject({
   ),
 });
 
+type Pod = z.infer<typeof podList>["items"][number];
+
+const isReady = ({ status }: Pod) =>
+  status.phase === "Succeeded" ||
+  status.conditions.some(({ type, status: value }) => type === "Ready" && value === "True");
+
+/** The pods that are ready, or have done what they were for, as `namespace/name`. */
+export const readyPods = (list: unknown): Set<string> =>
+  new Set(
+    podList
+      .parse(list)
+      .items.filter(isReady)
+      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+  );
+
 /** The pods that are not ready, each with what Kubernetes knows of the reason. */
 export function unreadyPods(list: unknown): string[] {
-  return podList.parse(list).items.flatMap(({ metadata, status }) => {
-    const ready = status.conditions.find(({ type }) => type === "Ready")?.status === "True";
-    if (ready || status.phase === "Succeeded") return [];
+  const unready = podList.parse(list).items.filter((pod) => !isReady(pod));
+  return unready.map(({ metadata, status }) => {
     const scheduled = status.conditions.find(({ type }) => type === "PodScheduled");
     const reasons = [
       ...(scheduled?.status === "False" ? [scheduled.message] : []),
-      ...status.containerStatuses.flatMap(({ name, ready: up, restartCount, state, lastState }) => {
-        if (up) return [];
-        const now =
-          state.waiting === undefined
-            ? "not ready"
-            : `${state.waiting.reason} ${state.waiting.message}`.trim();
-        const before = lastState.terminated;
-        const ended =
-          before === undefined ? "" : `, ended before with exit code ${before.exitCode} (${before.reason})`;
-        return [`${name}: ${now}${ended}${restartCount > 0 ? `, restarted ${restartCount} times` : ""}`];
-      }),
+      ...status.containerStatuses.filter(({ ready }) => !ready).map(whyNotReady),
     ];
-    return [
-      `pod ${metadata.namespace}/${metadata.name} is ${status.phase}${reasons.length > 0 ? `: ${reasons.join("; ")}` : ""}`,
-    ];
+    const why = reasons.length === 0 ? "" : `: ${reasons.join("; ")}`;
+    return `pod ${metadata.namespace}/${metadata.name} is ${status.phase}${why}`;
   });
+}
+
+function whyNotReady({
+  name,
+  restartCount,
+  state,
+  lastState,
+}: Pod["status"]["containerStatuses"][number]): string {
+  const now =
+    state.waiting === undefined ? "not ready" : `${state.waiting.reason} ${state.waiting.message}`.trim();
+  const before = lastState.terminated;
+  const ended =
+    before === undefined ? "" : `, ended before with exit code ${before.exitCode} (${before.reason})`;
+  return `${name}: ${now}${ended}${restartCount > 0 ? `, restarted ${restartCount} times` : ""}`;
 }
 
 const eventList = z.looseObject({
@@ -80,15 +97,22 @@ const eventList = z.looseObject({
   ),
 });
 
-/** The last warnings among the events, oldest first. */
-export function warningEvents(list: unknown, most = 15): string[] {
+/**
+ * The last warnings among the events, oldest first. What a pod complained of before it became ready is over.
+ *
+ * @param ready the pods that are, as `namespace/name`
+ */
+export function warningEvents(list: unknown, ready: ReadonlySet<string>, most = 15): string[] {
   const time = (event: {
     lastTimestamp?: string | null | undefined;
     eventTime?: string | null | undefined;
   }) => event.lastTimestamp ?? event.eventTime ?? "";
   return eventList
     .parse(list)
-    .items.filter(({ type }) => type === "Warning")
+    .items.filter(({ type, reason }) => type === "Warning" && reason !== "CgroupV1")
+    .filter(
+      ({ involvedObject: { kind, namespace, name } }) => kind !== "Pod" || !ready.has(`${namespace}/${name}`),
+    )
     .toSorted((a, b) => time(a).localeCompare(time(b)))
     .slice(-most)
     .map(({ reason, message, count, involvedObject: { kind, namespace, name } }) => {
@@ -100,14 +124,17 @@ export function warningEvents(list: unknown, most = 15): string[] {
 /** Asks a cluster why it, or what runs in it, is not ready. @throws when its API does not answer */
 export async function askCluster(api: KubernetesApi): Promise<string[]> {
   const [pods, events] = await Promise.all([api.get("/api/v1/pods"), api.get("/api/v1/events?limit=500")]);
-  return [...unreadyPods(pods), ...warningEvents(events)];
+  return [...unreadyPods(pods), ...warningEvents(events, readyPods(pods))];
 }
 
 /** What in a node's logs is nearly always the reason. */
 const telling =
-  /ErrImagePull|ImagePullBackOff|Back-off|CrashLoopBackOff|oom-kill|Out of memory|Killed process|too many open files|no space left|disk pressure|evict|failed to run Kubelet|cgroup v1|x509|connection refused.*6443/i;
+  /ErrImagePull|ImagePullBackOff|CrashLoopBackOff|oom-kill|Out of memory|Killed process|too many open files|no space left on device|DiskPressure|failed to run Kubelet|certificate (has expired|signed by unknown)/i;
 
 const nodeLogs = ["kubelet.log", "containerd.log", "journal.log", "serial.log"];
+
+/** A component's line of level I: `I1121 12:47:46.322172 …`. */
+const isInformation = (line: string) => /(^|\s)I\d{4} \d\d:\d\d:\d\d\./.test(line);
 
 /**
  * Finds the lines that matter in the logs of nodes, as kind exports them: the last few of each node, each once.
@@ -121,7 +148,9 @@ export async function tellingLines(folder: string, most = 8): Promise<string[]> 
       const texts = await Promise.all(
         nodeLogs.map((file) => readFile(join(folder, name, file), "utf8").catch(() => "")),
       );
-      const lines = texts.flatMap((text) => text.split("\n")).filter((line) => telling.test(line));
+      const lines = texts
+        .flatMap((text) => text.split("\n"))
+        .filter((line) => telling.test(line) && !isInformation(line));
       // The same message comes with another time stamp again and again.
       const once = new Map(lines.map((line) => [line.replace(/\d/g, "").slice(0, 200), line.slice(0, 400)]));
       return [...once.values()].slice(-most).map((line) => `${name}: ${line}`);

@@ -13,6 +13,8 @@ export interface LogSources {
   readonly kind: Kind;
   readonly kubectl: string | undefined;
   readonly run: Run;
+  /** Where kubectl may keep what it learns of the API: not in the user's home. */
+  readonly cache: string;
 }
 
 /** In milliseconds. A cancelled job has five minutes for everything that post does. */
