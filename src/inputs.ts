@@ -225,7 +225,7 @@ class Reader {
   /** A path, or the YAML itself: what spans lines or begins like a mapping is YAML. */
   async config(): Promise<ClusterConfig> {
     const given = this.#input("config");
-    const inline = given.includes("\n") || /^(kind|apiVersion|\{)/.test(given.trim());
+    const inline = given.includes("\n") || /^((kind|apiVersion)\s*:|\{)/.test(given.trim());
     const source = given === "" ? defaultClusterConfig : inline ? given : await this.#configFile(given);
     const parsed = parseClusterConfig(source);
     if ("config" in parsed) return parsed.config;

@@ -107,6 +107,9 @@ function resolveKind({ inputs, latest }: Situation, warnings: string[]): string 
   return newestKind;
 }
 
+/** The inputs that have to go together. */
+const combined = ["version", "version_file", "config", "kubernetes_version"];
+
 function planCluster(
   { inputs, job, daemon, run }: Situation,
   kindVersion: string,
@@ -130,7 +133,11 @@ function planCluster(
     problems.push(...daemonProblems(inputs, daemon, name, images.length));
   }
   const cgroupVersion = "problem" in daemon ? undefined : daemon.info.cgroupVersion;
-  for (const reason of incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })) {
+  // Where a default stands in for what could not be read, its troubles are not the user's.
+  const asMeant = !inputs.problems.some(({ input }) => combined.includes(input));
+  for (const reason of asMeant
+    ? incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
+    : []) {
     problems.push({
       input: imageInput(inputs),
       value: inputs.kubernetesVersion ?? inputs.nodeImage ?? "",

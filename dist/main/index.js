@@ -61357,7 +61357,7 @@ class Reader {
     /** A path, or the YAML itself: what spans lines or begins like a mapping is YAML. */
     async config() {
         const given = this.#input("config");
-        const inline = given.includes("\n") || /^(kind|apiVersion|\{)/.test(given.trim());
+        const inline = given.includes("\n") || /^((kind|apiVersion)\s*:|\{)/.test(given.trim());
         const source = given === "" ? defaultClusterConfig : inline ? given : await this.#configFile(given);
         const parsed = parseClusterConfig(source);
         if ("config" in parsed)
@@ -61653,6 +61653,8 @@ function resolveKind({ inputs, latest }, warnings) {
     }
     return newestKind;
 }
+/** The inputs that have to go together. */
+const combined = ["version", "version_file", "config", "kubernetes_version"];
 function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems, warnings) {
     const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
     const images = planImages(inputs, kindVersion, problems, warnings);
@@ -61670,7 +61672,11 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
         problems.push(...daemonProblems(inputs, daemon, name, images.length));
     }
     const cgroupVersion = "problem" in daemon ? undefined : daemon.info.cgroupVersion;
-    for (const reason of incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })) {
+    // Where a default stands in for what could not be read, its troubles are not the user's.
+    const asMeant = !inputs.problems.some(({ input }) => combined.includes(input));
+    for (const reason of asMeant
+        ? incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
+        : []) {
         problems.push({
             input: imageInput(inputs),
             value: inputs.kubernetesVersion ?? inputs.nodeImage ?? "",

@@ -60252,6 +60252,8 @@ const eventList = schemas/* looseObject */._H3({
         }),
     })),
 });
+/** A pod's own condition says why it is not scheduled, and nobody fails of what the kubelet thinks of cgroup v1. */
+const told = ["FailedScheduling", "CgroupV1"];
 /**
  * The last warnings among the events, oldest first. What a pod complained of before it became ready is over.
  *
@@ -60261,7 +60263,7 @@ function warningEvents(list, ready, most = 15) {
     const time = (event) => event.lastTimestamp ?? event.eventTime ?? "";
     return eventList
         .parse(list)
-        .items.filter(({ type, reason }) => type === "Warning" && reason !== "CgroupV1")
+        .items.filter(({ type, reason }) => type === "Warning" && !told.includes(reason ?? ""))
         .filter(({ involvedObject: { kind, namespace, name } }) => kind !== "Pod" || !ready.has(`${namespace}/${name}`))
         .toSorted((a, b) => time(a).localeCompare(time(b)))
         .slice(-most)

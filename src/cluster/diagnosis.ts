@@ -97,6 +97,9 @@ const eventList = z.looseObject({
   ),
 });
 
+/** A pod's own condition says why it is not scheduled, and nobody fails of what the kubelet thinks of cgroup v1. */
+const told = ["FailedScheduling", "CgroupV1"];
+
 /**
  * The last warnings among the events, oldest first. What a pod complained of before it became ready is over.
  *
@@ -109,7 +112,7 @@ export function warningEvents(list: unknown, ready: ReadonlySet<string>, most = 
   }) => event.lastTimestamp ?? event.eventTime ?? "";
   return eventList
     .parse(list)
-    .items.filter(({ type, reason }) => type === "Warning" && reason !== "CgroupV1")
+    .items.filter(({ type, reason }) => type === "Warning" && !told.includes(reason ?? ""))
     .filter(
       ({ involvedObject: { kind, namespace, name } }) => kind !== "Pod" || !ready.has(`${namespace}/${name}`),
     )

@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { artifacts } from "../runner/results-service/artifact-service.ts";
+import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
+import { runAction } from "../runner/run-action.ts";
+import { labInputs } from "./lab-inputs.ts";
+import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
+
+/** CoreDNS cannot be pulled from a host that does not exist: nodes become Ready, the cluster never does. */
+const neverReady = `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  dns:
+    imageRepository: registry.invalid
+    imageTag: v0
+`;
+
+describe("the logs of a cluster whose job failed", () => {
+  let folder: string;
+  let service: ResultsService;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "results-"));
+    service = await startResultsService({ dir: folder });
+  });
+  afterEach(() => removeClusters("e2e-logs"));
+  afterAll(async () => {
+    await service[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it("are an artifact for each job of a matrix, with everything that explains a failure", async () => {
+    const before = await machineNow();
+    for (const shard of ["a", "b"]) {
+      const run = await runAction({
+        inputs: { ...(await labInputs()), cluster_name: "e2e-logs", wait: shard === "a" ? "5m" : "0s" },
+        // The ids of one workflow run: artifacts of different runs never meet.
+        env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "test" },
+        matrix: { shard },
+        resultsService: service,
+        command: ["false"],
+      });
+      expect(run.exitCode).toBe(1);
+      expect(run.post?.log).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
+      expect(run.summary).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
+    }
+    expect(await leftSince(before)).toEqual(nothing);
+    const files = await unpacked("kind-logs-test-e2e-logs-a");
+    const node = "e2e-logs-control-plane";
+    expect(files).toEqual(
+      expect.arrayContaining([
+        `${node}/journal.log`,
+        `${node}/kubelet.log`,
+        `${node}/containerd.log`,
+        "events.txt",
+        "pods.txt",
+        "nodes.txt",
+      ]),
+    );
+    expect(files.filter((file) => file.startsWith(`${node}/pods/kube-system_coredns`))).not.toEqual([]);
+    expect(await unpacked("kind-logs-test-e2e-logs-b")).toContain(`${node}/journal.log`);
+  });
+
+  it("come with the reason when the cluster never gets ready", async () => {
+    const before = await machineNow();
+    const run = await runAction({
+      inputs: { ...(await labInputs()), cluster_name: "e2e-logs", config: neverReady, wait: "30s" },
+      env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "never-ready" },
+      resultsService: service,
+      command: ["true"],
+    });
+    expect(run.main.exitCode).toBe(1);
+    expect(run.command, "a step after a failed one does not run").toBeUndefined();
+    const error = run.annotations.find(({ level }) => level === "error")?.message;
+    expect(error).toContain('The cluster "e2e-logs" was not ready after 30 s');
+    expect(error).toContain("deployment kube-system/coredns: 0 of 2 available");
+    expect(run.post?.log).toMatch(
+      /pod kube-system\/coredns-\S+ is Pending: coredns: (ErrImagePull|ImagePullBackOff)/,
+    );
+    expect(await unpacked("kind-logs-never-ready-e2e-logs")).toContain("events.txt");
+    expect(await leftSince(before)).toEqual(nothing);
+  });
+
+  /** The files of an artifact. */
+  async function unpacked(name: string): Promise<string[]> {
+    const artifact = (await artifacts(folder)).find((candidate) => candidate.name === name);
+    expect(artifact, `an artifact ${name}`).toBeDefined();
+    const to = join(folder, "unpacked", name);
+    await promisify(execFile)("python3", ["-m", "zipfile", "--extract", artifact?.zipPath ?? "", to]);
+    const entries = await readdir(to, { recursive: true, withFileTypes: true });
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    for (const file of files) expect(await readFile(file, "latin1")).not.toContain("PRIVATE KEY-----");
+    return files.map((file) => file.slice(to.length + 1));
+  }
+});

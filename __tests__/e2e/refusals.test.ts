@@ -1,0 +1,83 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readLab } from "../lab/lab.ts";
+import { runAction } from "../runner/run-action.ts";
+import { labInputs } from "./lab-inputs.ts";
+import { docker, leftSince, machineNow, nothing } from "./machine.ts";
+
+describe("a run that cannot be", () => {
+  let workspace: string;
+
+  beforeAll(async () => {
+    workspace = await mkdtemp(join(tmpdir(), "workspace-"));
+    await writeFile(
+      join(workspace, "kind.yaml"),
+      "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- rolle: worker\n",
+    );
+  });
+  afterAll(() => rm(workspace, { recursive: true, force: true }));
+
+  it("names every bad input at once, and makes nothing", async () => {
+    const before = await machineNow();
+    const run = await runAction({
+      workspace,
+      inputs: {
+        version: "v1.34.0",
+        config: "kind.yaml",
+        load_archives: "missing.tar\nimages/*.tar",
+        wait: "5",
+        registry: "true",
+      },
+    });
+    expect(run.exitCode).toBe(1);
+    const error = run.annotations.find(({ level }) => level === "error")?.message ?? "";
+    for (const part of [
+      'version "v1.34.0": is a Kubernetes version',
+      "line 4, column 3: unknown field `nodes.0.rolle`",
+      'load_archives "missing.tar": there is no such file',
+      'load_archives "images/*.tar": matches no file',
+      'wait "5": wants a duration',
+      'registry "true": is not supported yet',
+    ]) {
+      expect(error).toContain(part);
+    }
+    expect(run.post?.log).toContain("Nothing was made");
+    expect(await leftSince(before)).toEqual(nothing);
+  });
+
+  it("leaves a cluster of somebody else alone that has the name", async () => {
+    const { testImage } = await readLab();
+    const label = "io.x-k8s.kind.cluster=e2e-taken";
+    await docker(
+      "run",
+      "--detach",
+      "--name",
+      "e2e-taken-control-plane",
+      "--label",
+      label,
+      testImage,
+      "sleep",
+      "300",
+    );
+    try {
+      const run = await runAction({ inputs: { ...(await labInputs()), cluster_name: "e2e-taken" } });
+      expect(run.exitCode).toBe(1);
+      expect(run.main.log).toContain('cluster_name "e2e-taken": a cluster of that name is there already');
+      expect(await docker("ps", "--quiet", "--filter", `label=${label}`)).toHaveLength(1);
+    } finally {
+      await docker("rm", "--force", "e2e-taken-control-plane");
+    }
+  });
+
+  it("says what to do when no Docker daemon answers", async () => {
+    const run = await runAction({
+      inputs: await labInputs(),
+      env: { DOCKER_HOST: "unix:///nowhere/docker.sock" },
+    });
+    expect(run.exitCode).toBe(1);
+    expect(run.main.log).toContain("The Docker daemon at unix:///nowhere/docker.sock does not answer");
+    expect(run.post?.exitCode).toBe(0);
+  });
+});
