@@ -22,13 +22,22 @@ import {
   setRunOutputs,
 } from "./outputs.ts";
 import { type ClusterPlan, makePlan, type Plan } from "./plan.ts";
+import { BadInputs, type Problem } from "./problems.ts";
 import { recordState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
 import { writeSummary } from "./summary.ts";
 import { type Task, type Timeline, timeline } from "./timeline.ts";
-import { folderOf, type InstalledTool, installTool } from "./tools/install.ts";
+import {
+  folderOf,
+  type InstalledTool,
+  installTool,
+  type PinnedTool,
+  pinTool,
+  type ToolPlan,
+} from "./tools/install.ts";
 
 type Record = ReturnType<typeof recordState>;
+type PinnedPlan = Plan & { readonly kind: PinnedTool; readonly kubectl: PinnedTool };
 type Tools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
 
 /** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
@@ -58,7 +67,7 @@ export async function createCluster(on: Surroundings): Promise<void> {
 }
 
 /** Reads the inputs and the machine at once, and makes the plan from both. */
-async function decide(on: Surroundings): Promise<{ plan: Plan; daemon: Daemon | undefined }> {
+async function decide(on: Surroundings): Promise<{ plan: PinnedPlan; daemon: Daemon | undefined }> {
   const [inputs, daemon] = await Promise.all([
     readInputs(getInput, on.job.workspace),
     readDaemon(on.env, on.start),
@@ -69,8 +78,27 @@ async function decide(on: Surroundings): Promise<{ plan: Plan; daemon: Daemon | 
           problem: error instanceof Error ? error.message : String(error),
         }))
       : undefined;
-  const plan = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
-  return { plan, daemon: "problem" in daemon ? undefined : daemon };
+  const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
+  const [kind, kubectl] = await Promise.all([
+    pin(plan.kind, "version", problems),
+    pin(plan.kubectl, "kubectl_version", problems),
+  ]);
+  if (problems.length > 0 || kind === undefined || kubectl === undefined) throw new BadInputs(problems);
+  return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
+}
+
+/** Looks for a version that the action does not know before anything is made for it. */
+async function pin(tool: ToolPlan, input: string, problems: Problem[]): Promise<PinnedTool | undefined> {
+  try {
+    return await pinTool(tool);
+  } catch (error) {
+    problems.push({
+      input,
+      value: tool.version,
+      reason: error instanceof Error ? error.message : String(error),
+    });
+    return undefined;
+  }
 }
 
 /** What post must know from the first moment on. */
@@ -100,7 +128,7 @@ async function firstState(plan: Plan, daemon: Daemon | undefined, on: Surroundin
   };
 }
 
-async function installTools(plan: Plan, on: Surroundings, record: Record, log: Log): Promise<Tools> {
+async function installTools(plan: PinnedPlan, on: Surroundings, record: Record, log: Log): Promise<Tools> {
   const cache = await openCacheStore(join(plan.folder, "cache"), (message) => log.warning(message));
   const sources = { path: on.job.path, folder: join(plan.folder, "downloads"), cache };
   const [kind, kubectl] = await Promise.all([

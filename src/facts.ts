@@ -1,5 +1,6 @@
 import { readFile, statfs } from "node:fs/promises";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { HttpClient } from "@actions/http-client";
 import { z } from "zod";
 import type { Event } from "./cache/keys.ts";
@@ -13,7 +14,10 @@ import type { Architecture } from "./tools/releases.ts";
 export interface Job {
   readonly architecture: Architecture;
   readonly workspace: string;
+  /** The runner's, emptied with the job. */
   readonly temp: string;
+  /** The machine's. */
+  readonly systemTemp: string;
   readonly home: string;
   readonly id: string;
   readonly runId: string;
@@ -39,20 +43,28 @@ export interface Daemon {
 
 /** Reads what the runner says of the job. */
 export function readJob(env: NodeJS.ProcessEnv): Job {
+  const workspace = env.GITHUB_WORKSPACE ?? process.cwd();
   return {
     architecture: process.arch === "arm64" ? "arm64" : "amd64",
-    workspace: env.GITHUB_WORKSPACE ?? process.cwd(),
-    temp: env.RUNNER_TEMP ?? "/tmp",
+    workspace,
+    temp: env.RUNNER_TEMP ?? tmpdir(),
+    systemTemp: tmpdir(),
     home: env.HOME || homedir(),
     id: env.GITHUB_JOB ?? "job",
     runId: env.GITHUB_RUN_ID ?? "0",
     attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
     selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
     path: (env.PATH ?? "").split(":"),
-    kubeconfig: env.KUBECONFIG?.split(":").find(Boolean),
+    kubeconfig: firstOf(env.KUBECONFIG, workspace),
     clusterName: env.KIND_CLUSTER_NAME || undefined,
     network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
   };
+}
+
+/** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
+function firstOf(list: string | undefined, workspace: string): string | undefined {
+  const first = list?.split(":").find(Boolean);
+  return first === undefined ? undefined : resolve(workspace, first);
 }
 
 /**

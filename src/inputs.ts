@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { create as createGlobber } from "@actions/glob";
 import { type ClusterConfig, defaultClusterConfig, parseClusterConfig } from "./cluster/config.ts";
 import type { Problem } from "./problems.ts";
-import { looksLikeKubernetes } from "./tools/releases.ts";
+import { looksLikeKubernetes, newestKind } from "./tools/releases.ts";
 
 /** The inputs of action.yml, read and checked. What could not be read has its default, and a problem. */
 export interface Inputs {
@@ -35,6 +35,11 @@ export interface Inputs {
 
 export type LogsWhen = "on-failure" | "always" | "never";
 export type Tool = "kind" | "kubectl";
+
+/** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
+export const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
+export const clusterNameRule =
+  "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
 
 /** An image archive on the runner. */
 export interface Archive {
@@ -72,11 +77,7 @@ export async function readInputs(input: (name: string) => string, workspace: str
     nodeImage,
     kubernetesVersion,
     kubeconfig: reader.path("kubeconfig"),
-    clusterName: reader.matching(
-      "cluster_name",
-      /^[a-z0-9][a-z0-9.-]*$/,
-      "wants lower-case letters, digits, dots and hyphens, with a letter or digit first",
-    ),
+    clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
     wait: reader.duration("wait", 300_000),
     verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
     kubectlVersion: withV(
@@ -179,20 +180,22 @@ class Reader {
   }
 
   async version(): Promise<string> {
-    const given = (await this.#versionFromFile()) ?? this.#input("version");
+    const fromFile = await this.#versionFromFile();
+    const name = fromFile === undefined ? "version" : "version_file";
+    const given = fromFile ?? (this.#input("version") || newestKind);
     if (given === "latest") return given;
     if (looksLikeKubernetes(given)) {
       this.problem(
-        "version",
+        name,
         `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``,
         given,
       );
     } else if (!/^v?0\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(given)) {
-      this.problem("version", "wants a version of kind such as v0.33.0, or `latest`", given);
+      this.problem(name, "wants a version of kind such as v0.33.0, or `latest`", given);
     } else {
       return given.startsWith("v") ? given : `v${given}`;
     }
-    return "latest";
+    return newestKind;
   }
 
   /** A file that holds nothing but the version, or asdf's .tool-versions with a line `kind 0.33.0`. */

@@ -3,9 +3,16 @@ import { incompatibilities } from "./cluster/compatibility.ts";
 import { renderClusterConfig } from "./cluster/config.ts";
 import type { Readiness } from "./cluster/readiness.ts";
 import type { Daemon, Job } from "./facts.ts";
-import type { Archive, Inputs, LogsWhen, Tool } from "./inputs.ts";
+import {
+  type Archive,
+  clusterNamePattern,
+  clusterNameRule,
+  type Inputs,
+  type LogsWhen,
+  type Tool,
+} from "./inputs.ts";
 import { artifactName } from "./logs/artifact-name.ts";
-import { BadInputs, type Problem } from "./problems.ts";
+import type { Problem } from "./problems.ts";
 import type { ToolPlan } from "./tools/install.ts";
 import {
   knownChecksum,
@@ -73,9 +80,9 @@ export interface Situation {
 /**
  * Decides what will be made. Pure: the same situation gives the same plan.
  *
- * @throws {BadInputs} with every problem at once, those of the inputs included
+ * @returns the plan, and everything that stands in its way, the problems of the inputs included
  */
-export function makePlan(situation: Situation): Plan {
+export function makePlan(situation: Situation): { plan: Plan; problems: Problem[] } {
   const { inputs, job, run } = situation;
   const problems: Problem[] = [...inputs.problems];
   const warnings: string[] = [];
@@ -84,16 +91,24 @@ export function makePlan(situation: Situation): Plan {
   const cluster = inputs.installOnly
     ? undefined
     : planCluster(situation, kindVersion, folder, problems, warnings);
-  if (problems.length > 0) throw new BadInputs(problems);
-  const kubernetes = cluster?.images.map(kubernetesVersionOf).find((version) => version !== undefined);
-  return {
-    run,
-    folder,
-    kind: planTool("kind", kindVersion, inputs, job),
-    kubectl: planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion), inputs, job),
-    cluster,
-    warnings,
-  };
+  const images = cluster?.images ?? [
+    nodeImageFor(kindVersion, inputs.kubernetesVersion ?? "stable")?.image ?? "",
+  ];
+  const kubernetes = images.map(kubernetesVersionOf).find((version) => version !== undefined);
+  const kind = planTool("kind", kindVersion, inputs, job);
+  const kubectl = planTool(
+    "kubectl",
+    inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion),
+    inputs,
+    job,
+  );
+  for (const { name, version, checksum, checksumUrl } of [kind, kubectl]) {
+    if (checksum === undefined)
+      warnings.push(
+        `${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`,
+      );
+  }
+  return { plan: { run, folder, kind, kubectl, cluster, warnings }, problems };
 }
 
 function resolveKind({ inputs, latest }: Situation, warnings: string[]): string {
@@ -119,6 +134,13 @@ function planCluster(
 ): ClusterPlan {
   const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
   const images = planImages(inputs, kindVersion, problems, warnings);
+  if (!clusterNamePattern.test(name)) {
+    problems.push({
+      input: name === inputs.config.name ? "config" : "cluster_name",
+      value: name,
+      reason: `as the name of a cluster, ${clusterNameRule}`,
+    });
+  }
   if (`${name}-control-plane`.length > 63) {
     problems.push({
       input: "cluster_name",
@@ -160,7 +182,8 @@ function planCluster(
     archives: inputs.loadArchives,
     logs: {
       when: inputs.logs,
-      folder: join(job.temp, `kind-logs-${name}-${run}`),
+      // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
+      folder: join(job.systemTemp, `kind-logs-${name}-${run}`),
       artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
     },
     ignoreFailedClean: inputs.ignoreFailedClean,

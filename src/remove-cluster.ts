@@ -12,6 +12,7 @@ import { removeNodes } from "./cluster/remove-nodes.ts";
 import { Engine } from "./docker/engine.ts";
 import type { Log } from "./log.ts";
 import { collectLogs, type LogSources } from "./logs/collect.ts";
+import { redact } from "./logs/redact.ts";
 import { uploadFolder } from "./logs/upload.ts";
 import { endProcesses } from "./process.ts";
 import { readState, type State } from "./state.ts";
@@ -90,7 +91,7 @@ async function keepLogs(
     logs.folder,
     log,
   );
-  const findings = [...(await asked), ...(await tellingLines(logs.folder))];
+  const findings = [...(await asked), ...(await tellingLines(logs.folder))].map(redact);
   for (const finding of findings) log.line(finding);
   const uploaded = await uploadFolder(logs.artifact, logs.folder, 60_000, on.env).catch((error: unknown) => {
     on.printer.warning(`The logs could not be uploaded: ${messageOf(error)}`);

@@ -38,6 +38,11 @@ export async function runStep(story: (on: Surroundings) => Promise<void>): Promi
         `kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`,
       );
     }
+    if (process.arch !== "x64" && process.arch !== "arm64") {
+      throw new Error(
+        `kind-action runs on x64 and arm64 runners, and this one is ${process.arch}: kind is not published for it.`,
+      );
+    }
     await story({
       env: process.env,
       job,

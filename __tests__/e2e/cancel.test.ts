@@ -12,7 +12,6 @@ describe("a job that is cancelled", () => {
       inputs: { ...(await labInputs()), cluster_name: "e2e-cancel", logs: "never" },
       cancelAfter: seconds,
       command: ["sleep", "60"],
-      keep: true,
     });
     expect(run.jobStatus).toBe("cancelled");
     expect(run.post?.exitCode, run.post?.log).toBe(0);

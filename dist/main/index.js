@@ -61201,6 +61201,9 @@ function compareVersions(a, b) {
 
 
 
+/** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
+const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
+const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
 /**
  * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
  *
@@ -61227,7 +61230,7 @@ async function readInputs(input, workspace) {
         nodeImage,
         kubernetesVersion,
         kubeconfig: reader.path("kubeconfig"),
-        clusterName: reader.matching("cluster_name", /^[a-z0-9][a-z0-9.-]*$/, "wants lower-case letters, digits, dots and hyphens, with a letter or digit first"),
+        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
         wait: reader.duration("wait", 300_000),
         verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
         kubectlVersion: withV(reader.matching("kubectl_version", /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "wants a full version such as v1.36.3")),
@@ -61315,19 +61318,21 @@ class Reader {
         return values;
     }
     async version() {
-        const given = (await this.#versionFromFile()) ?? this.#input("version");
+        const fromFile = await this.#versionFromFile();
+        const name = fromFile === undefined ? "version" : "version_file";
+        const given = fromFile ?? (this.#input("version") || newestKind);
         if (given === "latest")
             return given;
         if (looksLikeKubernetes(given)) {
-            this.problem("version", `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``, given);
+            this.problem(name, `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``, given);
         }
         else if (!/^v?0\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(given)) {
-            this.problem("version", "wants a version of kind such as v0.33.0, or `latest`", given);
+            this.problem(name, "wants a version of kind such as v0.33.0, or `latest`", given);
         }
         else {
             return given.startsWith("v") ? given : `v${given}`;
         }
-        return "latest";
+        return newestKind;
     }
     /** A file that holds nothing but the version, or asdf's .tool-versions with a line `kind 0.33.0`. */
     async #versionFromFile() {
@@ -61593,23 +61598,6 @@ function leaves(value) {
     return [String(value)];
 }
 
-;// CONCATENATED MODULE: ./lib/problems.js
-/** Everything that stands in the way of a run, found before anything was made. */
-class BadInputs extends Error {
-    name = "BadInputs";
-    problems;
-    constructor(problems) {
-        const lines = problems.map(({ input, value, reason }) => {
-            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
-            return `${input}${given}: ${reason}`;
-        });
-        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
-        super(`${count}${lines.join("\n- ")}`);
-        this.problems = problems;
-    }
-}
-const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
-
 ;// CONCATENATED MODULE: ./lib/plan.js
 
 
@@ -61620,7 +61608,7 @@ const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : te
 /**
  * Decides what will be made. Pure: the same situation gives the same plan.
  *
- * @throws {BadInputs} with every problem at once, those of the inputs included
+ * @returns the plan, and everything that stands in its way, the problems of the inputs included
  */
 function makePlan(situation) {
     const { inputs, job, run } = situation;
@@ -61631,17 +61619,17 @@ function makePlan(situation) {
     const cluster = inputs.installOnly
         ? undefined
         : planCluster(situation, kindVersion, folder, problems, warnings);
-    if (problems.length > 0)
-        throw new BadInputs(problems);
-    const kubernetes = cluster?.images.map(kubernetesVersionOf).find((version) => version !== undefined);
-    return {
-        run,
-        folder,
-        kind: planTool("kind", kindVersion, inputs, job),
-        kubectl: planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion), inputs, job),
-        cluster,
-        warnings,
-    };
+    const images = cluster?.images ?? [
+        nodeImageFor(kindVersion, inputs.kubernetesVersion ?? "stable")?.image ?? "",
+    ];
+    const kubernetes = images.map(kubernetesVersionOf).find((version) => version !== undefined);
+    const kind = planTool("kind", kindVersion, inputs, job);
+    const kubectl = planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion), inputs, job);
+    for (const { name, version, checksum, checksumUrl } of [kind, kubectl]) {
+        if (checksum === undefined)
+            warnings.push(`${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`);
+    }
+    return { plan: { run, folder, kind, kubectl, cluster, warnings }, problems };
 }
 function resolveKind({ inputs, latest }, warnings) {
     if (inputs.version !== "latest")
@@ -61658,6 +61646,13 @@ const combined = ["version", "version_file", "config", "kubernetes_version"];
 function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems, warnings) {
     const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
     const images = planImages(inputs, kindVersion, problems, warnings);
+    if (!clusterNamePattern.test(name)) {
+        problems.push({
+            input: name === inputs.config.name ? "config" : "cluster_name",
+            value: name,
+            reason: `as the name of a cluster, ${clusterNameRule}`,
+        });
+    }
     if (`${name}-control-plane`.length > 63) {
         problems.push({
             input: "cluster_name",
@@ -61698,7 +61693,8 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
         archives: inputs.loadArchives,
         logs: {
             when: inputs.logs,
-            folder: (0,external_node_path_.join)(job.temp, `kind-logs-${name}-${run}`),
+            // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
+            folder: (0,external_node_path_.join)(job.systemTemp, `kind-logs-${name}-${run}`),
             artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
         },
         ignoreFailedClean: inputs.ignoreFailedClean,
@@ -61795,6 +61791,23 @@ function planTool(name, version, inputs, job) {
         checksumUrl: name === "kind" ? `${url}.sha256sum` : `${url}.sha256`,
     };
 }
+
+;// CONCATENATED MODULE: ./lib/problems.js
+/** Everything that stands in the way of a run, found before anything was made. */
+class BadInputs extends Error {
+    name = "BadInputs";
+    problems;
+    constructor(problems) {
+        const lines = problems.map(({ input, value, reason }) => {
+            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
+            return `${input}${given}: ${reason}`;
+        });
+        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
+        super(`${count}${lines.join("\n- ")}`);
+        this.problems = problems;
+    }
+}
+const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
 
 ;// CONCATENATED MODULE: ./lib/state.js
 
@@ -62880,7 +62893,7 @@ const restoreDeadline = 20_000;
  * @throws when it cannot be downloaded, or is not what it should be
  */
 async function installTool(tool, on, log) {
-    const expected = tool.checksum ?? (await publishedChecksum(tool, log));
+    const expected = tool.checksum;
     const version = tool.version.replace(/^v/, "");
     const candidates = await onPath(tool.name, on.path);
     for (const candidate of candidates) {
@@ -62940,29 +62953,37 @@ async function keep(tool, file) {
     await (0,promises_.rm)(file, { force: true });
     return (0,external_node_path_.join)(cached, tool.name);
 }
-/** Upstream's own sum, for versions that the table does not know: guards against a broken download, not against upstream. */
-async function publishedChecksum(tool, log) {
-    log.warning(`${tool.name} ${tool.version} is not among the versions this action knows by hash: its download is checked against ${tool.checksumUrl} alone. \`checksums\` can pin it.`);
+/**
+ * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
+ * upstream.
+ *
+ * @throws when there is no such version, or its sum cannot be read
+ */
+async function pinTool(tool) {
+    return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
+}
+async function publishedChecksum(tool) {
+    const client = new lib/* HttpClient */.Qq("kind-action", [], {
+        allowRetries: true,
+        maxRetries: 3,
+        socketTimeout: 15_000,
+    });
+    let status;
+    let body;
     try {
-        const response = await new lib/* HttpClient */.Qq("kind-action", [], {
-            allowRetries: true,
-            maxRetries: 3,
-            socketTimeout: 15_000,
-        }).get(tool.checksumUrl);
-        const status = response.message.statusCode;
-        const body = await response.readBody();
-        if (status === 404)
-            throw new Error(`there is no ${tool.name} ${tool.version} (404)`);
-        const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
-        if (status !== 200 || sum === undefined)
-            throw new Error(`the answer (${status}) holds no SHA-256 sum`);
-        return sum.toLowerCase();
+        const response = await client.get(tool.checksumUrl);
+        status = response.message.statusCode;
+        body = await response.readBody();
     }
     catch (error) {
-        throw new Error(`The checksum of ${tool.name} ${tool.version} cannot be read from ${tool.checksumUrl}: ${reason(error)}`, {
-            cause: error,
-        });
+        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
     }
+    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+    if (status === 200 && sum !== undefined)
+        return sum.toLowerCase();
+    if (status === 404)
+        throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
+    throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
 }
 /** Every file of that name in the folders of PATH. */
 async function onPath(name, folders) {
@@ -62981,6 +63002,7 @@ const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
 const reason = (error) => (error instanceof Error ? error.message : String(error));
 
 ;// CONCATENATED MODULE: ./lib/create-cluster.js
+
 
 
 
@@ -63036,8 +63058,28 @@ async function decide(on) {
             problem: error instanceof Error ? error.message : String(error),
         }))
         : undefined;
-    const plan = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
-    return { plan, daemon: "problem" in daemon ? undefined : daemon };
+    const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
+    const [kind, kubectl] = await Promise.all([
+        pin(plan.kind, "version", problems),
+        pin(plan.kubectl, "kubectl_version", problems),
+    ]);
+    if (problems.length > 0 || kind === undefined || kubectl === undefined)
+        throw new BadInputs(problems);
+    return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
+}
+/** Looks for a version that the action does not know before anything is made for it. */
+async function pin(tool, input, problems) {
+    try {
+        return await pinTool(tool);
+    }
+    catch (error) {
+        problems.push({
+            input,
+            value: tool.version,
+            reason: error instanceof Error ? error.message : String(error),
+        });
+        return undefined;
+    }
 }
 /** What post must know from the first moment on. */
 async function firstState(plan, daemon, on) {
@@ -63316,14 +63358,14 @@ __nccwpck_require__.d(__webpack_exports__, {
 var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:os"
 var external_node_os_ = __nccwpck_require__(8161);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
 var lib = __nccwpck_require__(4942);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(8816);
 // EXTERNAL MODULE: ./lib/cluster/claim.js
 var claim = __nccwpck_require__(4733);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./lib/process.js + 1 modules
 var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/docker/endpoint.js
@@ -63345,13 +63387,17 @@ const contexts = schemas/* tuple */.PVZ([
  * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
  */
 async function resolveEndpoint(env, run) {
-    const host = env.DOCKER_HOST;
-    const endpoint = host ? { DOCKER_HOST: host } : await currentContext(run);
+    const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
     const url = endpoint.DOCKER_HOST ?? "";
     if (!/^(unix|tcp|http|https):\/\//.test(url)) {
         throw new Error(`The Docker endpoint is ${url}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`);
     }
     return endpoint;
+}
+/** The variables that go with DOCKER_HOST. */
+function given(env) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+    return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
 async function currentContext(run) {
     let output;
@@ -63381,22 +63427,30 @@ var docker_engine = __nccwpck_require__(8388);
 
 
 
+
 /** Reads what the runner says of the job. */
 function readJob(env) {
+    const workspace = env.GITHUB_WORKSPACE ?? process.cwd();
     return {
         architecture: process.arch === "arm64" ? "arm64" : "amd64",
-        workspace: env.GITHUB_WORKSPACE ?? process.cwd(),
-        temp: env.RUNNER_TEMP ?? "/tmp",
+        workspace,
+        temp: env.RUNNER_TEMP ?? (0,external_node_os_.tmpdir)(),
+        systemTemp: (0,external_node_os_.tmpdir)(),
         home: env.HOME || (0,external_node_os_.homedir)(),
         id: env.GITHUB_JOB ?? "job",
         runId: env.GITHUB_RUN_ID ?? "0",
         attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
         selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
         path: (env.PATH ?? "").split(":"),
-        kubeconfig: env.KUBECONFIG?.split(":").find(Boolean),
+        kubeconfig: firstOf(env.KUBECONFIG, workspace),
         clusterName: env.KIND_CLUSTER_NAME || undefined,
         network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
     };
+}
+/** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
+function firstOf(list, workspace) {
+    const first = list?.split(":").find(Boolean);
+    return first === undefined ? undefined : (0,external_node_path_.resolve)(workspace, first);
 }
 /**
  * Asks the Docker daemon what a plan depends on.
@@ -63670,6 +63724,9 @@ async function runStep(story) {
     try {
         if (process.platform !== "linux") {
             throw new Error(`kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`);
+        }
+        if (process.arch !== "x64" && process.arch !== "arm64") {
+            throw new Error(`kind-action runs on x64 and arm64 runners, and this one is ${process.arch}: kind is not published for it.`);
         }
         await story({
             env: process.env,

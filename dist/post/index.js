@@ -60576,7 +60576,7 @@ const questions = {
  * of all pods, events, descriptions; without secrets. What cannot be had is left out, and said.
  */
 async function collectLogs(from, folder, log) {
-    await (0,promises_.mkdir)(folder, { recursive: true });
+    await (0,promises_.mkdir)(folder, { recursive: true, mode: 0o700 });
     const [exported] = await Promise.all([
         from.kind.exportLogs(from.cluster, folder, exportDeadline, log),
         ...Object.entries(questions).map(([file, question]) => ask(from, question, (0,external_node_path_.join)(folder, file), log)),
@@ -61744,7 +61744,7 @@ const restoreDeadline = 20_000;
  * @throws when it cannot be downloaded, or is not what it should be
  */
 async function installTool(tool, on, log) {
-    const expected = tool.checksum ?? (await publishedChecksum(tool, log));
+    const expected = tool.checksum;
     const version = tool.version.replace(/^v/, "");
     const candidates = await onPath(tool.name, on.path);
     for (const candidate of candidates) {
@@ -61804,29 +61804,37 @@ async function keep(tool, file) {
     await rm(file, { force: true });
     return join(cached, tool.name);
 }
-/** Upstream's own sum, for versions that the table does not know: guards against a broken download, not against upstream. */
-async function publishedChecksum(tool, log) {
-    log.warning(`${tool.name} ${tool.version} is not among the versions this action knows by hash: its download is checked against ${tool.checksumUrl} alone. \`checksums\` can pin it.`);
+/**
+ * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
+ * upstream.
+ *
+ * @throws when there is no such version, or its sum cannot be read
+ */
+async function pinTool(tool) {
+    return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
+}
+async function publishedChecksum(tool) {
+    const client = new HttpClient("kind-action", [], {
+        allowRetries: true,
+        maxRetries: 3,
+        socketTimeout: 15_000,
+    });
+    let status;
+    let body;
     try {
-        const response = await new HttpClient("kind-action", [], {
-            allowRetries: true,
-            maxRetries: 3,
-            socketTimeout: 15_000,
-        }).get(tool.checksumUrl);
-        const status = response.message.statusCode;
-        const body = await response.readBody();
-        if (status === 404)
-            throw new Error(`there is no ${tool.name} ${tool.version} (404)`);
-        const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
-        if (status !== 200 || sum === undefined)
-            throw new Error(`the answer (${status}) holds no SHA-256 sum`);
-        return sum.toLowerCase();
+        const response = await client.get(tool.checksumUrl);
+        status = response.message.statusCode;
+        body = await response.readBody();
     }
     catch (error) {
-        throw new Error(`The checksum of ${tool.name} ${tool.version} cannot be read from ${tool.checksumUrl}: ${reason(error)}`, {
-            cause: error,
-        });
+        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
     }
+    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+    if (status === 200 && sum !== undefined)
+        return sum.toLowerCase();
+    if (status === 404)
+        throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
+    throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
 }
 /** Every file of that name in the folders of PATH. */
 async function onPath(name, folders) {
@@ -61845,6 +61853,7 @@ const folderOf = (tool) => dirname(tool.path);
 const reason = (error) => (error instanceof Error ? error.message : String(error));
 
 ;// CONCATENATED MODULE: ./lib/remove-cluster.js
+
 
 
 
@@ -61911,7 +61920,7 @@ function wantsLogs({ logs }, jobStatus, mainSucceeded) {
 async function keepLogs({ name, kubeconfig, logs }, tools, on, log) {
     const asked = findingsOf(name, kubeconfig.path);
     await collectLogs({ cluster: name, kubeconfig: kubeconfig.path, ...tools, run: on.start }, logs.folder, log);
-    const findings = [...(await asked), ...(await tellingLines(logs.folder))];
+    const findings = [...(await asked), ...(await tellingLines(logs.folder))].map(redact);
     for (const finding of findings)
         log.line(finding);
     const uploaded = await uploadFolder(logs.artifact, logs.folder, 60_000, on.env).catch((error) => {
@@ -61988,10 +61997,10 @@ var core = __nccwpck_require__(33838);
 var promises_ = __nccwpck_require__(51455);
 // EXTERNAL MODULE: external "node:os"
 var external_node_os_ = __nccwpck_require__(48161);
-// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
-var lib = __nccwpck_require__(44942);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(76760);
+// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
+var lib = __nccwpck_require__(44942);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(38816);
 // EXTERNAL MODULE: ./lib/process.js
@@ -62015,13 +62024,17 @@ const contexts = schemas/* tuple */.PVZ([
  * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
  */
 async function endpoint_resolveEndpoint(env, run) {
-    const host = env.DOCKER_HOST;
-    const endpoint = host ? { DOCKER_HOST: host } : await currentContext(run);
+    const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
     const url = endpoint.DOCKER_HOST ?? "";
     if (!/^(unix|tcp|http|https):\/\//.test(url)) {
         throw new Error(`The Docker endpoint is ${url}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`);
     }
     return endpoint;
+}
+/** The variables that go with DOCKER_HOST. */
+function given(env) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+    return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
 async function currentContext(run) {
     let output;
@@ -62051,22 +62064,30 @@ var engine = __nccwpck_require__(98388);
 
 
 
+
 /** Reads what the runner says of the job. */
 function readJob(env) {
+    const workspace = env.GITHUB_WORKSPACE ?? process.cwd();
     return {
         architecture: process.arch === "arm64" ? "arm64" : "amd64",
-        workspace: env.GITHUB_WORKSPACE ?? process.cwd(),
-        temp: env.RUNNER_TEMP ?? "/tmp",
+        workspace,
+        temp: env.RUNNER_TEMP ?? (0,external_node_os_.tmpdir)(),
+        systemTemp: (0,external_node_os_.tmpdir)(),
         home: env.HOME || (0,external_node_os_.homedir)(),
         id: env.GITHUB_JOB ?? "job",
         runId: env.GITHUB_RUN_ID ?? "0",
         attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
         selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
         path: (env.PATH ?? "").split(":"),
-        kubeconfig: env.KUBECONFIG?.split(":").find(Boolean),
+        kubeconfig: firstOf(env.KUBECONFIG, workspace),
         clusterName: env.KIND_CLUSTER_NAME || undefined,
         network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
     };
+}
+/** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
+function firstOf(list, workspace) {
+    const first = list?.split(":").find(Boolean);
+    return first === undefined ? undefined : (0,external_node_path_.resolve)(workspace, first);
 }
 /**
  * Asks the Docker daemon what a plan depends on.
@@ -62145,6 +62166,9 @@ async function runStep(story) {
     try {
         if (process.platform !== "linux") {
             throw new Error(`kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`);
+        }
+        if (process.arch !== "x64" && process.arch !== "arm64") {
+            throw new Error(`kind-action runs on x64 and arm64 runners, and this one is ${process.arch}: kind is not published for it.`);
         }
         await story({
             env: process.env,

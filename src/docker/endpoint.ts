@@ -24,8 +24,7 @@ const contexts = z.tuple([
  * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
  */
 export async function resolveEndpoint(env: NodeJS.ProcessEnv, run: Run): Promise<Endpoint> {
-  const host = env.DOCKER_HOST;
-  const endpoint = host ? { DOCKER_HOST: host } : await currentContext(run);
+  const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
   const url = endpoint.DOCKER_HOST ?? "";
   if (!/^(unix|tcp|http|https):\/\//.test(url)) {
     throw new Error(
@@ -33,6 +32,12 @@ export async function resolveEndpoint(env: NodeJS.ProcessEnv, run: Run): Promise
     );
   }
   return endpoint;
+}
+
+/** The variables that go with DOCKER_HOST. */
+function given(env: NodeJS.ProcessEnv): Endpoint {
+  const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
 
 async function currentContext(run: Run): Promise<Endpoint> {

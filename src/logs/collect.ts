@@ -40,7 +40,7 @@ const questions: Readonly<Record<string, readonly string[]>> = {
  * of all pods, events, descriptions; without secrets. What cannot be had is left out, and said.
  */
 export async function collectLogs(from: LogSources, folder: string, log: Log): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   const [exported] = await Promise.all([
     from.kind.exportLogs(from.cluster, folder, exportDeadline, log),
     ...Object.entries(questions).map(([file, question]) => ask(from, question, join(folder, file), log)),

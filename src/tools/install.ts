@@ -15,10 +15,16 @@ export interface ToolPlan {
   readonly name: "kind" | "kubectl";
   readonly version: string;
   readonly architecture: Architecture;
-  /** SHA-256; without one, the sum that is published beside the download counts. */
+  /** SHA-256; none where the version is not among those that the action knows. */
   readonly checksum: string | undefined;
   readonly url: string;
+  /** Where upstream publishes the sum. */
   readonly checksumUrl: string;
+}
+
+/** A tool whose sum is known. */
+export interface PinnedTool extends ToolPlan {
+  readonly checksum: string;
 }
 
 export interface InstalledTool {
@@ -50,8 +56,8 @@ const restoreDeadline = 20_000;
  *
  * @throws when it cannot be downloaded, or is not what it should be
  */
-export async function installTool(tool: ToolPlan, on: ToolSources, log: Log): Promise<InstalledTool> {
-  const expected = tool.checksum ?? (await publishedChecksum(tool, log));
+export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): Promise<InstalledTool> {
+  const expected = tool.checksum;
   const version = tool.version.replace(/^v/, "");
   const candidates = await onPath(tool.name, on.path);
   for (const candidate of candidates) {
@@ -123,31 +129,41 @@ async function keep(tool: ToolPlan, file: string): Promise<string> {
   return join(cached, tool.name);
 }
 
-/** Upstream's own sum, for versions that the table does not know: guards against a broken download, not against upstream. */
-async function publishedChecksum(tool: ToolPlan, log: Log): Promise<string> {
-  log.warning(
-    `${tool.name} ${tool.version} is not among the versions this action knows by hash: its download is checked against ${tool.checksumUrl} alone. \`checksums\` can pin it.`,
-  );
+/**
+ * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
+ * upstream.
+ *
+ * @throws when there is no such version, or its sum cannot be read
+ */
+export async function pinTool(tool: ToolPlan): Promise<PinnedTool> {
+  return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
+}
+
+async function publishedChecksum(tool: ToolPlan): Promise<string> {
+  const client = new HttpClient("kind-action", [], {
+    allowRetries: true,
+    maxRetries: 3,
+    socketTimeout: 15_000,
+  });
+  let status: number | undefined;
+  let body: string;
   try {
-    const response = await new HttpClient("kind-action", [], {
-      allowRetries: true,
-      maxRetries: 3,
-      socketTimeout: 15_000,
-    }).get(tool.checksumUrl);
-    const status = response.message.statusCode;
-    const body = await response.readBody();
-    if (status === 404) throw new Error(`there is no ${tool.name} ${tool.version} (404)`);
-    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
-    if (status !== 200 || sum === undefined) throw new Error(`the answer (${status}) holds no SHA-256 sum`);
-    return sum.toLowerCase();
+    const response = await client.get(tool.checksumUrl);
+    status = response.message.statusCode;
+    body = await response.readBody();
   } catch (error) {
     throw new Error(
-      `The checksum of ${tool.name} ${tool.version} cannot be read from ${tool.checksumUrl}: ${reason(error)}`,
-      {
-        cause: error,
-      },
+      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
+      { cause: error },
     );
   }
+  const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+  if (status === 200 && sum !== undefined) return sum.toLowerCase();
+  if (status === 404)
+    throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
+  throw new Error(
+    `${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`,
+  );
 }
 
 /** Every file of that name in the folders of PATH. */

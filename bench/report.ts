@@ -1,0 +1,79 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+
+/** One line of a benchmark: what was measured on both sides, and the bar it has to clear. */
+export interface Row {
+  readonly name: string;
+  /** Seconds, one a repetition. */
+  readonly ours: readonly number[];
+  /** The same for what a user would pick instead; empty where there is nothing to compare. */
+  readonly theirs: readonly number[];
+  readonly bar?: { readonly text: string; readonly holds: boolean };
+}
+
+/** The middle of an odd number of values, the mean of the middle two of an even number. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = Number.NaN, high = Number.NaN] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]];
+  return (low + high) / 2;
+}
+
+const spread = (values: readonly number[]) =>
+  values.length === 0
+    ? "-"
+    : `${median(values).toFixed(2)} s (${Math.min(...values).toFixed(2)}–${Math.max(...values).toFixed(2)})`;
+
+/**
+ * Prints a benchmark as a table, keeps it in docs/proof, and sets the exit code: 1 when a bar falls short.
+ *
+ * @param on.theirs what the second column is
+ */
+export function report(
+  name: string,
+  on: { theirs: string; notes: readonly string[] },
+  rows: readonly Row[],
+): void {
+  const failed = rows.filter(({ bar }) => bar !== undefined && !bar.holds);
+  const lines = rows.map(({ name: row, ours, theirs, bar }) => {
+    const ratio = theirs.length === 0 ? "-" : (median(ours) / median(theirs)).toFixed(2);
+    const verdict = bar === undefined ? "-" : `${bar.text}: ${bar.holds ? "holds" : "FALLS SHORT"}`;
+    return `| ${row} | ${spread(ours)} | ${spread(theirs)} | ${ratio} | ${verdict} |`;
+  });
+  const table = [`| | ours | ${on.theirs} | ratio | bar |`, "|---|---|---|--:|---|", ...lines].join("\n");
+  if (process.argv.includes("--json")) console.log(JSON.stringify({ name, rows, failed: failed.length }));
+  else console.log(`\n${table}\n\n${on.notes.join("\n")}`);
+  keepProof(
+    name,
+    [
+      `# bench ${name}`,
+      "",
+      `\`script/bench ${name}\`, medians (least–most). ${machine()}`,
+      "",
+      table,
+      "",
+      ...on.notes,
+      "",
+    ].join("\n"),
+  );
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+/** Where and when something was measured. */
+export function machine(): string {
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  const date = new Date().toISOString().slice(0, 10);
+  const docker = execFileSync("docker", ["version", "--format", "{{.Server.Version}}"], {
+    encoding: "utf8",
+  }).trim();
+  return `${date}, commit ${commit}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB, Linux, Docker ${docker}.`;
+}
+
+/** Writes what was shown to docs/proof/NAME.md. */
+export function keepProof(name: string, text: string): void {
+  const folder = join(resolve(import.meta.dirname, ".."), "docs", "proof");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.md`), text);
+}
