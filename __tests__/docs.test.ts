@@ -1,0 +1,259 @@
+import { execFile } from "node:child_process";
+import { globSync } from "node:fs";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { parseClusterConfig } from "../src/cluster/config.ts";
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, "..");
+
+/** For the action itself: users do not set them. */
+const hidden = ["job_status", "matrix"];
+
+const parameters = z.record(z.string(), z.looseObject({ default: z.string().default("") }));
+const action = z
+  .object({ inputs: parameters, outputs: parameters })
+  .parse(parse(await readFile(join(root, "action.yml"), "utf8")));
+const inputs = Object.entries(action.inputs).filter(([name]) => !hidden.includes(name));
+const inputNames = inputs.map(([name]) => name);
+const outputNames = Object.keys(action.outputs);
+
+interface Page {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A fenced block of a page. */
+interface Block {
+  readonly at: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+const pages = await Promise.all(
+  globSync(["*.md", "docs/**/*.md", ".github/**/*.md"], { cwd: root })
+    .filter((path) => !path.startsWith("docs/proof/"))
+    .toSorted()
+    .map(async (path): Promise<Page> => ({ path, text: await readFile(join(root, path), "utf8") })),
+);
+const page = (path: string) => pages.find((other) => other.path === path)?.text ?? "";
+
+const blocks: Block[] = pages.flatMap(({ path, text }) =>
+  [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(({ index, 1: language = "", 2: content = "" }) => ({
+    at: `${path}:${text.slice(0, index).split("\n").length}`,
+    language,
+    text: content,
+  })),
+);
+
+const step = z.looseObject({
+  id: z.string().optional(),
+  uses: z.string().optional(),
+  with: z.record(z.string(), z.unknown()).default({}),
+});
+const steps = z.array(step);
+const workflow = z.looseObject({ jobs: z.record(z.string(), z.looseObject({ steps })) });
+
+interface Example extends Block {
+  readonly jobs: z.infer<typeof steps>[];
+  /** As a workflow: that of an example which shows nothing but steps is made up. */
+  readonly workflow: string;
+}
+
+const examples: Example[] = blocks
+  .filter(({ language }) => language === "yaml")
+  .map((block) => {
+    const content: unknown = parse(block.text);
+    const whole = workflow.safeParse(content);
+    if (whole.success) {
+      return { ...block, jobs: Object.values(whole.data.jobs).map((job) => job.steps), workflow: block.text };
+    }
+    const head =
+      "name: example\non: [push]\npermissions: {}\njobs:\n  example:\n    runs-on: ubuntu-24.04\n    steps:\n";
+    return {
+      ...block,
+      jobs: [steps.parse(content)],
+      workflow: head + block.text.replace(/^(?=.)/gm, "      "),
+    };
+  });
+
+const isOurs = (uses: string | undefined) => uses?.startsWith("org/kind-action@") || uses === "./";
+
+const workflowFiles = globSync(".github/workflows/*.yml", { cwd: root });
+/** What zizmor reads beside the examples. */
+const audited = ["action.yml", ".github/dependabot.yml", ...workflowFiles];
+
+/** The rows of the table below a heading, without its head. */
+function tableBelow(heading: string, text: string): string[][] {
+  const section = text.split(`\n${heading}\n`)[1]?.split(/\n#+ /)[0] ?? "";
+  const rows = section.split("\n").filter((line) => line.startsWith("|"));
+  return rows.slice(2).map((row) =>
+    row
+      .slice(1, -1)
+      .split("|")
+      .map((cell) => cell.trim()),
+  );
+}
+
+const code = (text: string) => (text === "" ? "" : `\`${text}\``);
+
+describe("the README", () => {
+  it("lists action.yml's inputs with their defaults, in order", () => {
+    const listed = tableBelow("## Inputs", page("README.md")).map(([name, value]) => [name, value]);
+    expect(listed).toEqual(inputs.map(([name, input]) => [code(name), code(input.default)]));
+  });
+
+  it("lists action.yml's outputs, in order", () => {
+    const listed = tableBelow("## Outputs", page("README.md")).map(([name]) => name);
+    expect(listed).toEqual(outputNames.map(code));
+  });
+});
+
+describe("docs/inputs.md", () => {
+  it("has a section for every input of action.yml, and for no other", () => {
+    const headings = [...page("docs/inputs.md").matchAll(/^### (.*)$/gm)];
+    const named = headings.flatMap(([, heading = ""]) =>
+      [...heading.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+    );
+    expect(named.toSorted()).toEqual(inputNames.toSorted());
+  });
+});
+
+describe("docs/troubleshooting.md", () => {
+  const messages = blocks.filter(({ at, language }) => at.includes("troubleshooting") && language === "text");
+  let source = "";
+
+  beforeAll(async () => {
+    const files = globSync("src/**/*.ts", { cwd: root });
+    const texts = await Promise.all(files.map((file) => readFile(join(root, file), "utf8")));
+    // A message may be written as several strings, on several lines.
+    source = texts
+      .join("\n")
+      .replace(/["`] \+\s+["`]/g, "")
+      .replaceAll("\\`", "`");
+  });
+
+  it.each(messages.map(({ at, text }) => [at, text.trim()]))(
+    "%s quotes what the action says",
+    (_, message) => {
+      const parts = message.split("…").map((part) => part.trim());
+      const unsaid = parts.filter((part) => /\w{3}/.test(part) && !source.includes(part));
+      expect(unsaid).toEqual([]);
+    },
+  );
+});
+
+describe.each(examples)("the example $at", (example) => {
+  const used = example.jobs.flat();
+
+  it("sets inputs that there are", () => {
+    for (const { with: given } of used.filter(({ uses }) => isOurs(uses)))
+      expect(inputNames).toEqual(expect.arrayContaining(Object.keys(given)));
+  });
+
+  it("reads outputs that there are", () => {
+    const ids = used.filter(({ uses }) => isOurs(uses)).map(({ id }) => id);
+    const read = [...example.text.matchAll(/steps\.([\w-]+)\.outputs\.([\w-]+)/g)];
+    for (const [, id, output] of read) if (ids.includes(id)) expect(outputNames).toContain(output);
+  });
+
+  it("has a configuration that the action accepts", () => {
+    for (const { uses, with: given } of used) {
+      const config = z.string().optional().parse(given.config);
+      if (isOurs(uses) && config?.includes("\n")) expect(parseClusterConfig(config)).toHaveProperty("config");
+    }
+  });
+});
+
+describe("workflows and examples", () => {
+  it("pin other people's actions by commit, a version by the same in all places", async () => {
+    const files = await Promise.all(workflowFiles.map((file) => readFile(join(root, file), "utf8")));
+    const commits = new Map<string, string>();
+    for (const text of [...files, ...examples.map((example) => example.text)]) {
+      for (const [, name = "", pin = ""] of text.matchAll(/uses: ([^\s@]+)@(.+)$/gm)) {
+        // The parts of one repository (init and analyze) come from one commit.
+        const repository = name.split("/").slice(0, 2).join("/");
+        if (repository === "org/kind-action") continue;
+        expect(pin, name).toMatch(/^[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+        const [commit = "", version = ""] = pin.split(" # ");
+        const known = commits.get(`${repository} ${version}`) ?? commit;
+        expect(commit, `${name} ${version}`).toBe(known);
+        commits.set(`${repository} ${version}`, commit);
+      }
+    }
+    expect(commits.size).toBeGreaterThan(0);
+  });
+
+  describe("pass the linters", async () => {
+    const [actionlint, zizmor] = await Promise.all(["actionlint", "zizmor"].map(onPath));
+    let folder: string;
+    let files: string[];
+
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), "examples-"));
+      files = await Promise.all(
+        examples.map(async ({ at, workflow: text }) => {
+          const file = join(folder, `${at.replace(/[^\w.]+/g, "-")}.yml`);
+          await writeFile(file, text);
+          return file;
+        }),
+      );
+    });
+    afterAll(() => rm(folder, { recursive: true, force: true }));
+
+    it.skipIf(!actionlint)("actionlint", async () => {
+      await expect(outputOf("actionlint", ["-no-color", ...workflowFiles, ...files])).resolves.toBe("");
+    });
+
+    it.skipIf(!zizmor)(
+      "zizmor, for the workflows as an auditor",
+      async () => {
+        const options = ["--offline", "--quiet", "--color=never", "--config=.github/zizmor.yml"];
+        await expect(outputOf("zizmor", [...options, "--persona=auditor", ...audited])).resolves.toContain(
+          "No findings",
+        );
+        await expect(outputOf("zizmor", [...options, ...files])).resolves.toContain("No findings");
+      },
+      30_000,
+    );
+  });
+});
+
+describe.each(pages)("$path", ({ path, text }) => {
+  it("links to files and headings that are there", async () => {
+    for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^\w+:/.test(target)) continue;
+      const [file = "", anchor] = target.split("#");
+      const linked = file === "" ? path : relative(root, resolve(root, dirname(path), file));
+      await expect(access(join(root, linked)), target).resolves.toBeUndefined();
+      if (anchor !== undefined) expect(anchorsOf(page(linked)), target).toContain(anchor);
+    }
+  });
+});
+
+/** As GitHub makes them. */
+const anchorsOf = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+
+async function onPath(program: string): Promise<boolean> {
+  const tries = (process.env.PATH ?? "").split(delimiter).map((folder) => access(join(folder, program)));
+  return (await Promise.allSettled(tries)).some(({ status }) => status === "fulfilled");
+}
+
+/** What a linter says, whether or not it is content. */
+async function outputOf(program: string, args: string[]): Promise<string> {
+  const { stdout } = await run(program, args, { cwd: root }).catch((error: unknown) =>
+    z.looseObject({ stdout: z.string() }).parse(error),
+  );
+  return stdout;
+}
