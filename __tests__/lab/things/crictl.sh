@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# A small crictl: cri-tools is in no registry of modules.
+title="crictl (of Kubernetes $1)" sources=(golang.sh kubernetes.sh programs/crictl/main.go)
+version=$1
+
+build() {
+  kubernetes_module "$version"
+  add_program crictl
+  go_build '-s -w' crictl=./crictl
+}
