@@ -33,10 +33,15 @@ export async function removeCluster(on: Surroundings): Promise<void> {
   // A main that was killed may have left programs that still make things.
   await endProcesses(state.run);
   const run = timeline(on.printer);
-  const removal = state.cluster === undefined ? undefined : removeWhatIsOurs(state, state.cluster, run, on);
-  const [removed] = await Promise.allSettled([removal, saveTools(state, run, on)]);
+  const [removed] = await Promise.allSettled([
+    state.cluster && removeWhatIsOurs(state, state.cluster, run, on),
+    saveTools(state, run, on),
+  ]);
   await rm(state.folder, { recursive: true, force: true });
-  if (removed.status === "rejected") throw removed.reason;
+  if (removed.status === "fulfilled") return;
+  const message = `The cluster "${state.cluster?.name}" could not be removed: ${messageOf(removed.reason)}`;
+  if (state.cluster?.ignoreFailedClean !== true) throw new Error(message, { cause: removed.reason });
+  on.printer.warning(message);
 }
 
 async function removeWhatIsOurs(
@@ -55,18 +60,10 @@ async function removeWhatIsOurs(
   const [kindPath, kubectl] = await Promise.all([verified(state.kind), verified(state.kubectl)]);
   const kind = kindPath === undefined ? undefined : kindAt(kindPath, on.start, state.endpoint);
   if (kind !== undefined && wantsLogs(cluster, getInput("job_status"), state.succeeded)) {
-    await attempt(run, on, "Keep the logs", (log) =>
-      keepLogs(cluster, { kind, kubectl, cache: join(state.folder, "kubectl") }, on, log),
-    );
+    const from = { kind, kubectl, cache: join(state.folder, "kubectl") };
+    await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, from, on, log));
   }
-  const deleted = run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log));
-  try {
-    await deleted.result;
-  } catch (error) {
-    const message = `The cluster "${cluster.name}" could not be removed: ${messageOf(error)}`;
-    if (!cluster.ignoreFailedClean) throw new Error(message, { cause: error });
-    on.printer.warning(message);
-  }
+  await run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log)).result;
 }
 
 /** A job that timed out says `cancelled`, and wants its logs too. Where nobody evaluates the status, main's own end counts. */

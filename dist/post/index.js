@@ -61883,11 +61883,17 @@ async function removeCluster(on) {
     // A main that was killed may have left programs that still make things.
     await (0,lib_process/* endProcesses */.Hk)(state.run);
     const run = timeline(on.printer);
-    const removal = state.cluster === undefined ? undefined : removeWhatIsOurs(state, state.cluster, run, on);
-    const [removed] = await Promise.allSettled([removal, saveTools(state, run, on)]);
+    const [removed] = await Promise.allSettled([
+        state.cluster && removeWhatIsOurs(state, state.cluster, run, on),
+        saveTools(state, run, on),
+    ]);
     await (0,promises_.rm)(state.folder, { recursive: true, force: true });
-    if (removed.status === "rejected")
-        throw removed.reason;
+    if (removed.status === "fulfilled")
+        return;
+    const message = `The cluster "${state.cluster?.name}" could not be removed: ${messageOf(removed.reason)}`;
+    if (state.cluster?.ignoreFailedClean !== true)
+        throw new Error(message, { cause: removed.reason });
+    on.printer.warning(message);
 }
 async function removeWhatIsOurs(state, cluster, run, on) {
     const engine = new docker_engine/* Engine */.N(state.endpoint);
@@ -61898,18 +61904,10 @@ async function removeWhatIsOurs(state, cluster, run, on) {
     const [kindPath, kubectl] = await Promise.all([verified(state.kind), verified(state.kubectl)]);
     const kind = kindPath === undefined ? undefined : kindAt(kindPath, on.start, state.endpoint);
     if (kind !== undefined && wantsLogs(cluster, (0,lib_core.getInput)("job_status"), state.succeeded)) {
-        await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, { kind, kubectl, cache: (0,external_node_path_.join)(state.folder, "kubectl") }, on, log));
+        const from = { kind, kubectl, cache: (0,external_node_path_.join)(state.folder, "kubectl") };
+        await attempt(run, on, "Keep the logs", (log) => keepLogs(cluster, from, on, log));
     }
-    const deleted = run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log));
-    try {
-        await deleted.result;
-    }
-    catch (error) {
-        const message = `The cluster "${cluster.name}" could not be removed: ${messageOf(error)}`;
-        if (!cluster.ignoreFailedClean)
-            throw new Error(message, { cause: error });
-        on.printer.warning(message);
-    }
+    await run.task("Delete the cluster", [], (log) => remove(state, cluster, engine, kind, log)).result;
 }
 /** A job that timed out says `cancelled`, and wants its logs too. Where nobody evaluates the status, main's own end counts. */
 function wantsLogs({ logs }, jobStatus, mainSucceeded) {
