@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildArchive } from "./e2e/image-archive.ts";
-import { labInputs } from "./e2e/lab-inputs.ts";
 import { leftSince, machineNow } from "./e2e/machine.ts";
+import { labInputs } from "./lab/inputs.ts";
 import { runAction } from "./runner/run-action.ts";
 
 /** script/demo: shows what a workflow would see, and what is left on the machine afterwards. */
@@ -28,7 +28,7 @@ try {
   ];
   const run = await runAction({
     workspace,
-    inputs: { ...(await labInputs()), cluster_name: cluster, load_archives: "images/*.tar" },
+    inputs: { ...labInputs(), cluster_name: cluster, load_archives: "images/*.tar" },
     command: ["sh", "-exc", pod.join("\n")],
     print,
   });

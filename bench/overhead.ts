@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { labInputs } from "../__tests__/e2e/lab-inputs.ts";
+import { labInputs } from "../__tests__/lab/inputs.ts";
 import { readLab } from "../__tests__/lab/lab.ts";
 import { runAction } from "../__tests__/runner/run-action.ts";
 import { KubernetesApi, readAccess } from "../src/cluster/api.ts";
@@ -18,7 +18,7 @@ import { median, report } from "./report.ts";
 const repetitions = 5;
 const cluster = "bench-overhead";
 
-const lab = await readLab();
+const lab = readLab();
 const folder = await mkdtemp(join(tmpdir(), "bench-"));
 const times = join(folder, "times");
 const kind = join(folder, "kind");
@@ -34,7 +34,7 @@ exit $code
 `,
   );
   await chmod(kind, 0o755);
-  const inputs = await labInputs();
+  const inputs = labInputs();
   const sum = createHash("sha256")
     .update(await readFile(kind))
     .digest("hex");

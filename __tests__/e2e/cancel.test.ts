@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { runAction } from "../runner/run-action.ts";
-import { labInputs } from "./lab-inputs.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 describe("a job that is cancelled", () => {
@@ -9,7 +9,7 @@ describe("a job that is cancelled", () => {
   it.each([1, 3, 6, 10, 15])("leaves nothing behind after %i s", async (seconds) => {
     const before = await machineNow();
     const run = await runAction({
-      inputs: { ...(await labInputs()), cluster_name: "e2e-cancel", logs: "never" },
+      inputs: { ...labInputs(), cluster_name: "e2e-cancel", logs: "never" },
       cancelAfter: seconds,
       command: ["sleep", "60"],
     });

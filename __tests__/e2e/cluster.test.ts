@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { type ActionRun, runAction } from "../runner/run-action.ts";
 import { buildArchive } from "./image-archive.ts";
-import { labInputs } from "./lab-inputs.ts";
 import { leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
 
 const cluster = "e2e-cluster";
@@ -65,7 +65,7 @@ nodes:
     run = await runAction({
       workspace,
       inputs: {
-        ...(await labInputs()),
+        ...labInputs(),
         cluster_name: cluster,
         config: "kind.yaml",
         load_archives: "images/*.tar",

@@ -14,7 +14,7 @@ import { docker } from "./machine.ts";
 export async function buildArchive(name: string, archive: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "build-"));
   try {
-    const { testImage } = await readLab();
+    const { testImage } = readLab();
     await writeFile(join(folder, "unique"), randomBytes(64 * 1024));
     await writeFile(
       join(folder, "Dockerfile"),

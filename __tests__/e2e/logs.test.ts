@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { artifacts } from "../runner/results-service/artifact-service.ts";
 import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
 import { runAction } from "../runner/run-action.ts";
-import { labInputs } from "./lab-inputs.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 /** CoreDNS cannot be pulled from a host that does not exist: nodes become Ready, the cluster never does. */
@@ -39,7 +39,7 @@ describe("the logs of a cluster whose job failed", () => {
     const before = await machineNow();
     for (const shard of ["a", "b"]) {
       const run = await runAction({
-        inputs: { ...(await labInputs()), cluster_name: "e2e-logs", wait: shard === "a" ? "5m" : "0s" },
+        inputs: { ...labInputs(), cluster_name: "e2e-logs", wait: shard === "a" ? "5m" : "0s" },
         // The ids of one workflow run: artifacts of different runs never meet.
         env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "test" },
         matrix: { shard },
@@ -70,7 +70,7 @@ describe("the logs of a cluster whose job failed", () => {
   it("come with the reason when the cluster never gets ready", async () => {
     const before = await machineNow();
     const run = await runAction({
-      inputs: { ...(await labInputs()), cluster_name: "e2e-logs", config: neverReady, wait: "30s" },
+      inputs: { ...labInputs(), cluster_name: "e2e-logs", config: neverReady, wait: "30s" },
       env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "never-ready" },
       resultsService: service,
       command: ["true"],

@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { runAction } from "../runner/run-action.ts";
-import { labInputs } from "./lab-inputs.ts";
 import { docker, leftSince, machineNow, nothing } from "./machine.ts";
 
 describe("a run that cannot be", () => {
@@ -48,7 +48,7 @@ describe("a run that cannot be", () => {
   });
 
   it("leaves a cluster of somebody else alone that has the name", async () => {
-    const { testImage } = await readLab();
+    const { testImage } = readLab();
     const label = "io.x-k8s.kind.cluster=e2e-taken";
     await docker(
       "run",
@@ -62,7 +62,7 @@ describe("a run that cannot be", () => {
       "300",
     );
     try {
-      const run = await runAction({ inputs: { ...(await labInputs()), cluster_name: "e2e-taken" } });
+      const run = await runAction({ inputs: { ...labInputs(), cluster_name: "e2e-taken" } });
       expect(run.exitCode).toBe(1);
       expect(run.main.log).toContain('cluster_name "e2e-taken": a cluster of that name is there already');
       expect(await docker("ps", "--quiet", "--filter", `label=${label}`)).toHaveLength(1);
@@ -73,7 +73,7 @@ describe("a run that cannot be", () => {
 
   it("says what to do when no Docker daemon answers", async () => {
     const run = await runAction({
-      inputs: await labInputs(),
+      inputs: labInputs(),
       env: { DOCKER_HOST: "unix:///nowhere/docker.sock" },
     });
     expect(run.exitCode).toBe(1);

@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { type Lab, readLab } from "../lab/lab.ts";
 import { runAction } from "../runner/run-action.ts";
-import { labInputs } from "./lab-inputs.ts";
 
 /** PATH as on a runner that has neither kind nor kubectl. */
 const plainPath = [
@@ -28,7 +28,7 @@ describe("install_only on a runner without kind", () => {
   const served: string[] = [];
 
   beforeAll(async () => {
-    lab = await readLab();
+    lab = readLab();
     cacheDir = await mkdtemp(join(tmpdir(), "cache-"));
     mirror = createServer((request, response) => {
       served.push(request.url ?? "");
@@ -48,7 +48,7 @@ describe("install_only on a runner without kind", () => {
     runAction({
       cacheDir,
       inputs: {
-        ...(await labInputs()),
+        ...labInputs(),
         node_image: "",
         install_only: "true",
         download_base_url: `kind=${base}/kind\nkubectl=${base}/kubectl`,

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { runWorkflow } from "../runner/act.ts";
 import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
-import { labInputs } from "./lab-inputs.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
@@ -75,7 +75,7 @@ describe("a workflow with uses: ./", () => {
     for (const part of ["action.yml", "dist"]) {
       await cp(join(repository, part), join(workspace, part), { recursive: true });
     }
-    const text = workflow(await readLab(), await labInputs());
+    const text = workflow(readLab(), labInputs());
     await writeFile(join(workspace, ".github", "workflows", "handoff.yml"), text);
     const git = (...args: string[]) => promisify(execFile)("git", ["-C", workspace, ...args]);
     await git("init", "--quiet", "--initial-branch=main");
@@ -107,7 +107,7 @@ describe("a workflow with uses: ./", () => {
       resultsService: service,
     });
     expect(exitCode, log).toBe(0);
-    const { current, old } = (await readLab()).nodeImages;
+    const { current, old } = readLab().nodeImages;
     expect(log).toContain(`context kind-e2e-act-current runs ${current.kubernetes}`);
     expect(log).toContain(`context kind-e2e-act-old runs ${old.kubernetes}`);
     expect(await leftSince(before)).toEqual(nothing);

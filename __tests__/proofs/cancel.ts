@@ -1,6 +1,6 @@
 import { keepProof, machine } from "../../bench/report.ts";
-import { labInputs } from "../e2e/lab-inputs.ts";
 import { leftSince, machineNow } from "../e2e/machine.ts";
+import { labInputs } from "../lab/inputs.ts";
 import { runAction } from "../runner/run-action.ts";
 
 /**
@@ -13,7 +13,7 @@ let bad = 0;
 for (const moment of moments) {
   const before = await machineNow();
   const run = await runAction({
-    inputs: { ...(await labInputs()), cluster_name: "prove-cancel", logs: "never" },
+    inputs: { ...labInputs(), cluster_name: "prove-cancel", logs: "never" },
     cancelAfter: moment,
     command: ["sleep", "60"],
   });

@@ -1,13 +1,13 @@
 import { keepProof, machine } from "../../bench/report.ts";
-import { labInputs } from "../e2e/lab-inputs.ts";
 import { leftSince, machineNow } from "../e2e/machine.ts";
+import { labInputs } from "../lab/inputs.ts";
 import { runAction } from "../runner/run-action.ts";
 
 /** script/prove high-availability: three control planes behind kind's load balancer and a worker, made and removed. */
 const before = await machineNow();
 const run = await runAction({
   inputs: {
-    ...(await labInputs()),
+    ...labInputs(),
     cluster_name: "prove-ha",
     config: `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4

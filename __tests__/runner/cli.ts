@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { completedByLab } from "../lab/inputs.ts";
 import { type ActionRun, type RunActionOptions, runAction } from "./run-action.ts";
 
 const usage = `Runs an action's main, then a command, then always the action's post, as GitHub's runner does in a job.
@@ -7,7 +8,8 @@ const usage = `Runs an action's main, then a command, then always the action's p
 usage: script/run-action [options] [-- COMMAND…]
 
   --action DIR            the folder of the action.yml (default: this repository)
-  -i, --input NAME=VALUE  an input, as under "with:"
+  -i, --input NAME=VALUE  an input, as under "with:"; for this repository's action, script/bootstrap's kind, kubectl and
+                          node image are filled in unless others are asked for
   --env NAME=VALUE        a variable of the job; GITHUB_* and RUNNER_* replace the runner's own
   --matrix NAME=VALUE     a value of the job's matrix
   --workspace DIR         GITHUB_WORKSPACE (default: the current directory)
@@ -48,10 +50,11 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
   });
   if (values.help) return undefined;
   const command = end < 0 ? [] : args.slice(end + 1);
+  const inputs = pairs("--input", values.input);
   return {
     run: {
       action: values.action,
-      inputs: pairs("--input", values.input),
+      inputs: values.action === undefined ? completedByLab(inputs) : inputs,
       env: pairs("--env", values.env),
       matrix: values.matrix.length > 0 ? pairs("--matrix", values.matrix) : undefined,
       workspace: values.workspace,

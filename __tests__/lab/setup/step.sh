@@ -3,8 +3,15 @@
 # long it took; every 15 seconds of a long one, another tells what it is at.
 
 logs=$KIND_ACTION_CACHE/log
-# What a step's function, which runs in a process of its own, says to the one that prints.
-answers=$(mktemp -d)
+# What a step's function, which runs in a process of its own, says to the one that prints. A new folder in each run: a
+# function may have outlived the run before, if that was killed.
+answers=
+
+begin_steps() {
+  mkdir -p "$logs"
+  rm -rf "$KIND_ACTION_CACHE"/answers.*
+  answers=$(mktemp -d "$KIND_ACTION_CACHE/answers.XXXXXX")
+}
 
 # Runs a function as a step, and ends the script when it fails.
 step() { # NAME VERSION FUNCTION [ARG...]
@@ -48,7 +55,7 @@ give_up() { # TEXT...
 # Starts a command that later steps wait for.
 start_ahead() { # COMMAND...
   set -m
-  ("$@") >"$logs/ahead.log" 2>&1 </dev/null 9>&- &
+  (unset KIND_ACTION_FAILED_LOGS && "$@") >"$logs/ahead.log" 2>&1 </dev/null 9>&- &
   ahead=$!
   set +m
 }
@@ -86,7 +93,7 @@ explain_failure() { # LOG
 
 report_progress() { # STEP
   local started=$SECONDS making
-  while sleep 15; do
+  while sleep 15 && kill -0 $$ 2>/dev/null; do
     making=$(being_made)
     echo "… $1: ${making:+building $making, }$((SECONDS - started)) s"
   done
@@ -94,12 +101,14 @@ report_progress() { # STEP
 
 # The things of the lab that are being made, each with its time so far.
 being_made() {
-  local title thing list=
-  for title in "$store"/.making/*/title; do
-    thing=${title%/title}
+  local thing title since list=
+  for thing in "$store"/.making/*/; do
+    thing=${thing%/}
+    # Each is gone when it is done, at any moment.
+    title=$(cat "$thing/title" 2>/dev/null) && since=$(stat -c %Y "$thing/title" 2>/dev/null) || continue
     # Not what waits for another, nor what a run that was ended has left: its lock is free.
-    if [[ -f $title && ! -f $thing/waiting ]] && ! flock -n "$thing.lock" true; then
-      list+="${list:+, }$(<"$title") ($((EPOCHSECONDS - $(stat -c %Y "$title"))) s)"
+    if [[ ! -f $thing/waiting ]] && ! flock -n "$thing.lock" true; then
+      list+="${list:+, }$title ($((EPOCHSECONDS - since)) s)"
     fi
   done
   echo "$list"

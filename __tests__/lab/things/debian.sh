@@ -12,7 +12,8 @@ build() {
     bash ca-certificates curl jq procps    # what kind calls
     busybox-static                         # the lab's small images
   )
-  debootstrap --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" "$release" root
+  # In a mount namespace of its own: the /proc that it mounts in there goes with it, however it ends.
+  unshare --mount debootstrap --variant=minbase --include="$(IFS=, && echo "${packages[*]}")" "$release" root
   # Half of the size, and nothing that runs reads it.
   rm -rf root/var/cache/apt/* root/var/lib/apt/lists/* root/usr/share/{doc,locale,man}/* root/var/log/*
   # This machine's, as debootstrap leaves them; Docker mounts its own over both.

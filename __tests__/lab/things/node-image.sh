@@ -86,6 +86,7 @@ address = "$socket"
 END
   "$containerd_of_node/containerd" --config containerd.toml &
   daemon=$!
+  trap 'kill "$daemon"' EXIT
   until "$containerd_of_node/ctr" --address "$socket" version; do
     kill -0 "$daemon"
     sleep 0.1
@@ -94,4 +95,5 @@ END
     "$containerd_of_node/ctr" --address "$socket" --namespace k8s.io images import --platform "linux/$arch" --no-unpack --digests -
   kill "$daemon"
   wait "$daemon"
+  trap - EXIT
 }
