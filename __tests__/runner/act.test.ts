@@ -10,10 +10,6 @@ import { startResultsService } from "./results-service/server.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const run = promisify(execFile);
-const hasAct = await run("act", ["--version"]).then(
-  () => true,
-  () => false,
-);
 
 /** A repository whose action is one of the fixtures, with a workflow. */
 async function repository(fixture: string, workflow: string): Promise<string> {
@@ -30,8 +26,7 @@ async function repository(fixture: string, workflow: string): Promise<string> {
   return workspace;
 }
 
-// script/bootstrap builds act.
-describe.skipIf(!hasAct)("a workflow", () => {
+describe("a workflow", () => {
   vi.setConfig({ testTimeout: 60_000 });
 
   test("hands an artifact from a job to the jobs of a matrix, where this repository's action uses it", async () => {
