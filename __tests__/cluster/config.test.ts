@@ -1,0 +1,255 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { defaultClusterConfig, parseClusterConfig, renderClusterConfig } from "../../src/cluster/config.ts";
+import { configOf } from "../fixtures/cluster-config.ts";
+
+const head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
+
+const problemsOf = (source: string) => {
+  const parsed = parseClusterConfig(source);
+  return "problems" in parsed ? parsed.problems : [];
+};
+
+describe("a kind configuration", () => {
+  it("is a single control plane of kind's choosing when nobody configures anything", () => {
+    const parsed = parseClusterConfig(defaultClusterConfig);
+    expect(parsed).toMatchObject({
+      config: {
+        name: undefined,
+        nodes: [],
+        disableDefaultCNI: false,
+        ipFamily: "ipv4",
+        kubeadmPatches: [],
+      },
+    });
+  });
+
+  it("tells its name, its nodes and what of its network matters", () => {
+    const config = configOf(`
+name: shop
+nodes:
+- role: control-plane
+  image: kindest/node:v1.34.11
+- role: worker
+- {}
+networking:
+  disableDefaultCNI: true
+  ipFamily: dual
+`);
+    expect(config).toMatchObject({
+      name: "shop",
+      nodes: [
+        { role: "control-plane", image: "kindest/node:v1.34.11" },
+        { role: "worker", image: undefined },
+        // As kind has it.
+        { role: "control-plane", image: undefined },
+      ],
+      disableDefaultCNI: true,
+      ipFamily: "dual",
+    });
+  });
+
+  it("may leave a list empty, as kind takes it", () => {
+    expect(configOf("nodes:\nnetworking:\nfeatureGates:\nkubeadmConfigPatches:\n")).toMatchObject({
+      nodes: [],
+    });
+  });
+
+  it("has every field that kind v1alpha4 has", () => {
+    expect(
+      problemsOf(`${head}
+name: all
+nodes:
+- role: worker
+  image: kindest/node:v1.34.11
+  labels: {tier: backend, zone: 1, spot: true}
+  extraMounts:
+  - {hostPath: /a, containerPath: /b, readOnly: true, selinuxRelabel: false, propagation: HostToContainer}
+  extraPortMappings:
+  - {containerPort: 80, hostPort: 8080, listenAddress: "127.0.0.1", protocol: TCP}
+  kubeadmConfigPatches: ["kind: JoinConfiguration"]
+  kubeadmConfigPatchesJSON6902: [{group: g, version: v, kind: k, patch: p}]
+networking:
+  ipFamily: ipv6
+  apiServerPort: 6443
+  apiServerAddress: 127.0.0.1
+  podSubnet: 10.244.0.0/16
+  serviceSubnet: 10.96.0.0/12
+  disableDefaultCNI: false
+  kubeProxyMode: nftables
+  dnsSearch: [example.com]
+featureGates: {CSIMigration: true}
+runtimeConfig: {"api/all": "true", "api/beta": false}
+kubeadmConfigPatches: ["kind: ClusterConfiguration"]
+kubeadmConfigPatchesJSON6902: []
+containerdConfigPatches: ["[plugins]"]
+containerdConfigPatchesJSON6902: ["[]"]
+`),
+    ).toEqual([]);
+  });
+
+  it("tells of each kubeadm patch, a node's or the cluster's, what it is for", () => {
+    const { kubeadmPatches } = configOf(`
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  apiVersion: kubeadm.k8s.io/v1beta3
+- |
+  kind: KubeletConfiguration
+  failCgroupV1: false
+  ---
+  kind: InitConfiguration
+nodes:
+- kubeadmConfigPatches: ["kind: JoinConfiguration"]
+`);
+    expect(kubeadmPatches).toEqual([
+      { kind: "ClusterConfiguration", apiVersion: "kubeadm.k8s.io/v1beta3", failCgroupV1: undefined },
+      { kind: "KubeletConfiguration", apiVersion: undefined, failCgroupV1: false },
+      { kind: "InitConfiguration", apiVersion: undefined, failCgroupV1: undefined },
+      { kind: "JoinConfiguration", apiVersion: undefined, failCgroupV1: undefined },
+    ]);
+  });
+
+  it("may hold a patch that only kind can judge", () => {
+    expect(configOf('kubeadmConfigPatches: ["{", "just text", "kind: 1"]').kubeadmPatches).toEqual([]);
+  });
+});
+
+describe("what is wrong with a configuration is told with line and column", () => {
+  it.each([
+    ["an unknown field", `${head}node: []`, ["line 3, column 1: unknown field `node`"]],
+    [
+      "an unknown field of a node",
+      `${head}nodes:\n- role: worker\n  memory: 4Gi`,
+      ["line 5, column 3: unknown field `nodes.0.memory`"],
+    ],
+    [
+      "an unknown field of a mount",
+      `${head}nodes:\n- extraMounts:\n  - path: /a`,
+      ["line 5, column 5: unknown field `nodes.0.extraMounts.0.path`"],
+    ],
+    [
+      "several at once",
+      `${head}nope: 1\nnetworking: {ipFamly: dual}`,
+      ["line 4, column 14: unknown field `networking.ipFamly`", "line 3, column 1: unknown field `nope`"],
+    ],
+    [
+      "a role that there is not",
+      `${head}nodes:\n- role: master`,
+      ['line 4, column 9: `nodes.0.role`: Invalid option: expected one of "control-plane"|"worker"'],
+    ],
+    [
+      "another version of kind's format",
+      "kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha3",
+      ['line 2, column 13: `apiVersion`: Invalid input: expected "kind.x-k8s.io/v1alpha4"'],
+    ],
+    [
+      "a list where kind takes text",
+      `${head}name: [a]`,
+      ["line 3, column 7: `name`: Invalid input: expected string, received array"],
+    ],
+    [
+      "a port that is no whole number",
+      `${head}nodes:\n- extraPortMappings:\n  - containerPort: http`,
+      [
+        "line 5, column 20: `nodes.0.extraPortMappings.0.containerPort`: Invalid input: expected number, received string",
+      ],
+    ],
+  ])("%s", (_, source, problems) => {
+    expect(problemsOf(source).toSorted()).toEqual(problems.toSorted());
+  });
+
+  it("YAML that is none", () => {
+    const [problem] = problemsOf(`${head}nodes:\n- role: [worker\n`);
+    expect(problem).toMatch(/^not valid YAML at line 5, column 1: /);
+    const [tab] = problemsOf(`${head}nodes:\n\t- role: worker\n`);
+    expect(tab).toMatch(/^not valid YAML at line 4, column 1: /);
+    const [twice] = problemsOf(`${head}name: a\nname: b\n`);
+    expect(twice).toMatch(/^not valid YAML at line 4, column 1: .*unique/);
+  });
+
+  it.each(["", "just text", "- a\n- list", "null", "apiVersion: apps/v1\nkind: Deployment"])(
+    "something else than a configuration: %j",
+    (source) => {
+      expect(problemsOf(source)).not.toEqual([]);
+    },
+  );
+});
+
+describe("the configuration that kind is given", () => {
+  const image = "kindest/node:v1.34.11@sha256:aa";
+
+  it("has the cluster's name and the image of the only node where none is listed", () => {
+    const rendered = renderClusterConfig(configOf(), "shop", [image]);
+    expect(parse(rendered)).toEqual({
+      kind: "Cluster",
+      apiVersion: "kind.x-k8s.io/v1alpha4",
+      name: "shop",
+      nodes: [{ role: "control-plane", image }],
+    });
+  });
+
+  it("has the cluster's name in place of its own, and the image of every node", () => {
+    const config = configOf("name: old\nnodes:\n- role: control-plane\n  image: old\n- role: worker\n");
+    expect(parse(renderClusterConfig(config, "new", ["one", "two"]))).toMatchObject({
+      name: "new",
+      nodes: [
+        { role: "control-plane", image: "one" },
+        { role: "worker", image: "two" },
+      ],
+    });
+  });
+
+  it("keeps what the user wrote: comments, quotes, order, text that looks like a number", () => {
+    const written = `# our test cluster
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+networking:
+  apiServerAddress: "127.0.0.1" # loopback alone
+nodes:
+  # the only one
+  - role: control-plane
+    labels:
+      tier: 1
+      version: "1.10"
+      commit: "0123456"
+`;
+    const rendered = renderClusterConfig(configFrom(written), "shop", [image]);
+    for (const line of written.split("\n")) expect(rendered.split("\n")).toContain(line);
+    expect(rendered).toContain("      tier: 1\n");
+  });
+
+  it("keeps patches to the letter", () => {
+    const patch = '  kind: InitConfiguration\n  nodeRegistration:\n    kubeletExtraArgs:\n      v: "4"\n';
+    const written = `${head}kubeadmConfigPatches:\n- |\n${patch}`;
+    expect(parse(renderClusterConfig(configFrom(written), "shop", [image])).kubeadmConfigPatches).toEqual(
+      parse(written).kubeadmConfigPatches,
+    );
+  });
+
+  it("gives nodes that share an anchor their own images", () => {
+    const config = configOf(`nodes:
+- &worker
+  role: worker
+  labels: {tier: backend}
+- role: control-plane
+`);
+    expect(parse(renderClusterConfig(config, "shop", ["one", "two"])).nodes).toEqual([
+      { role: "worker", labels: { tier: "backend" }, image: "one" },
+      { role: "control-plane", image: "two" },
+    ]);
+  });
+
+  it("leaves the configuration it was made from as it was", () => {
+    const config = configOf("name: old\n");
+    renderClusterConfig(config, "new", [image]);
+    expect(parse(renderClusterConfig(config, "newer", [image]))).toMatchObject({ name: "newer" });
+    expect(config.document.toJS()).toMatchObject({ name: "old" });
+  });
+});
+
+function configFrom(source: string) {
+  const parsed = parseClusterConfig(source);
+  if ("problems" in parsed) throw new Error(parsed.problems.join("\n"));
+  return parsed.config;
+}

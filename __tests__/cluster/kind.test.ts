@@ -1,0 +1,85 @@
+import { access, chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { kindAt } from "../../src/cluster/kind.ts";
+import { programRunner } from "../../src/process.ts";
+import { recordingLog } from "../fixtures/recording.ts";
+import { temporaryFolder } from "../fixtures/temporary-folder.ts";
+
+/** A program in kind's place that says how it was started, as `cwd`, `env` and one line an argument. */
+async function fakeKind(script = "") {
+  const folder = temporaryFolder();
+  const path = join(folder, "kind");
+  const report =
+    'echo "cwd=$PWD"; echo "docker=$DOCKER_HOST"; echo "provider=$KIND_EXPERIMENTAL_PROVIDER"; printf "%s\\n" "$@"';
+  await writeFile(path, `#!/bin/sh\n${report}\n${script}\n`);
+  await chmod(path, 0o755);
+  const run = programRunner("unit-kind", { PATH: process.env.PATH ?? "" });
+  const kind = kindAt(path, run, { DOCKER_HOST: "unix:///run/other.sock" });
+  return { kind, folder, log: recordingLog() };
+}
+
+/** The value behind a flag. */
+const flag = (lines: readonly string[], name: string) => lines[lines.indexOf(name) + 1];
+
+describe("kind", () => {
+  const config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: shop\n";
+
+  it("makes the cluster that is configured, in the workspace, and leaves what did not come up", async () => {
+    const { kind, folder, log } = await fakeKind();
+    const workspace = join(folder, "work space");
+    const kubeconfig = join(folder, "new", "folder", "config");
+    await mkdir(workspace);
+    await kind.create(
+      { name: "shop", config, workspace, kubeconfig, verbosity: 3 },
+      join(folder, "of the run"),
+      log,
+    );
+    expect(log.lines).toContain(`cwd=${await realpath(workspace)}`);
+    expect(log.lines).toContain("create");
+    expect(flag(log.lines, "--name")).toBe("shop");
+    expect(flag(log.lines, "--kubeconfig")).toBe(kubeconfig);
+    expect(flag(log.lines, "--verbosity")).toBe("3");
+    expect(log.lines).toContain("--retain");
+    expect(parse(await readFile(flag(log.lines, "--config") ?? "", "utf8"))).toEqual(parse(config));
+    // kind makes no folder for the kubeconfig.
+    await access(join(folder, "new", "folder"));
+  });
+
+  it("talks to the Docker daemon that was found, whatever it would have found itself", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/.kube/config", log);
+    expect(log.lines).toContain("docker=unix:///run/other.sock");
+    expect(log.lines).toContain("provider=docker");
+  });
+
+  it("loads an archive whatever its name looks like", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.loadArchive("shop", "/work/my $(images).tar", log);
+    expect(log.lines).toContain("/work/my $(images).tar");
+    expect(flag(log.lines, "--name")).toBe("shop");
+  });
+
+  it("fails with kind's own words", async () => {
+    const { kind, log } = await fakeKind("echo 'ERROR: failed to load image: disk full' >&2; exit 1");
+    await expect(kind.loadArchive("shop", "/work/images.tar", log)).rejects.toThrow(
+      /failed with exit code 1:\nERROR: failed to load image: disk full$/,
+    );
+  });
+
+  it("removes the cluster and its context from the kubeconfig", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/.kube/config", log);
+    expect(log.lines).toEqual(expect.arrayContaining(["delete", "cluster"]));
+    expect(flag(log.lines, "--name")).toBe("shop");
+    expect(flag(log.lines, "--kubeconfig")).toBe("/home/me/.kube/config");
+  });
+
+  it("exports what logs it can: a failure is an answer", async () => {
+    const { kind, log } = await fakeKind("echo 'one node is gone' >&2; exit 1");
+    const output = await kind.exportLogs("shop", "/tmp/logs", 10_000, log);
+    expect(output).toMatchObject({ exitCode: 1, stderr: "one node is gone\n" });
+    expect(log.lines).toEqual(expect.arrayContaining(["export", "logs", "/tmp/logs", "one node is gone"]));
+  });
+});

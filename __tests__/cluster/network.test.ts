@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import { describeNetwork, makeNetwork, removeNetwork } from "../../src/cluster/network.ts";
+import type { Network } from "../../src/docker/engine.ts";
+import { dockerDaemon } from "../fixtures/docker-daemon.ts";
+
+const network = (
+  subnets: Network["subnets"],
+  containers: readonly { name: string; ipv4?: string; ipv6?: string }[] = [],
+): Network => ({
+  id: "id",
+  name: "kind",
+  labels: {},
+  options: {},
+  subnets,
+  containers: new Map(containers.map((container) => [container.name, container])),
+});
+
+describe("the network of a cluster", () => {
+  it("is described by its IPv4 side, with the API's address inside it", () => {
+    const described = describeNetwork(
+      network(
+        [{ subnet: "fc00:f853:ccd:e793::/64" }, { subnet: "172.18.0.0/16", gateway: "172.18.0.1" }],
+        [
+          { name: "kind-worker", ipv4: "172.18.0.2" },
+          { name: "kind-control-plane", ipv4: "172.18.0.3", ipv6: "fc00:f853:ccd:e793::3" },
+        ],
+      ),
+      "kind-control-plane",
+    );
+    expect(described).toEqual({
+      name: "kind",
+      subnet: "172.18.0.0/16",
+      gateway: "172.18.0.1",
+      load_balancer_range: "172.18.255.200-172.18.255.250",
+      api_server: "https://172.18.0.3:6443",
+    });
+  });
+
+  it("is described by its IPv6 side where that is all it has, without a range", () => {
+    const described = describeNetwork(
+      network(
+        [{ subnet: "fc00:f853:ccd:e793::/64", gateway: "fc00:f853:ccd:e793::1" }],
+        [{ name: "kind-control-plane", ipv6: "fc00:f853:ccd:e793::2" }],
+      ),
+      "kind-control-plane",
+    );
+    expect(described).toEqual({
+      name: "kind",
+      subnet: "fc00:f853:ccd:e793::/64",
+      gateway: "fc00:f853:ccd:e793::1",
+      load_balancer_range: "",
+      api_server: "https://[fc00:f853:ccd:e793::2]:6443",
+    });
+  });
+
+  it.each([
+    ["172.18.0.0/16", "172.18.255.200-172.18.255.250"],
+    ["10.0.0.0/8", "10.255.255.200-10.255.255.250"],
+    ["192.168.96.0/20", "192.168.111.200-192.168.111.250"],
+    ["10.89.3.0/24", "10.89.3.200-10.89.3.250"],
+    // Nothing to spare.
+    ["10.89.3.0/25", ""],
+    ["10.89.3.0/28", ""],
+  ])("with the subnet %s leaves %j for load balancers", (subnet, range) => {
+    expect(describeNetwork(network([{ subnet }]), "").load_balancer_range).toBe(range);
+  });
+
+  it("has no address of the API where its container is not on it", () => {
+    expect(describeNetwork(network([{ subnet: "172.18.0.0/16" }]), "kind-control-plane")).toMatchObject({
+      gateway: "",
+      api_server: "",
+    });
+  });
+});
+
+describe("making the network", () => {
+  it("makes it as kind would, with kind's IPv6 subnet, and labels it as this run's", async () => {
+    const daemon = await dockerDaemon();
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect(daemon.networks.get("kind")).toEqual({
+      name: "kind",
+      labels: { "kind-action.run": "run-1" },
+      options: { "com.docker.network.bridge.enable_ip_masquerade": "true" },
+      subnets: [{ subnet: "fc00:f853:ccd:e793::/64" }],
+    });
+  });
+
+  it("gives IPv6 to no network of another name: its subnet would be kind's to choose", async () => {
+    const daemon = await dockerDaemon();
+    expect(await makeNetwork(daemon.engine, "mine", "run-1")).toBe(true);
+    expect(daemon.networks.get("mine")?.subnets).toEqual([]);
+  });
+
+  it("takes over the MTU of Docker's default network", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("bridge", { name: "bridge", options: { "com.docker.network.driver.mtu": "1400" } });
+    await makeNetwork(daemon.engine, "kind", "run-1");
+    expect(daemon.networks.get("kind")?.options).toMatchObject({ "com.docker.network.driver.mtu": "1400" });
+  });
+
+  it("leaves one that is there as it is", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", { name: "kind", labels: { owner: "me" } });
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(daemon.changes).toEqual([]);
+  });
+
+  it("does without IPv6 on a machine that has none", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = (call, body) =>
+      call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
+        ? { status: 500, message: "Cannot read IPv6 setup for bridge" }
+        : undefined;
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect(daemon.networks.get("kind")?.subnets).toEqual([]);
+  });
+
+  it("leaves the network to another job that was faster", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = (call) => {
+      if (call !== "POST /networks/create") return undefined;
+      daemon.networks.set("kind", { name: "kind", labels: { "kind-action.run": "run-2" } });
+      return { status: 409, message: "network with name kind already exists" };
+    };
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(daemon.networks.get("kind")?.labels).toEqual({ "kind-action.run": "run-2" });
+  });
+
+  it("leaves the network to kind where the daemon refuses it", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = (call) =>
+      call === "POST /networks/create" ? { status: 403, message: "not allowed" } : undefined;
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+  });
+});
+
+describe("removing the network", () => {
+  const ours = { name: "kind", labels: { "kind-action.run": "run-1" } };
+
+  it("removes one that this action made, by whichever run, and that nothing uses", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", ours);
+    await removeNetwork(daemon.engine, "kind");
+    expect(daemon.networks.size).toBe(0);
+  });
+
+  it("leaves one alone that somebody else made", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", { name: "kind", labels: {} });
+    await removeNetwork(daemon.engine, "kind");
+    expect(daemon.networks.size).toBe(1);
+  });
+
+  it("leaves one alone that a node is on", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", { ...ours, containers: { id: { name: "other-control-plane" } } });
+    await removeNetwork(daemon.engine, "kind");
+    expect(daemon.networks.size).toBe(1);
+  });
+
+  it("leaves one alone that a node joins at that moment", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", ours);
+    daemon.refuse = (call) =>
+      call.startsWith("DELETE") ? { status: 403, message: "has active endpoints" } : undefined;
+    await removeNetwork(daemon.engine, "kind");
+    expect(daemon.networks.size).toBe(1);
+  });
+
+  it("may be too late", async () => {
+    await removeNetwork((await dockerDaemon()).engine, "kind");
+  });
+});

@@ -1,0 +1,204 @@
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:https";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { Engine } from "../../src/docker/engine.ts";
+import { makeCertificate } from "../fixtures/certificate.ts";
+import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
+import { temporaryFolder } from "../fixtures/temporary-folder.ts";
+import { listen, serve, unusedPort } from "../fixtures/web-server.ts";
+
+const answersOf = (file: string) =>
+  z
+    .record(z.string(), z.unknown())
+    .parse(JSON.parse(readFileSync(new URL(`../fixtures/docker/${file}`, import.meta.url), "utf8")));
+
+/** A daemon that plays back answers. */
+async function engineOf(file: string): Promise<Engine> {
+  const answers = answersOf(file);
+  const { port } = await serve((request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? "", "http://docker").pathname);
+    const answer = answers[`${request.method} ${path}`];
+    response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify(answer ?? { message: "not found" }));
+  });
+  return new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+}
+
+describe.each([
+  {
+    daemon: "Docker 20.10 (API 1.41)",
+    file: "api-1.41.json",
+    version: "20.10.24+dfsg1",
+    api: "1.41",
+    cgroup: 1,
+  },
+  { daemon: "Docker 29 (API 1.51)", file: "api-1.51.json", version: "29.4.2", api: "1.51", cgroup: 2 },
+])("what $daemon answers", ({ file, version, api, cgroup }) => {
+  it("tells the daemon's version, its cgroups and its folder", async () => {
+    expect(await (await engineOf(file)).info()).toEqual({
+      version,
+      apiVersion: api,
+      cgroupVersion: cgroup,
+      rootDirectory: "/var/lib/docker",
+      local: false,
+    });
+  });
+
+  it("lists kind's containers with their names, clusters and roles, stopped ones too", async () => {
+    expect(await (await engineOf(file)).nodes("kind")).toEqual([
+      {
+        id: "4b96502152a9790dc27165ecd58e7ccb7d54c8df86fd78b72ef6c58b690b0741",
+        name: "kind-control-plane",
+        cluster: "kind",
+        role: "control-plane",
+        state: "running",
+      },
+      {
+        id: "406c044e0e0f73a2ceca40b3026eb1d617c5c7c325c4b1fe3d914a4d1fe52bcd",
+        name: "kind-worker",
+        cluster: "kind",
+        role: "worker",
+        state: "exited",
+      },
+    ]);
+  });
+
+  it("tells a network's subnets, and the addresses of what is on it without their prefix", async () => {
+    const network = await (await engineOf(file)).network("kind");
+    expect(network).toMatchObject({
+      id: "3e9494fcaa72cb4c8b68106848e43d560528edf3f0dfc3b393ceaef2139b7120",
+      name: "kind",
+      labels: {},
+      options: { "com.docker.network.driver.mtu": "1500" },
+      subnets: [{ subnet: "172.20.0.0/16", gateway: "172.20.0.1" }, { subnet: "fc00:f853:ccd:e793::/64" }],
+    });
+    expect([...(network?.containers.values() ?? [])]).toEqual([
+      { name: "kind-control-plane", ipv4: "172.20.0.2", ipv6: "fc00:f853:ccd:e793::2" },
+    ]);
+  });
+
+  it("copes with a network that has no subnet, no label and no container", async () => {
+    expect(await (await engineOf(file)).network("none")).toMatchObject({
+      labels: {},
+      options: {},
+      subnets: [],
+      containers: new Map(),
+    });
+  });
+
+  it("tells the ID of an image that is there, and nothing of one that is not", async () => {
+    const engine = await engineOf(file);
+    expect(await engine.imageId("kindest/node:v1.34.4")).toBe(
+      "sha256:b81fcd126ee45cce673599cf57680b3f969fba8e127d56286e0d1115ebf07831",
+    );
+    expect(await engine.imageId("kindest/node:v1.99.0")).toBeUndefined();
+  });
+
+  it("tells volumes and their labels", async () => {
+    const volumes = await (await engineOf(file)).volumes("kind-action.run");
+    expect(volumes.get("kind-action.kind")).toEqual({ "kind-action.run": "56332011619-1-1b2f97" });
+  });
+
+  it("has nothing for a network that is not there", async () => {
+    expect(await (await engineOf(file)).network("nonesuch")).toBeUndefined();
+  });
+});
+
+describe("what is removed", () => {
+  it("is no error when it is gone already", async () => {
+    const { engine } = await dockerDaemon();
+    await engine.removeContainer("gone");
+    await engine.removeVolume("gone");
+    expect(await engine.removeNetwork("gone")).toBe(true);
+  });
+
+  it("takes a container's anonymous volumes along, running or not", async () => {
+    const asked: string[] = [];
+    const { port } = await serve((request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      response.writeHead(204).end();
+    });
+    await new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` }).removeContainer("abc");
+    expect(asked).toEqual(["DELETE /containers/abc?force=true&v=true"]);
+  });
+
+  // Docker says 403 up to version 28, and 409 since.
+  it.each([403, 409])("leaves a network in use alone, as a daemon says with %i", async (status) => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind", { name: "kind" });
+    daemon.refuse = (call) =>
+      call.startsWith("DELETE") ? { status, message: "network kind has active endpoints" } : undefined;
+    expect(await daemon.engine.removeNetwork("kind")).toBe(false);
+    expect([...daemon.networks.keys()]).toEqual(["kind"]);
+  });
+
+  it("is an error when the daemon fails", async () => {
+    const daemon = await dockerDaemon();
+    daemon.containers.set("id", nodeContainer("kind", "control-plane"));
+    daemon.refuse = (call) =>
+      call.startsWith("DELETE")
+        ? { status: 500, message: "driver failed to remove root filesystem" }
+        : undefined;
+    await expect(daemon.engine.removeContainer("id")).rejects.toThrow(
+      "driver failed to remove root filesystem",
+    );
+  });
+});
+
+describe("the containers of kind", () => {
+  it("are those of one cluster, or of all, and no other containers", async () => {
+    const daemon = await dockerDaemon();
+    for (const container of [
+      nodeContainer("a", "control-plane"),
+      nodeContainer("b", "worker"),
+      { id: "db", name: "postgres", labels: {} },
+    ])
+      daemon.containers.set(container.id, container);
+    const names = async (cluster?: string) => (await daemon.engine.nodes(cluster)).map(({ name }) => name);
+    expect(await names("a")).toEqual(["a-control-plane"]);
+    expect(await names()).toEqual(["a-control-plane", "b-worker"]);
+  });
+});
+
+describe("where the daemon is", () => {
+  it("is on this machine behind a socket, and elsewhere behind a port", async () => {
+    const { engine } = await dockerDaemon();
+    expect((await engine.info()).local).toBe(true);
+    expect((await (await engineOf("api-1.41.json")).info()).local).toBe(false);
+  });
+
+  it("is an error when nobody answers there", async () => {
+    await expect(new Engine({ DOCKER_HOST: "unix:///nonexistent/docker.sock" }).info()).rejects.toThrow(
+      "ENOENT",
+    );
+    await expect(new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${await unusedPort()}` }).info()).rejects.toThrow(
+      "ECONNREFUSED",
+    );
+  });
+
+  it("may want a certificate of the client, and has to have one of the authority's itself", async () => {
+    const { certificate, key } = makeCertificate("IP:127.0.0.1");
+    const folder = temporaryFolder();
+    await Promise.all([
+      writeFile(join(folder, "ca.pem"), certificate),
+      writeFile(join(folder, "cert.pem"), certificate),
+      writeFile(join(folder, "key.pem"), key),
+    ]);
+    const server = createServer(
+      { cert: certificate, key, ca: certificate, requestCert: true, rejectUnauthorized: true },
+      (_, response) => response.end(JSON.stringify([])),
+    );
+    const host = `tcp://127.0.0.1:${await listen(server)}`;
+
+    const trusted = new Engine({ DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder });
+    expect(await trusted.nodes()).toEqual([]);
+
+    const stranger = makeCertificate("IP:127.0.0.1");
+    await writeFile(join(folder, "ca.pem"), stranger.certificate);
+    const deceived = new Engine({ DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder });
+    await expect(deceived.nodes()).rejects.toThrow(/self-signed certificate/);
+  });
+});

@@ -1,0 +1,494 @@
+import { readFileSync } from "node:fs";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { type Inputs, readInputs } from "../src/inputs.ts";
+import { quiet } from "./fixtures/quiet.ts";
+import { temporaryFolder } from "./fixtures/temporary-folder.ts";
+
+const declared = z
+  .looseObject({ inputs: z.record(z.string(), z.looseObject({ default: z.string().optional() })) })
+  .parse(parse(readFileSync(new URL("../action.yml", import.meta.url), "utf8"))).inputs;
+
+let workspace: string;
+beforeEach(() => {
+  workspace = temporaryFolder();
+});
+
+/** Reads inputs as a workflow gives them, with the defaults of action.yml. */
+function read(given: Readonly<Record<string, string>> = {}): Promise<Inputs> {
+  return readInputs((name) => {
+    const fallback = declared[name]?.default ?? "";
+    // What the runner evaluates is the job's status and its matrix.
+    return given[name] ?? (fallback.startsWith("${{") ? "" : fallback);
+  }, workspace);
+}
+
+/** The problems with inputs, as `INPUT VALUE: REASON`. */
+async function problemsOf(given: Readonly<Record<string, string>>): Promise<string[]> {
+  const { problems } = await read(given);
+  return problems.map(({ input, value, reason }) => `${input} ${JSON.stringify(value)}: ${reason}`);
+}
+
+const file = async (name: string, text: string) => {
+  await mkdir(join(workspace, name, ".."), { recursive: true });
+  await writeFile(join(workspace, name), text);
+};
+
+describe("the inputs", () => {
+  it("are those that action.yml declares, beside the one that post asks for itself", async () => {
+    const asked = new Set<string>();
+    await readInputs((name) => {
+      asked.add(name);
+      return "";
+    }, workspace);
+    expect([...asked, "job_status"].toSorted()).toEqual(Object.keys(declared).toSorted());
+  });
+
+  it("need none to be given", async () => {
+    expect(await read()).toMatchObject({
+      version: "v0.33.0",
+      config: { name: undefined, nodes: [] },
+      kubeconfig: undefined,
+      nodeImage: undefined,
+      kubernetesVersion: undefined,
+      clusterName: undefined,
+      wait: 300_000,
+      verbosity: 0,
+      kubectlVersion: undefined,
+      installOnly: false,
+      ignoreFailedClean: false,
+      loadArchives: [],
+      logs: "on-failure",
+      checksums: {},
+      downloadBaseUrls: {},
+      problems: [],
+    });
+  });
+
+  it("are the same when all are given empty, as expressions without a value are", async () => {
+    const given = await read();
+    const empty = await readInputs(() => "", workspace);
+    expect({ ...empty, config: undefined }).toEqual({ ...given, config: undefined });
+  });
+
+  it("have all their problems told at once, each with its input", async () => {
+    quiet();
+    const { problems } = await read({
+      version: "banana",
+      config: "missing.yaml",
+      node_image: "kindest/node:v1.34.0",
+      kubernetes_version: "newest",
+      cluster_name: "My Cluster",
+      wait: "soon",
+      verbosity: "loud",
+      kubectl_version: "1.34",
+      install_only: "yes",
+      ignore_failed_clean: "no",
+      load_archives: "missing.tar",
+      logs: "sometimes",
+      checksums: "kind=abc",
+      download_base_url: "kind=ftp://x",
+      registry: "true",
+    });
+    expect(problems.map(({ input }) => input).toSorted()).toEqual([
+      "checksums",
+      "cluster_name",
+      "config",
+      "download_base_url",
+      "ignore_failed_clean",
+      "install_only",
+      "kubectl_version",
+      "kubernetes_version",
+      "load_archives",
+      "logs",
+      "registry",
+      "verbosity",
+      "version",
+      "wait",
+    ]);
+  });
+});
+
+describe("version", () => {
+  it.each([
+    ["v0.33.0", "v0.33.0"],
+    ["0.33.0", "v0.33.0"],
+    ["v0.34.0-alpha", "v0.34.0-alpha"],
+    ["latest", "latest"],
+  ])("%s is %s", async (given, version) => {
+    expect(await read({ version: given })).toMatchObject({ version, problems: [] });
+  });
+
+  it.each(["v1.34.0", "1.34"])(
+    "given as Kubernetes' is recognised, and where that belongs is said: %s",
+    async (version) => {
+      expect(await problemsOf({ version })).toEqual([
+        `version "${version}": is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${version}\``,
+      ]);
+    },
+  );
+
+  it.each(["v0.33", "33", "v2.0.0", "newest", "v0.33.0 ", "$(id)", "../v0.33.0", "v0.33.0\n"])(
+    "cannot be %j",
+    async (version) => {
+      expect(await problemsOf({ version })).toEqual([
+        `version ${JSON.stringify(version)}: wants a version of kind such as v0.33.0, or \`latest\``,
+      ]);
+    },
+  );
+});
+
+describe("version_file", () => {
+  it.each([
+    ["the version alone", "v0.32.0\n"],
+    ["the version without its v", "0.32.0"],
+    ["the version behind comments and empty lines", "# kind\n\n  v0.32.0  # pinned\n"],
+    ["the version, written on Windows", "v0.32.0\r\n"],
+    ["asdf's .tool-versions", "nodejs 24.1.0\nkind 0.32.0\nkubectl 1.34.1\n"],
+    ["asdf's .tool-versions with alternatives and comments", "# tools\nkind\t0.32.0 0.31.0 # two\n"],
+  ])("holds %s, and wins over `version`", async (_, content) => {
+    await file(".kind-version", content);
+    expect(await read({ version: "v0.33.0", version_file: ".kind-version" })).toMatchObject({
+      version: "v0.32.0",
+      problems: [],
+    });
+  });
+
+  it("may say latest", async () => {
+    await file(".kind-version", "latest\n");
+    expect(await read({ version_file: ".kind-version" })).toMatchObject({ version: "latest" });
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["a comment alone", "# v0.32.0\n"],
+    ["other tools", "nodejs 24.1.0\nkubectl 1.34.1\n"],
+    ["several versions", "v0.32.0\nv0.33.0\n"],
+  ])("that holds %s is a problem", async (_, content) => {
+    await file(".tool-versions", content);
+    expect(await problemsOf({ version_file: ".tool-versions" })).toEqual([
+      'version_file ".tool-versions": holds no version: wants a file with the version alone, or with a line `kind 0.33.0`',
+    ]);
+  });
+
+  it("that holds no version of kind is a problem of the file's", async () => {
+    await file(".kind-version", "v1.34.0\n");
+    const [problem] = await problemsOf({ version_file: ".kind-version" });
+    expect(problem).toMatch(/^version_file "v1\.34\.0": is a Kubernetes version, /);
+  });
+
+  it("that is not there, or is a folder, is a problem", async () => {
+    await mkdir(join(workspace, "folder"));
+    expect(await problemsOf({ version_file: "missing" })).toEqual([
+      'version_file "missing": there is no such file',
+    ]);
+    expect(await problemsOf({ version_file: "folder" })).toEqual(['version_file "folder": is a folder']);
+  });
+});
+
+describe("config", () => {
+  const yaml = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: shop\n";
+
+  it.each(["cluster.yaml", "test/kind.yaml", "kind-config.yaml", "kind/cluster.yaml", "apiVersion.yml"])(
+    "may be the path of a file, in the workspace: %s",
+    async (name) => {
+      await file(name, yaml);
+      expect(await read({ config: name })).toMatchObject({ config: { name: "shop" }, problems: [] });
+      expect(await read({ config: join(workspace, name) })).toMatchObject({ config: { name: "shop" } });
+    },
+  );
+
+  it.each([
+    ["lines", yaml],
+    ["lines, the kind last", "name: shop\napiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster"],
+    ["a single line", "{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, name: shop}"],
+    ["JSON", JSON.stringify({ kind: "Cluster", apiVersion: "kind.x-k8s.io/v1alpha4", name: "shop" })],
+  ])("may be the YAML itself: %s", async (_, config) => {
+    expect(await read({ config })).toMatchObject({ config: { name: "shop" }, problems: [] });
+  });
+
+  it("that is not there, or is a folder, is a problem", async () => {
+    await mkdir(join(workspace, "folder"));
+    expect(await problemsOf({ config: "missing.yaml" })).toEqual([
+      'config "missing.yaml": there is no such file; wants the path of a kind configuration, or its YAML',
+    ]);
+    expect(await problemsOf({ config: "folder" })).toEqual([
+      'config "folder": is a folder; wants the path of a kind configuration, or its YAML',
+    ]);
+  });
+
+  it("that is no YAML is a problem, with line and column", async () => {
+    await file("broken.yaml", `${yaml}nodes: [worker\n`);
+    const [problem] = await problemsOf({ config: "broken.yaml" });
+    expect(problem).toMatch(/^config "broken\.yaml": not valid YAML at line 5, column 1: /);
+  });
+
+  it("with fields that kind does not know is a problem for each, with line and column", async () => {
+    await file("cluster.yaml", `${yaml}node: []\nnodes:\n- role: worker\n  memory: 4Gi\n`);
+    expect((await problemsOf({ config: "cluster.yaml" })).toSorted()).toEqual([
+      'config "cluster.yaml": line 4, column 1: unknown field `node`',
+      'config "cluster.yaml": line 7, column 3: unknown field `nodes.0.memory`',
+    ]);
+  });
+
+  it("for another version of kind's format is a problem", async () => {
+    expect(await problemsOf({ config: "kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha3" })).toEqual([
+      expect.stringMatching(/line 2, column 13: `apiVersion`: .*"kind\.x-k8s\.io\/v1alpha4"$/),
+    ]);
+  });
+});
+
+describe("load_archives", () => {
+  const archives = async (lines: string) =>
+    (await read({ load_archives: lines })).loadArchives.map(({ path, bytes }) => [
+      path.replace(`${workspace}/`, ""),
+      bytes,
+    ]);
+
+  beforeEach(async () => {
+    quiet();
+    await file("images/a.tar", "a");
+    await file("images/b.tar", "bb");
+    await file("images/deep/c.tar", "ccc");
+    await file("images/readme.md", "");
+    await file("my image (1).tar", "dddd");
+  });
+
+  it("are paths, one a line, with their sizes", async () => {
+    expect(await archives("images/b.tar\n\n   my image (1).tar  \n")).toEqual([
+      ["images/b.tar", 2],
+      ["my image (1).tar", 4],
+    ]);
+    expect(await archives(join(workspace, "images/a.tar"))).toEqual([["images/a.tar", 1]]);
+  });
+
+  it("are globs, in the order of their names", async () => {
+    expect(await archives("images/*.tar")).toEqual([
+      ["images/a.tar", 1],
+      ["images/b.tar", 2],
+    ]);
+    expect(await archives("images/**/*.tar")).toEqual([
+      ["images/a.tar", 1],
+      ["images/b.tar", 2],
+      ["images/deep/c.tar", 3],
+    ]);
+    expect(await archives("images/?.tar")).toHaveLength(2);
+    expect(await archives("images/[bc].tar")).toEqual([["images/b.tar", 2]]);
+  });
+
+  it("are loaded once, however often they are named", async () => {
+    expect(await archives("images/b.tar\nimages/*.tar\n./images/../images/b.tar")).toEqual([
+      ["images/b.tar", 2],
+      ["images/a.tar", 1],
+    ]);
+  });
+
+  it("may be links to files, as downloads of artifacts are on some runners", async () => {
+    await symlink(join(workspace, "images/a.tar"), join(workspace, "link.tar"));
+    expect(await archives("link.tar")).toEqual([["link.tar", 1]]);
+  });
+
+  it("that are not there are a problem for each line", async () => {
+    expect(await problemsOf({ load_archives: "images/a.tar\nmissing.tar\nimages/*.zip\nimages" })).toEqual(
+      expect.arrayContaining([
+        'load_archives "missing.tar": there is no such file',
+        'load_archives "images/*.zip": matches no file',
+        'load_archives "images": is not a file; wants image archives, as `docker save` writes them',
+      ]),
+    );
+  });
+
+  it("are no folders and no broken links that a glob matches, and these are no problem", async () => {
+    await mkdir(join(workspace, "images/folder.tar"));
+    await symlink("/nonexistent", join(workspace, "images/broken.tar"));
+    expect(await archives("images/*.tar")).toHaveLength(2);
+    expect(await problemsOf({ load_archives: "images/*.tar" })).toEqual([]);
+  });
+});
+
+describe("cluster_name", () => {
+  it.each(["kind", "a", "1st", "shop-e2e.2"])("may be %s", async (name) => {
+    expect(await read({ cluster_name: name })).toMatchObject({ clusterName: name, problems: [] });
+  });
+
+  it.each([
+    "Kind",
+    "my cluster",
+    "my_cluster",
+    "-kind",
+    ".kind",
+    "--name",
+    "$(id)",
+    "`id`",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: what a shell would replace
+    "${HOME}",
+    "a;b",
+    "a/b",
+    "../a",
+    "a\n",
+    "a\nb",
+    "größe",
+    "日本",
+    "a\u200bb",
+  ])("cannot be %j", async (name) => {
+    expect(await problemsOf({ cluster_name: name })).toEqual([
+      `cluster_name ${JSON.stringify(name)}: wants lower-case letters, digits, dots and hyphens, with a letter or digit first`,
+    ]);
+    expect((await read({ cluster_name: name })).clusterName).toBeUndefined();
+  });
+});
+
+describe("kubernetes_version and node_image", () => {
+  it.each(["1.34", "v1.34", "1.34.11", "v1.34.11", "stable"])("may be %s", async (version) => {
+    expect(await read({ kubernetes_version: version })).toMatchObject({
+      kubernetesVersion: version,
+      problems: [],
+    });
+  });
+
+  it.each(["latest", "1", "v0.33.0", "1.34.x", "1.34.0-rc.1", "kindest/node:v1.34.0"])(
+    "cannot be %s",
+    async (version) => {
+      expect(await problemsOf({ kubernetes_version: version })).toEqual([
+        `kubernetes_version "${version}": wants a minor version (1.34), a full one (v1.34.11) or \`stable\``,
+      ]);
+    },
+  );
+
+  it("cannot both be given", async () => {
+    expect(await problemsOf({ kubernetes_version: "1.34", node_image: "kindest/node:v1.34.0" })).toEqual([
+      'kubernetes_version "1.34": `node_image` (kindest/node:v1.34.0) is given too: give one of the two',
+    ]);
+  });
+
+  it("take an image as it is", async () => {
+    const image = `registry.example:5000/node:v1.34.0@sha256:${"a".repeat(64)}`;
+    expect(await read({ node_image: image })).toMatchObject({ nodeImage: image, problems: [] });
+  });
+});
+
+describe("wait", () => {
+  it.each([
+    ["5m", 300_000],
+    ["90s", 90_000],
+    ["1m30s", 90_000],
+    ["1h", 3_600_000],
+    ["1h2m3s", 3_723_000],
+    ["1.5m", 90_000],
+    ["500ms", 500],
+    ["0s", 0],
+    ["0", 0],
+  ])("%s is %i ms", async (given, wait) => {
+    expect(await read({ wait: given })).toMatchObject({ wait, problems: [] });
+  });
+
+  it.each(["5", "five minutes", "5 m", "-5m", "5M", "m", "5m 30s", "1d", "1m30", "5m\n"])(
+    "cannot be %j",
+    async (wait) => {
+      expect(await problemsOf({ wait })).toEqual([
+        `wait ${JSON.stringify(wait)}: wants a duration with its unit, such as 5m, 90s or 1m30s; 0s waits for nothing`,
+      ]);
+    },
+  );
+});
+
+describe("the other inputs", () => {
+  it.each([
+    ["true", true],
+    ["True", true],
+    ["TRUE", true],
+    ["false", false],
+    ["False", false],
+    ["FALSE", false],
+  ])("install_only and ignore_failed_clean may be %s", async (given, value) => {
+    expect(await read({ install_only: given, ignore_failed_clean: given })).toMatchObject({
+      installOnly: value,
+      ignoreFailedClean: value,
+      problems: [],
+    });
+  });
+
+  it.each(["yes", "no", "1", "on", "tRUE", "true\n"])("install_only cannot be %j", async (given) => {
+    expect(await problemsOf({ install_only: given })).toEqual([
+      `install_only ${JSON.stringify(given)}: wants true or false`,
+    ]);
+  });
+
+  it("verbosity is a whole number", async () => {
+    expect(await read({ verbosity: "3" })).toMatchObject({ verbosity: 3, problems: [] });
+    for (const verbosity of ["-1", "1.5", "high", "999"])
+      expect(await problemsOf({ verbosity })).toEqual([
+        `verbosity "${verbosity}": wants a whole number, 0 or more`,
+      ]);
+  });
+
+  it("logs says when", async () => {
+    for (const logs of ["on-failure", "always", "never"] as const)
+      expect(await read({ logs })).toMatchObject({ logs, problems: [] });
+    expect(await problemsOf({ logs: "true" })).toEqual([
+      'logs "true": wants one of on-failure, always, never',
+    ]);
+    expect((await read({ logs: "true" })).logs).toBe("on-failure");
+  });
+
+  it("kubectl_version is a full one, with or without its v", async () => {
+    expect(await read({ kubectl_version: "1.36.3" })).toMatchObject({ kubectlVersion: "v1.36.3" });
+    expect(await read({ kubectl_version: "v1.36.3" })).toMatchObject({ kubectlVersion: "v1.36.3" });
+    for (const version of ["1.36", "v0.33.0", "latest"])
+      expect(await problemsOf({ kubectl_version: version })).toEqual([
+        `kubectl_version "${version}": wants a full version such as v1.36.3`,
+      ]);
+  });
+
+  it("kubeconfig is a path from the workspace on", async () => {
+    expect(await read({ kubeconfig: "out/config" })).toMatchObject({
+      kubeconfig: join(workspace, "out/config"),
+    });
+    expect(await read({ kubeconfig: "/tmp/config" })).toMatchObject({ kubeconfig: "/tmp/config" });
+  });
+
+  it("checksums are sums of kind and kubectl", async () => {
+    const [kind, kubectl] = ["a".repeat(64), "B".repeat(64)];
+    expect(await read({ checksums: `kind=${kind}\n\n  kubectl=${kubectl}  \n` })).toMatchObject({
+      checksums: { kind, kubectl: kubectl.toLowerCase() },
+      problems: [],
+    });
+    expect(await problemsOf({ checksums: `kind=abc\nhelm=${kind}\n${kind}\nkubectl = ${kind}` })).toEqual([
+      'checksums "kind=abc": wants a SHA-256 sum: 64 hexadecimal digits behind `kind=`',
+      `checksums "helm=${kind}": wants lines \`kind=…\` or \`kubectl=…\``,
+      `checksums "${kind}": wants lines \`kind=…\` or \`kubectl=…\``,
+      `checksums "kubectl = ${kind}": wants lines \`kind=…\` or \`kubectl=…\``,
+    ]);
+  });
+
+  it("download_base_url are URLs for kind and kubectl", async () => {
+    expect(
+      await read({ download_base_url: "kind=https://mirror.example/kind/\nkubectl=http://10.0.0.1:8080//" }),
+    ).toMatchObject({
+      downloadBaseUrls: { kind: "https://mirror.example/kind", kubectl: "http://10.0.0.1:8080" },
+      problems: [],
+    });
+    expect(await problemsOf({ download_base_url: "kind=file:///mirror\nhttps://mirror.example" })).toEqual([
+      'download_base_url "kind=file:///mirror": wants a URL that begins with https:// or http:// behind `kind=`',
+      'download_base_url "https://mirror.example": wants lines `kind=…` or `kubectl=…`',
+    ]);
+  });
+
+  it("matrix is taken as it is", async () => {
+    expect(await read({ matrix: '{"os":"ubuntu"}' })).toMatchObject({ matrix: '{"os":"ubuntu"}' });
+  });
+
+  it.each([
+    ["registry", "true"],
+    ["registry_image", "registry:3"],
+    ["registry_name", "registry"],
+    ["registry_port", "5000"],
+    ["registry_enable_delete", "true"],
+    ["cloud_provider", "true"],
+  ])("%s is not supported yet, and never silently without effect", async (name, value) => {
+    expect(await problemsOf({ [name]: value })).toEqual([`${name} "${value}": is not supported yet`]);
+  });
+});

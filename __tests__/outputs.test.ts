@@ -1,0 +1,173 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { readJob } from "../src/facts.ts";
+import { describeCluster, exportCluster, setClusterOutputs, setRunOutputs } from "../src/outputs.ts";
+import type { ClusterPlan } from "../src/plan.ts";
+import { dockerDaemon, type KeptContainer, nodeContainer } from "./fixtures/docker-daemon.ts";
+import { FakeApi } from "./fixtures/kubernetes-api.ts";
+import { temporaryFolder } from "./fixtures/temporary-folder.ts";
+
+const plan: ClusterPlan = {
+  name: "shop",
+  config: "",
+  workspace: "/work",
+  nodes: 1,
+  images: ["kindest/node:v1.37.0@sha256:aa", "kindest/node:v1.36.0@sha256:bb"],
+  network: "kind",
+  kubeconfig: "/home/me/.kube/config",
+  verbosity: 0,
+  wait: 300_000,
+  readiness: "everything",
+  archives: [],
+  logs: { when: "on-failure", folder: "/tmp/logs", artifact: "kind-logs" },
+  ignoreFailedClean: false,
+};
+
+const version = { "/version": { major: "1", minor: "37", gitVersion: "v1.37.0" } };
+const server = "https://127.0.0.1:40001";
+
+/** A daemon with containers on the network `kind`, with the addresses 172.18.0.2 and on. */
+async function daemonWith(...containers: readonly KeptContainer[]) {
+  const daemon = await dockerDaemon();
+  for (const container of containers) daemon.containers.set(container.id, container);
+  daemon.networks.set("kind", {
+    name: "kind",
+    subnets: [{ subnet: "172.18.0.0/16", gateway: "172.18.0.1" }],
+    containers: Object.fromEntries(
+      containers.map(({ id, name }, index) => [id, { name, ipv4: `172.18.0.${index + 2}/16` }]),
+    ),
+  });
+  return daemon;
+}
+
+describe("a cluster that was made", () => {
+  it("is described with its version, its nodes and its network", async () => {
+    const { engine } = await daemonWith(
+      nodeContainer("shop", "worker"),
+      nodeContainer("other", "control-plane"),
+      nodeContainer("shop", "control-plane"),
+    );
+    expect(await describeCluster(plan, engine, new FakeApi(version), server)).toEqual({
+      apiServer: server,
+      kubernetesVersion: "v1.37.0",
+      nodes: [
+        { name: "shop-control-plane", role: "control-plane", address: "172.18.0.4" },
+        { name: "shop-worker", role: "worker", address: "172.18.0.2" },
+      ],
+      network: {
+        name: "kind",
+        subnet: "172.18.0.0/16",
+        gateway: "172.18.0.1",
+        load_balancer_range: "172.18.255.200-172.18.255.250",
+        api_server: "https://172.18.0.4:6443",
+      },
+    });
+  });
+
+  it("with several control planes is reached through its load balancer, which is no node", async () => {
+    const { engine } = await daemonWith(
+      nodeContainer("shop", "control-plane"),
+      nodeContainer("shop", "control-plane", "shop-control-plane2"),
+      nodeContainer("shop", "control-plane", "shop-control-plane3"),
+      nodeContainer("shop", "external-load-balancer"),
+    );
+    const { nodes, network } = await describeCluster(plan, engine, new FakeApi(version), server);
+    expect(nodes.map(({ name }) => name)).toEqual([
+      "shop-control-plane",
+      "shop-control-plane2",
+      "shop-control-plane3",
+    ]);
+    expect(network.api_server).toBe("https://172.18.0.5:6443");
+  });
+
+  it("has its nodes' IPv6 addresses where they have no others", async () => {
+    const daemon = await daemonWith(nodeContainer("shop", "control-plane"));
+    daemon.networks.set("kind", {
+      name: "kind",
+      subnets: [{ subnet: "fc00::/64" }],
+      containers: { "id-of-shop-control-plane": { name: "shop-control-plane", ipv6: "fc00::2/64" } },
+    });
+    const { nodes } = await describeCluster(plan, daemon.engine, new FakeApi(version), server);
+    expect(nodes).toEqual([{ name: "shop-control-plane", role: "control-plane", address: "fc00::2" }]);
+  });
+
+  it("cannot be described without its network", async () => {
+    const { engine } = await dockerDaemon();
+    await expect(describeCluster(plan, engine, new FakeApi(version), server)).rejects.toThrow(
+      'The Docker network "kind" of the cluster "shop" is gone.',
+    );
+  });
+});
+
+describe("what the job's next steps get", () => {
+  /** The files that the runner reads after the step, as values by name. */
+  function runner() {
+    const folder = temporaryFolder();
+    const values = (file: string) =>
+      Object.fromEntries(
+        [...readFileSync(file, "utf8").matchAll(/^(\w+)<<(\S+)\n([\s\S]*?)\n\2$/gm)].map(
+          ([, name, , value]) => [name ?? "", value ?? ""],
+        ),
+      );
+    const [output, env] = [join(folder, "output"), join(folder, "env")];
+    for (const [name, file] of Object.entries({ GITHUB_OUTPUT: output, GITHUB_ENV: env })) {
+      writeFileSync(file, "");
+      vi.stubEnv(name, file);
+    }
+    // These are exported into the process itself as well; stubbed, they are put back.
+    vi.stubEnv("KUBECONFIG", undefined);
+    vi.stubEnv("KIND_CLUSTER_NAME", undefined);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    return { outputs: () => values(output), exported: () => values(env) };
+  }
+
+  it("is the cluster as outputs, lists as JSON", () => {
+    const { outputs } = runner();
+    const network = {
+      name: "kind",
+      subnet: "172.18.0.0/16",
+      gateway: "172.18.0.1",
+      load_balancer_range: "172.18.255.200-172.18.255.250",
+      api_server: "https://172.18.0.2:6443",
+    };
+    const nodes = [{ name: "shop-control-plane", role: "control-plane", address: "172.18.0.2" }];
+    setClusterOutputs(plan, { apiServer: server, kubernetesVersion: "v1.37.0", nodes, network });
+    expect(outputs()).toEqual({
+      kubeconfig: "/home/me/.kube/config",
+      context: "kind-shop",
+      cluster_name: "shop",
+      api_server: server,
+      kubernetes_version: "v1.37.0",
+      node_image: "kindest/node:v1.37.0@sha256:aa",
+      nodes: JSON.stringify(nodes),
+      network: JSON.stringify(network),
+    });
+  });
+
+  it("is the tools' versions and the times of every run", () => {
+    const { outputs } = runner();
+    setRunOutputs(
+      { kind: "v0.33.0", kubectl: "v1.37.0" },
+      [{ name: "Create the cluster", start: 1, seconds: 2.5, outcome: "done" }],
+      20.25,
+    );
+    expect(outputs()).toEqual({
+      kind_version: "v0.33.0",
+      kubectl_version: "v1.37.0",
+      timings: '{"seconds":20.25,"tasks":[{"name":"Create the cluster","start":1,"seconds":2.5}]}',
+    });
+  });
+
+  it("is the cluster in the environment, so that kubectl and kind just work", () => {
+    const { exported } = runner();
+    exportCluster(plan, readJob({}));
+    expect(exported()).toEqual({ KUBECONFIG: "/home/me/.kube/config", KIND_CLUSTER_NAME: "shop" });
+  });
+
+  it("leaves a $KUBECONFIG alone that the cluster was written to: it may list more files", () => {
+    const { exported } = runner();
+    exportCluster(plan, readJob({ KUBECONFIG: "/home/me/.kube/config:/home/me/work" }));
+    expect(exported()).toEqual({ KIND_CLUSTER_NAME: "shop" });
+  });
+});

@@ -1,0 +1,143 @@
+import { describe, expect, it } from "vitest";
+import type { Plan } from "../src/plan.ts";
+import { renderFindings, renderSummary } from "../src/summary.ts";
+import type { Timing } from "../src/timeline.ts";
+
+const tool = (name: "kind" | "kubectl", version: string) =>
+  ({ name, version, architecture: "amd64", checksum: undefined, url: "", checksumUrl: "" }) as const;
+
+const plan: Plan = {
+  run: "1-1-abc",
+  folder: "/tmp/run",
+  kind: tool("kind", "v0.33.0"),
+  kubectl: tool("kubectl", "v1.37.0"),
+  cluster: {
+    name: "shop",
+    config: "",
+    workspace: "/work",
+    nodes: 1,
+    images: [],
+    network: "kind",
+    kubeconfig: "/home/me/.kube/config",
+    verbosity: 0,
+    wait: 300_000,
+    readiness: "everything",
+    archives: [],
+    logs: { when: "on-failure", folder: "/tmp/logs", artifact: "kind-logs" },
+    ignoreFailedClean: false,
+  },
+  warnings: [],
+};
+
+const timing = (name: string, start: number, seconds: number, outcome: Timing["outcome"] = "done") => ({
+  name,
+  start,
+  seconds,
+  outcome,
+});
+
+const cluster = {
+  apiServer: "https://127.0.0.1:40001",
+  kubernetesVersion: "v1.37.0",
+  nodes: [
+    { name: "shop-control-plane", role: "control-plane", address: "172.18.0.2" },
+    { name: "shop-worker", role: "worker", address: "172.18.0.3" },
+  ],
+  network: { name: "kind", subnet: "", gateway: "", load_balancer_range: "", api_server: "" },
+};
+
+/** The bars of a summary, by task. */
+const barsOf = (summary: string) =>
+  Object.fromEntries(
+    [...summary.matchAll(/^\| (.*?) \| .*? \| `(.*?)` \|$/gm)].map(([, task, bar]) => [
+      task ?? "",
+      bar ?? "",
+    ]),
+  );
+
+describe("the summary of a run", () => {
+  it("tells what was made, and how long each part took", () => {
+    const timings = [timing("Install kind and kubectl", 0, 2), timing("Create the cluster", 2, 18)];
+    const summary = renderSummary({ plan, timings, cluster, succeeded: true });
+    expect(summary.split("\n")).toEqual([
+      "### Cluster `shop`: ready after 20.0 s",
+      "",
+      "Kubernetes v1.37.0, 2 node(s), kind v0.33.0",
+      "",
+      "| | took | |",
+      "|---|--:|:--|",
+      expect.stringMatching(/^\| Install kind and kubectl \| 2\.0 s \| `.*` \|$/),
+      expect.stringMatching(/^\| Create the cluster \| 18\.0 s \| `.*` \|$/),
+      "",
+    ]);
+  });
+
+  it("marks what failed, and says nothing of a cluster that never came up", () => {
+    const timings = [
+      timing("Install kind and kubectl", 0, 2),
+      timing("Create the cluster", 2, 3.26, "failed"),
+    ];
+    const summary = renderSummary({ plan, timings, cluster: undefined, succeeded: false });
+    expect(summary).toContain("### Cluster `shop`: failed after 5.3 s\n");
+    expect(summary).toContain("| Create the cluster ✗ | 3.3 s |");
+    expect(summary).not.toContain("Kubernetes v");
+  });
+
+  it("is of the tools alone with `install_only`", () => {
+    const summary = renderSummary({
+      plan: { ...plan, cluster: undefined },
+      timings: [timing("Install kind and kubectl", 0, 2)],
+      cluster: undefined,
+      succeeded: true,
+    });
+    expect(summary).toContain("### kind and kubectl: ready after 2.0 s\n");
+  });
+
+  it("has no table where nothing had begun", () => {
+    const summary = renderSummary({ plan, timings: [], cluster: undefined, succeeded: false });
+    expect(summary).toBe("### Cluster `shop`: failed after 0.0 s\n\n");
+  });
+
+  it("draws a bar for each task from when to when it ran, all on one scale", () => {
+    const timings = [
+      timing("whole", 0, 20),
+      timing("first half", 0, 10),
+      timing("second half", 10, 10),
+      timing("blink", 5, 0),
+      timing("last blink", 20, 0),
+    ];
+    const bars = barsOf(renderSummary({ plan, timings, cluster, succeeded: true }));
+    expect(bars.whole).toMatch(/^█+$/);
+    const width = bars.whole?.length ?? 0;
+    expect(bars["first half"]).toBe("█".repeat(width / 2) + "·".repeat(width / 2));
+    expect(bars["second half"]).toBe("·".repeat(width / 2) + "█".repeat(width / 2));
+    // However short, it can be seen, and no bar is longer than the others.
+    expect(bars.blink).toMatch(/^·+█·+$/);
+    expect(bars["last blink"]).toMatch(/^·+█$/);
+    for (const bar of Object.values(bars)) expect(bar).toHaveLength(width);
+  });
+});
+
+describe("the findings after a failure", () => {
+  it("are told with where the logs are", () => {
+    expect(renderFindings("shop", "the artifact kind-logs-test-shop", ["pod shop/web is Pending"])).toBe(
+      "### Logs of cluster `shop`: the artifact kind-logs-test-shop\n\n```text\npod shop/web is Pending\n```\n",
+    );
+  });
+
+  it("may be none", () => {
+    expect(renderFindings("shop", "in /tmp/logs on the runner", [])).toBe(
+      "### Logs of cluster `shop`: in /tmp/logs on the runner\n",
+    );
+  });
+
+  it.each(["```", "````", "text ```` text", "a\n```\n<script>", "~~~", "``````"])(
+    "stay text, whatever pods say: %j",
+    (said) => {
+      const lines = renderFindings("shop", "somewhere", [said, "after"]).split("\n");
+      const fences = lines.flatMap((line, index) => (line.includes("```") ? [index] : []));
+      // The fence that opens, and the one behind the last finding.
+      expect(fences).toEqual([2, lines.indexOf("after") + 1]);
+    },
+  );
+});
