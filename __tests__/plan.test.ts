@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { type Daemon, type Job, readJob } from "../src/facts.ts";
-import { type Archive, readInputs } from "../src/inputs.ts";
+import type { Archive } from "../src/images/find-archives.ts";
+import { readInputs } from "../src/inputs.ts";
 import { makePlan, type Situation } from "../src/plan.ts";
 import { BadInputs } from "../src/problems.ts";
 import { nodeImageFor } from "../src/tools/releases.ts";

@@ -22,7 +22,7 @@ import {
   setRunOutputs,
 } from "./outputs.ts";
 import { type ClusterPlan, makePlan, type Plan } from "./plan.ts";
-import { BadInputs, type Problem } from "./problems.ts";
+import { BadInputs, messageOf, type Problem } from "./problems.ts";
 import { recordState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
 import { writeSummary } from "./summary.ts";
@@ -75,7 +75,7 @@ async function decide(on: Surroundings): Promise<{ plan: PinnedPlan; daemon: Dae
   const latest =
     inputs.version === "latest"
       ? await latestKind().catch((error: unknown) => ({
-          problem: error instanceof Error ? error.message : String(error),
+          problem: messageOf(error),
         }))
       : undefined;
   const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
@@ -95,7 +95,7 @@ async function pin(tool: ToolPlan, input: string, problems: Problem[]): Promise<
     problems.push({
       input,
       value: tool.version,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: messageOf(error),
     });
     return undefined;
   }

@@ -7,6 +7,7 @@ import type { Event } from "./cache/keys.ts";
 import { claims } from "./cluster/claim.ts";
 import { type Endpoint, resolveEndpoint } from "./docker/endpoint.ts";
 import { type DaemonInfo, Engine } from "./docker/engine.ts";
+import { messageOf } from "./problems.ts";
 import type { Run } from "./process.ts";
 import type { Architecture } from "./tools/releases.ts";
 
@@ -77,7 +78,7 @@ export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daem
   try {
     endpoint = await resolveEndpoint(env, run);
   } catch (error) {
-    return { problem: message(error) };
+    return { problem: messageOf(error) };
   }
   const engine = new Engine(endpoint);
   try {
@@ -91,7 +92,7 @@ export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daem
     };
   } catch (error) {
     return {
-      problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${message(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
+      problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${messageOf(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
     };
   }
 }
@@ -117,5 +118,3 @@ export async function readEvent(env: NodeJS.ProcessEnv): Promise<Event> {
     defaultBranch: read.success ? read.data.repository.default_branch : undefined,
   };
 }
-
-const message = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,8 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
-import { isAbsolute, join, resolve } from "node:path";
-import { create as createGlobber } from "@actions/glob";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type ClusterConfig, defaultClusterConfig, parseClusterConfig } from "./cluster/config.ts";
-import type { Problem } from "./problems.ts";
+import { type Archive, findArchives } from "./images/find-archives.ts";
+import { type Problem, unreadable } from "./problems.ts";
 import { looksLikeKubernetes, newestKind } from "./tools/releases.ts";
 
 /** The inputs of action.yml, read and checked. What could not be read has its default, and a problem. */
@@ -40,12 +40,6 @@ export type Tool = "kind" | "kubectl";
 export const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
 export const clusterNameRule =
   "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
-
-/** An image archive on the runner. */
-export interface Archive {
-  readonly path: string;
-  readonly bytes: number;
-}
 
 /**
  * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
@@ -247,34 +241,14 @@ class Reader {
   }
 
   async archives(): Promise<Archive[]> {
-    const found = await Promise.all(this.#lines("load_archives").map((pattern) => this.#matches(pattern)));
-    const unique = new Map(found.flat().map((archive) => [archive.path, archive]));
-    return [...unique.values()];
-  }
-
-  async #matches(pattern: string): Promise<Archive[]> {
-    const absolute = isAbsolute(pattern) ? pattern : join(this.#workspace, pattern);
-    const isGlob = /[*?[]/.test(pattern);
-    const globber = await createGlobber(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
-    const paths = isGlob ? (await globber.glob()).toSorted() : [absolute];
-    if (paths.length === 0) this.problem("load_archives", "matches no file", pattern);
-    const archives = await Promise.all(
-      paths.map(async (path) => {
-        try {
-          const entry = await stat(path);
-          if (entry.isFile()) return [{ path, bytes: entry.size }];
-          this.problem(
-            "load_archives",
-            "is not a file; wants image archives, as `docker save` writes them",
-            pattern,
-          );
-        } catch (error) {
-          this.problem("load_archives", unreadable(error), pattern);
-        }
-        return [];
-      }),
-    );
-    return archives.flat();
+    const lines = this.#lines("load_archives");
+    const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
+    const archives = found.flatMap((result, index) => {
+      if (!("problem" in result)) return result;
+      this.problem("load_archives", result.problem, lines[index]);
+      return [];
+    });
+    return [...new Map(archives.map((archive) => [archive.path, archive])).values()];
   }
 
   /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
@@ -299,12 +273,4 @@ function defaults(): ClusterConfig {
   const parsed = parseClusterConfig(defaultClusterConfig);
   if ("config" in parsed) return parsed.config;
   throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
-}
-
-function unreadable(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EISDIR") return "is a folder";
-  if (code === "EACCES") return "may not be read by this user";
-  return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

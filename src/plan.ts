@@ -3,14 +3,8 @@ import { incompatibilities } from "./cluster/compatibility.ts";
 import { renderClusterConfig } from "./cluster/config.ts";
 import type { Readiness } from "./cluster/readiness.ts";
 import type { Daemon, Job } from "./facts.ts";
-import {
-  type Archive,
-  clusterNamePattern,
-  clusterNameRule,
-  type Inputs,
-  type LogsWhen,
-  type Tool,
-} from "./inputs.ts";
+import type { Archive } from "./images/find-archives.ts";
+import { clusterNamePattern, clusterNameRule, type Inputs, type LogsWhen, type Tool } from "./inputs.ts";
 import { artifactName } from "./logs/artifact-name.ts";
 import type { Problem } from "./problems.ts";
 import type { ToolPlan } from "./tools/install.ts";

@@ -26,3 +26,15 @@ export class BadInputs extends Error {
 }
 
 const shortened = (text: string) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+
+/** What a caught value says: libraries throw more than errors. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Why a file that somebody named cannot be read. */
+export function unreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EISDIR") return "is a folder";
+  if (code === "EACCES") return "may not be read by this user";
+  return `cannot be read: ${messageOf(error)}`;
+}

@@ -14,6 +14,7 @@ import type { Log } from "./log.ts";
 import { collectLogs, type LogSources } from "./logs/collect.ts";
 import { redact } from "./logs/redact.ts";
 import { uploadFolder } from "./logs/upload.ts";
+import { messageOf } from "./problems.ts";
 import { endProcesses } from "./process.ts";
 import { readState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
@@ -153,5 +154,3 @@ async function attempt(
     .task(name, [], work)
     .result.catch((error: unknown) => on.printer.warning(`${name}: ${messageOf(error)}`));
 }
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

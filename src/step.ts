@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as core from "@actions/core";
 import { type Job, readJob } from "./facts.ts";
 import type { Printer } from "./log.ts";
+import { messageOf } from "./problems.ts";
 import { endProcesses, programRunner, type Run } from "./process.ts";
 
 /** What a step finds around it. Stories take everything they touch from here. */
@@ -52,7 +53,7 @@ export async function runStep(story: (on: Surroundings) => Promise<void>): Promi
       began: Date.now(),
     });
   } catch (error) {
-    if (!cancelled) core.setFailed(error instanceof Error ? error.message : String(error));
+    if (!cancelled) core.setFailed(messageOf(error));
   }
   // Tasks that a failed one left behind may still run programs.
   await endProcesses(run);

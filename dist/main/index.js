@@ -59688,7 +59688,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 4391:
+/***/ 9095:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -59718,7 +59718,10 @@ function savesCaches({ name, ref, defaultBranch }) {
 
 // EXTERNAL MODULE: external "node:timers/promises"
 var external_node_timers_promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./lib/problems.js
+var lib_problems = __nccwpck_require__(5451);
 ;// CONCATENATED MODULE: ./lib/cache/store.js
+
 
 
 /**
@@ -59748,7 +59751,7 @@ async function openCacheStore(folder, warn) {
             return result;
         }
         catch (error) {
-            warn(`${what} failed: ${error instanceof Error ? error.message : String(error)}`);
+            warn(`${what} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`);
             return "failed";
         }
         finally {
@@ -60018,6 +60021,7 @@ function freeRange(subnet) {
 
 
 
+
 /** A cluster was not ready in time. */
 class NotReady extends Error {
     name = "NotReady";
@@ -60080,7 +60084,7 @@ async function whatIsMissing(api, readiness, nodes) {
         ];
     }
     catch (error) {
-        return [`the API does not answer: ${error instanceof Error ? error.message : String(error)}`];
+        return [`the API does not answer: ${(0,lib_problems/* messageOf */.bD)(error)}`];
     }
 }
 function absent(error) {
@@ -60159,6 +60163,7 @@ var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/images/node-image.js
 
 
+
 /** What a pull did not survive the first time, it may the second. */
 const attempts = 3;
 /**
@@ -60179,7 +60184,7 @@ async function ensureNodeImage(image, on, log, pause = external_node_timers_prom
         }
         catch (error) {
             if (!(error instanceof lib_process/* ProgramError */.Zj) || attempt === attempts || isFinal(error)) {
-                throw new Error(`The node image ${image} cannot be pulled: ${error instanceof Error ? error.message : String(error)}`, {
+                throw new Error(`The node image ${image} cannot be pulled: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
                     cause: error,
                 });
             }
@@ -60191,8 +60196,6 @@ async function ensureNodeImage(image, on, log, pause = external_node_timers_prom
 /** Answers that do not change by asking again. */
 const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
 
-// EXTERNAL MODULE: ./node_modules/@actions/glob/lib/glob.js + 17 modules
-var glob = __nccwpck_require__(2377);
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
 
@@ -60335,6 +60338,39 @@ function explain(issue, document) {
     const node = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
     const field = path === "" ? "the configuration" : `\`${path}\``;
     return [{ offset: (0,dist/* isNode */.Ll)(node) ? (node.range?.[0] ?? 0) : 0, reason: `${field}: ${issue.message}` }];
+}
+
+// EXTERNAL MODULE: ./node_modules/@actions/glob/lib/glob.js + 17 modules
+var glob = __nccwpck_require__(2377);
+;// CONCATENATED MODULE: ./lib/images/find-archives.js
+
+
+
+
+/**
+ * Finds the archives that a line of `load_archives` names: a path, or a glob as @actions/glob has them.
+ *
+ * @returns the files, in order of their names, or what is wrong with the line
+ */
+async function findArchives(pattern, workspace) {
+    const absolute = (0,external_node_path_.isAbsolute)(pattern) ? pattern : (0,external_node_path_.join)(workspace, pattern);
+    const paths = /[*?[]/.test(pattern) ? await matches(absolute) : [absolute];
+    if (paths.length === 0)
+        return { problem: "matches no file" };
+    try {
+        const entries = await Promise.all(paths.map((path) => (0,promises_.stat)(path)));
+        if (!entries.every((entry) => entry.isFile())) {
+            return { problem: "is not a file; wants image archives, as `docker save` writes them" };
+        }
+        return entries.map((entry, index) => ({ path: paths[index] ?? "", bytes: entry.size }));
+    }
+    catch (error) {
+        return { problem: (0,lib_problems/* unreadable */.O$)(error) };
+    }
+}
+async function matches(pattern) {
+    const globber = await (0,glob/* create */.v)(pattern, { matchDirectories: false, omitBrokenSymbolicLinks: true });
+    return (await globber.glob()).toSorted();
 }
 
 ;// CONCATENATED MODULE: ./lib/tools/release-table.js
@@ -61201,6 +61237,7 @@ function compareVersions(a, b) {
 
 
 
+
 /** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
 const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
 const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
@@ -61344,7 +61381,7 @@ class Reader {
             content = await (0,promises_.readFile)(path, "utf8");
         }
         catch (error) {
-            this.problem("version_file", unreadable(error));
+            this.problem("version_file", (0,lib_problems/* unreadable */.O$)(error));
             return undefined;
         }
         const lines = content
@@ -61377,35 +61414,20 @@ class Reader {
             return await (0,promises_.readFile)(path, "utf8");
         }
         catch (error) {
-            this.problem("config", `${unreadable(error)}; wants the path of a kind configuration, or its YAML`);
+            this.problem("config", `${(0,lib_problems/* unreadable */.O$)(error)}; wants the path of a kind configuration, or its YAML`);
             return defaultClusterConfig;
         }
     }
     async archives() {
-        const found = await Promise.all(this.#lines("load_archives").map((pattern) => this.#matches(pattern)));
-        const unique = new Map(found.flat().map((archive) => [archive.path, archive]));
-        return [...unique.values()];
-    }
-    async #matches(pattern) {
-        const absolute = (0,external_node_path_.isAbsolute)(pattern) ? pattern : (0,external_node_path_.join)(this.#workspace, pattern);
-        const isGlob = /[*?[]/.test(pattern);
-        const globber = await (0,glob/* create */.v)(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
-        const paths = isGlob ? (await globber.glob()).toSorted() : [absolute];
-        if (paths.length === 0)
-            this.problem("load_archives", "matches no file", pattern);
-        const archives = await Promise.all(paths.map(async (path) => {
-            try {
-                const entry = await (0,promises_.stat)(path);
-                if (entry.isFile())
-                    return [{ path, bytes: entry.size }];
-                this.problem("load_archives", "is not a file; wants image archives, as `docker save` writes them", pattern);
-            }
-            catch (error) {
-                this.problem("load_archives", unreadable(error), pattern);
-            }
+        const lines = this.#lines("load_archives");
+        const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
+        const archives = found.flatMap((result, index) => {
+            if (!("problem" in result))
+                return result;
+            this.problem("load_archives", result.problem, lines[index]);
             return [];
-        }));
-        return archives.flat();
+        });
+        return [...new Map(archives.map((archive) => [archive.path, archive])).values()];
     }
     /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
     unsupported() {
@@ -61430,16 +61452,6 @@ function defaults() {
     if ("config" in parsed)
         return parsed.config;
     throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
-}
-function unreadable(error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT")
-        return "there is no such file";
-    if (code === "EISDIR")
-        return "is a folder";
-    if (code === "EACCES")
-        return "may not be read by this user";
-    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 ;// CONCATENATED MODULE: ./lib/outputs.js
@@ -61791,23 +61803,6 @@ function planTool(name, version, inputs, job) {
         checksumUrl: name === "kind" ? `${url}.sha256sum` : `${url}.sha256`,
     };
 }
-
-;// CONCATENATED MODULE: ./lib/problems.js
-/** Everything that stands in the way of a run, found before anything was made. */
-class BadInputs extends Error {
-    name = "BadInputs";
-    problems;
-    constructor(problems) {
-        const lines = problems.map(({ input, value, reason }) => {
-            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
-            return `${input}${given}: ${reason}`;
-        });
-        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
-        super(`${count}${lines.join("\n- ")}`);
-        this.problems = problems;
-    }
-}
-const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
 
 ;// CONCATENATED MODULE: ./lib/state.js
 
@@ -62883,6 +62878,7 @@ function _unique(values) {
 
 
 
+
 /** A tool is 10 to 60 MB: by then a download would have been faster. */
 const restoreDeadline = 20_000;
 /**
@@ -62935,7 +62931,7 @@ async function download(tool, expected, folder, log) {
         await downloadTool(tool.url, file);
     }
     catch (error) {
-        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${reason(error)}. ` +
+        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${(0,lib_problems/* messageOf */.bD)(error)}. ` +
             "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.", { cause: error });
     }
     const actual = await sha256(file);
@@ -62976,7 +62972,7 @@ async function publishedChecksum(tool) {
         body = await response.readBody();
     }
     catch (error) {
-        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
+        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${(0,lib_problems/* messageOf */.bD)(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
     }
     const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
     if (status === 200 && sum !== undefined)
@@ -62999,7 +62995,6 @@ async function sha256(file) {
 }
 /** The folder to put on PATH for a tool. */
 const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
-const reason = (error) => (error instanceof Error ? error.message : String(error));
 
 ;// CONCATENATED MODULE: ./lib/create-cluster.js
 
@@ -63055,7 +63050,7 @@ async function decide(on) {
     ]);
     const latest = inputs.version === "latest"
         ? await (0,facts/* latestKind */.cP)().catch((error) => ({
-            problem: error instanceof Error ? error.message : String(error),
+            problem: (0,lib_problems/* messageOf */.bD)(error),
         }))
         : undefined;
     const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
@@ -63064,7 +63059,7 @@ async function decide(on) {
         pin(plan.kubectl, "kubectl_version", problems),
     ]);
     if (problems.length > 0 || kind === undefined || kubectl === undefined)
-        throw new BadInputs(problems);
+        throw new lib_problems/* BadInputs */.JM(problems);
     return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
 }
 /** Looks for a version that the action does not know before anything is made for it. */
@@ -63076,7 +63071,7 @@ async function pin(tool, input, problems) {
         problems.push({
             input,
             value: tool.version,
-            reason: error instanceof Error ? error.message : String(error),
+            reason: (0,lib_problems/* messageOf */.bD)(error),
         });
         return undefined;
     }
@@ -63419,7 +63414,10 @@ async function currentContext(run) {
 
 // EXTERNAL MODULE: ./lib/docker/engine.js
 var docker_engine = __nccwpck_require__(8388);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(5451);
 ;// CONCATENATED MODULE: ./lib/facts.js
+
 
 
 
@@ -63463,7 +63461,7 @@ async function readDaemon(env, run) {
         endpoint = await resolveEndpoint(env, run);
     }
     catch (error) {
-        return { problem: message(error) };
+        return { problem: (0,problems/* messageOf */.bD)(error) };
     }
     const engine = new docker_engine/* Engine */.N(endpoint);
     try {
@@ -63478,7 +63476,7 @@ async function readDaemon(env, run) {
     }
     catch (error) {
         return {
-            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${message(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
+            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${(0,problems/* messageOf */.bD)(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
         };
     }
 }
@@ -63502,7 +63500,6 @@ async function readEvent(env) {
         defaultBranch: read.success ? read.data.repository.default_branch : undefined,
     };
 }
-const message = (error) => (error instanceof Error ? error.message : String(error));
 
 
 /***/ }),
@@ -63511,7 +63508,7 @@ const message = (error) => (error instanceof Error ? error.message : String(erro
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4391);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9095);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
@@ -63519,6 +63516,46 @@ await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ }),
+
+/***/ 5451:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JM: () => (/* binding */ BadInputs),
+/* harmony export */   O$: () => (/* binding */ unreadable),
+/* harmony export */   bD: () => (/* binding */ messageOf)
+/* harmony export */ });
+/** Everything that stands in the way of a run, found before anything was made. */
+class BadInputs extends Error {
+    name = "BadInputs";
+    problems;
+    constructor(problems) {
+        const lines = problems.map(({ input, value, reason }) => {
+            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
+            return `${input}${given}: ${reason}`;
+        });
+        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
+        super(`${count}${lines.join("\n- ")}`);
+        this.problems = problems;
+    }
+}
+const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+/** What a caught value says: libraries throw more than errors. */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+/** Why a file that somebody named cannot be read. */
+function unreadable(error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT")
+        return "there is no such file";
+    if (code === "EISDIR")
+        return "is a folder";
+    if (code === "EACCES")
+        return "may not be read by this user";
+    return `cannot be read: ${messageOf(error)}`;
+}
+
 
 /***/ }),
 
@@ -63699,7 +63736,9 @@ function signal(pid, name) {
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3838);
 /* harmony import */ var _facts_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2379);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7057);
+/* harmony import */ var _problems_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5451);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7057);
+
 
 
 
@@ -63718,7 +63757,7 @@ async function runStep(story) {
         cancelled = true;
         _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
         // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
-        (0,_process_js__WEBPACK_IMPORTED_MODULE_3__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
+        (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
     };
     process.on("SIGINT", cancel).on("SIGTERM", cancel);
     try {
@@ -63732,17 +63771,17 @@ async function runStep(story) {
             env: process.env,
             job,
             run,
-            start: (0,_process_js__WEBPACK_IMPORTED_MODULE_3__/* .programRunner */ .zh)(run, definedOf(process.env)),
+            start: (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)),
             printer: _actions_core__WEBPACK_IMPORTED_MODULE_1__,
             began: Date.now(),
         });
     }
     catch (error) {
         if (!cancelled)
-            _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed(error instanceof Error ? error.message : String(error));
+            _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed((0,_problems_js__WEBPACK_IMPORTED_MODULE_3__/* .messageOf */ .bD)(error));
     }
     // Tasks that a failed one left behind may still run programs.
-    await (0,_process_js__WEBPACK_IMPORTED_MODULE_3__/* .endProcesses */ .Hk)(run);
+    await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
     if (cancelled)
         await new Promise(() => { });
     // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.

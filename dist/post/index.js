@@ -59839,6 +59839,45 @@ __webpack_async_result__();
 
 /***/ }),
 
+/***/ 15451:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   bD: () => (/* binding */ messageOf)
+/* harmony export */ });
+/* unused harmony exports BadInputs, unreadable */
+/** Everything that stands in the way of a run, found before anything was made. */
+class BadInputs extends Error {
+    name = "BadInputs";
+    problems;
+    constructor(problems) {
+        const lines = problems.map(({ input, value, reason }) => {
+            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
+            return `${input}${given}: ${reason}`;
+        });
+        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
+        super(`${count}${lines.join("\n- ")}`);
+        this.problems = problems;
+    }
+}
+const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+/** What a caught value says: libraries throw more than errors. */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+/** Why a file that somebody named cannot be read. */
+function unreadable(error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT")
+        return "there is no such file";
+    if (code === "EISDIR")
+        return "is a folder";
+    if (code === "EACCES")
+        return "may not be read by this user";
+    return `cannot be read: ${messageOf(error)}`;
+}
+
+
+/***/ }),
+
 /***/ 26318:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -60018,7 +60057,10 @@ var external_node_path_ = __nccwpck_require__(76760);
 var lib_core = __nccwpck_require__(33838);
 // EXTERNAL MODULE: external "node:timers/promises"
 var external_node_timers_promises_ = __nccwpck_require__(58500);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(15451);
 ;// CONCATENATED MODULE: ./lib/cache/store.js
+
 
 
 /**
@@ -60048,7 +60090,7 @@ async function openCacheStore(folder, warn) {
             return result;
         }
         catch (error) {
-            warn(`${what} failed: ${error instanceof Error ? error.message : String(error)}`);
+            warn(`${what} failed: ${(0,problems/* messageOf */.bD)(error)}`);
             return "failed";
         }
         finally {
@@ -61734,6 +61776,7 @@ function _unique(values) {
 
 
 
+
 /** A tool is 10 to 60 MB: by then a download would have been faster. */
 const restoreDeadline = 20_000;
 /**
@@ -61786,7 +61829,7 @@ async function download(tool, expected, folder, log) {
         await downloadTool(tool.url, file);
     }
     catch (error) {
-        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${reason(error)}. ` +
+        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${messageOf(error)}. ` +
             "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.", { cause: error });
     }
     const actual = await sha256(file);
@@ -61827,7 +61870,7 @@ async function publishedChecksum(tool) {
         body = await response.readBody();
     }
     catch (error) {
-        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
+        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${messageOf(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
     }
     const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
     if (status === 200 && sum !== undefined)
@@ -61850,9 +61893,9 @@ async function sha256(file) {
 }
 /** The folder to put on PATH for a tool. */
 const folderOf = (tool) => dirname(tool.path);
-const reason = (error) => (error instanceof Error ? error.message : String(error));
 
 ;// CONCATENATED MODULE: ./lib/remove-cluster.js
+
 
 
 
@@ -61890,7 +61933,7 @@ async function removeCluster(on) {
     await (0,promises_.rm)(state.folder, { recursive: true, force: true });
     if (removed.status === "fulfilled")
         return;
-    const message = `The cluster "${state.cluster?.name}" could not be removed: ${messageOf(removed.reason)}`;
+    const message = `The cluster "${state.cluster?.name}" could not be removed: ${(0,problems/* messageOf */.bD)(removed.reason)}`;
     if (state.cluster?.ignoreFailedClean !== true)
         throw new Error(message, { cause: removed.reason });
     on.printer.warning(message);
@@ -61922,7 +61965,7 @@ async function keepLogs({ name, kubeconfig, logs }, tools, on, log) {
     for (const finding of findings)
         log.line(finding);
     const uploaded = await uploadFolder(logs.artifact, logs.folder, 60_000, on.env).catch((error) => {
-        on.printer.warning(`The logs could not be uploaded: ${messageOf(error)}`);
+        on.printer.warning(`The logs could not be uploaded: ${(0,problems/* messageOf */.bD)(error)}`);
         return undefined;
     });
     if (uploaded !== undefined)
@@ -61937,13 +61980,13 @@ async function findingsOf(cluster, kubeconfig) {
         return await askCluster(api).finally(() => api.close());
     }
     catch (error) {
-        return [`The cluster's API cannot be asked: ${messageOf(error)}`];
+        return [`The cluster's API cannot be asked: ${(0,problems/* messageOf */.bD)(error)}`];
     }
 }
 async function remove(state, cluster, engine, kind, log) {
     const { path, existed } = cluster.kubeconfig;
     await removeStaleLock(path, state.began);
-    await kind?.delete(cluster.name, path, log).catch((error) => log.line(messageOf(error)));
+    await kind?.delete(cluster.name, path, log).catch((error) => log.line((0,problems/* messageOf */.bD)(error)));
     await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
     await removeNetwork(engine, cluster.network);
     if (!existed)
@@ -61971,9 +62014,8 @@ async function verified(tool) {
 async function attempt(run, on, name, work) {
     await run
         .task(name, [], work)
-        .result.catch((error) => on.printer.warning(`${name}: ${messageOf(error)}`));
+        .result.catch((error) => on.printer.warning(`${name}: ${(0,problems/* messageOf */.bD)(error)}`));
 }
-const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
 
 /***/ }),
@@ -62054,7 +62096,10 @@ async function currentContext(run) {
 
 // EXTERNAL MODULE: ./lib/docker/engine.js
 var engine = __nccwpck_require__(98388);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(15451);
 ;// CONCATENATED MODULE: ./lib/facts.js
+
 
 
 
@@ -62098,7 +62143,7 @@ async function readDaemon(env, run) {
         endpoint = await resolveEndpoint(env, run);
     }
     catch (error) {
-        return { problem: message(error) };
+        return { problem: messageOf(error) };
     }
     const engine = new Engine(endpoint);
     try {
@@ -62113,7 +62158,7 @@ async function readDaemon(env, run) {
     }
     catch (error) {
         return {
-            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${message(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
+            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${messageOf(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
         };
     }
 }
@@ -62137,9 +62182,9 @@ async function readEvent(env) {
         defaultBranch: read.success ? read.data.repository.default_branch : undefined,
     };
 }
-const message = (error) => (error instanceof Error ? error.message : String(error));
 
 ;// CONCATENATED MODULE: ./lib/step.js
+
 
 
 
@@ -62179,7 +62224,7 @@ async function runStep(story) {
     }
     catch (error) {
         if (!cancelled)
-            core.setFailed(error instanceof Error ? error.message : String(error));
+            core.setFailed((0,problems/* messageOf */.bD)(error));
     }
     // Tasks that a failed one left behind may still run programs.
     await (0,lib_process/* endProcesses */.Hk)(run);

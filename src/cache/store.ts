@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../problems.ts";
 
 /** How a call to the cache ended. `unavailable`: the job has no cache service. */
 export type CacheResult = "hit" | "miss" | "saved" | "exists" | "unavailable" | "failed" | "late";
@@ -46,7 +47,7 @@ export async function openCacheStore(folder: string, warn: (message: string) => 
       if (result === "late") warn(`${what} took longer than ${deadline / 1000} s and is done without.`);
       return result;
     } catch (error) {
-      warn(`${what} failed: ${error instanceof Error ? error.message : String(error)}`);
+      warn(`${what} failed: ${messageOf(error)}`);
       return "failed";
     } finally {
       stop.abort();

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { messageOf } from "../problems.ts";
 import { ApiError, type KubernetesApi } from "./api.ts";
 
 /** How far ready: `everything`, or for a cluster whose network is yet to be installed no further than its API. */
@@ -73,7 +74,7 @@ async function whatIsMissing(api: KubernetesApi, readiness: Readiness, nodes: nu
         : []),
     ];
   } catch (error) {
-    return [`the API does not answer: ${error instanceof Error ? error.message : String(error)}`];
+    return [`the API does not answer: ${messageOf(error)}`];
   }
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Log } from "../log.ts";
+import { messageOf } from "../problems.ts";
 import { ProgramError, type Run } from "../process.ts";
 
 /** What a pull did not survive the first time, it may the second. */
@@ -29,12 +30,9 @@ export async function ensureNodeImage(
       return;
     } catch (error) {
       if (!(error instanceof ProgramError) || attempt === attempts || isFinal(error)) {
-        throw new Error(
-          `The node image ${image} cannot be pulled: ${error instanceof Error ? error.message : String(error)}`,
-          {
-            cause: error,
-          },
-        );
+        throw new Error(`The node image ${image} cannot be pulled: ${messageOf(error)}`, {
+          cause: error,
+        });
       }
       log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
       await pause(2_000 * attempt);

@@ -8,6 +8,7 @@ import { cacheFile, downloadTool, find } from "@actions/tool-cache";
 import { toolKey } from "../cache/keys.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { Log } from "../log.ts";
+import { messageOf } from "../problems.ts";
 import type { Architecture } from "./releases.ts";
 
 /** A program to be had: which, and what it must hash to. */
@@ -99,7 +100,7 @@ async function download(tool: ToolPlan, expected: string, folder: string, log: L
     await downloadTool(tool.url, file);
   } catch (error) {
     throw new Error(
-      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${reason(error)}. ` +
+      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${messageOf(error)}. ` +
         "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.",
       { cause: error },
     );
@@ -153,7 +154,7 @@ async function publishedChecksum(tool: ToolPlan): Promise<string> {
     body = await response.readBody();
   } catch (error) {
     throw new Error(
-      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${reason(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
+      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${messageOf(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
       { cause: error },
     );
   }
@@ -189,5 +190,3 @@ export async function sha256(file: string): Promise<string> {
 
 /** The folder to put on PATH for a tool. */
 export const folderOf = (tool: InstalledTool): string => dirname(tool.path);
-
-const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
