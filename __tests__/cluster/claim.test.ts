@@ -25,6 +25,12 @@ describe("a cluster's name", () => {
     ]);
   });
 
+  it("is kept as a volume, which the daemon makes once whoever asks, labelled with its run", async () => {
+    const daemon = await dockerDaemon();
+    await claimName(daemon.engine, "shop", "run-1");
+    expect([...daemon.volumes]).toEqual([["kind-action.shop", { "kind-action.run": "run-1" }]]);
+  });
+
   it("can be claimed again by the run that has it", async () => {
     const { engine } = await dockerDaemon();
     await claimName(engine, "shop", "run-1");

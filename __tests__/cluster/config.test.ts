@@ -88,6 +88,14 @@ containerdConfigPatchesJSON6902: ["[]"]
     ).toEqual([]);
   });
 
+  it.each(["ipv4", "ipv6", "dual"])("may want the addresses %s", (ipFamily) => {
+    expect(configOf(`networking: {ipFamily: ${ipFamily}}`)).toMatchObject({ ipFamily });
+  });
+
+  it.each(["iptables", "ipvs", "nftables", "none"])("may want the kube-proxy mode %s", (mode) => {
+    expect(problemsOf(`${head}networking: {kubeProxyMode: ${mode}}`)).toEqual([]);
+  });
+
   it("tells of each kubeadm patch, a node's or the cluster's, what it is for", () => {
     const { kubeadmPatches } = configOf(`
 kubeadmConfigPatches:
@@ -111,7 +119,8 @@ nodes:
   });
 
   it("may hold a patch that only kind can judge", () => {
-    expect(configOf('kubeadmConfigPatches: ["{", "just text", "kind: 1"]').kubeadmPatches).toEqual([]);
+    const patches = ["{", "just text", "kind: 1", "kind: ClusterConfiguration\nkind: twice"];
+    expect(configOf(`kubeadmConfigPatches: ${JSON.stringify(patches)}`).kubeadmPatches).toEqual([]);
   });
 });
 
@@ -168,12 +177,23 @@ describe("what is wrong with a configuration is told with line and column", () =
     expect(twice).toMatch(/^not valid YAML at line 4, column 1: .*unique/);
   });
 
-  it.each(["", "just text", "- a\n- list", "null", "apiVersion: apps/v1\nkind: Deployment"])(
-    "something else than a configuration: %j",
-    (source) => {
-      expect(problemsOf(source)).not.toEqual([]);
-    },
-  );
+  it.each([
+    ["", "null"],
+    ["null", "null"],
+    ["just text", "string"],
+    ["- a\n- list", "array"],
+  ])("something else than a configuration: %j", (source, type) => {
+    expect(problemsOf(source)).toEqual([
+      `line 1, column 1: the configuration: Invalid input: expected object, received ${type}`,
+    ]);
+  });
+
+  it("something else of Kubernetes'", () => {
+    expect(problemsOf("apiVersion: apps/v1\nkind: Deployment\n")).toEqual([
+      'line 2, column 7: `kind`: Invalid input: expected "Cluster"',
+      'line 1, column 13: `apiVersion`: Invalid input: expected "kind.x-k8s.io/v1alpha4"',
+    ]);
+  });
 });
 
 describe("the configuration that kind is given", () => {

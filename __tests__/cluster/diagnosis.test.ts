@@ -90,7 +90,7 @@ describe("the events of a cluster", () => {
 
   it("are told with what they are about, and how often they came", () => {
     const items = [
-      event({ reason: "BackOff", message: "Back-off restarting failed container", count: 7 }),
+      event({ reason: "BackOff", message: "Back-off restarting failed container", count: 2 }),
       event({
         involvedObject: { kind: "Node", name: "kind-worker" },
         reason: "Rebooted",
@@ -98,7 +98,7 @@ describe("the events of a cluster", () => {
       }),
     ];
     expect(warningEvents({ items }, none)).toEqual([
-      "pod shop/web: BackOff: Back-off restarting failed container (7 times)",
+      "pod shop/web: BackOff: Back-off restarting failed container (2 times)",
       "node kind-worker: Rebooted: rebooted",
     ]);
   });
@@ -106,6 +106,8 @@ describe("the events of a cluster", () => {
   it("matter when they warn, and not of what every old runner has", () => {
     const items = [
       event({ type: "Normal", reason: "Scheduled" }),
+      // A pod's own condition says so already.
+      event({ reason: "FailedScheduling" }),
       event({ reason: "CgroupV1", involvedObject: { kind: "Node", name: "kind-worker" } }),
     ];
     expect(warningEvents({ items }, none)).toEqual([]);
@@ -175,10 +177,14 @@ describe("the logs of nodes", () => {
         "kubelet.log":
           "started\nE1121 12:47:46.322172     1 run.go:72] failed to run Kubelet: no swap\nend\n",
       },
+      "kind-worker2": { "containerd.log": "failed to pull: certificate has expired\n" },
+      "kind-worker3": { "serial.log": "write: no space left on device\n" },
       "kind-worker": { "journal.log": "kernel: Out of memory: Killed process 1234 (java)\n" },
     });
     expect((await tellingLines(folder)).toSorted()).toEqual([
       "kind-control-plane: E1121 12:47:46.322172     1 run.go:72] failed to run Kubelet: no swap",
+      "kind-worker2: failed to pull: certificate has expired",
+      "kind-worker3: write: no space left on device",
       "kind-worker: kernel: Out of memory: Killed process 1234 (java)",
     ]);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ApiError } from "../../src/cluster/api.ts";
 import {
   missingDaemons,
   missingNodes,
@@ -183,6 +184,22 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
     await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(
       "- the API does not answer: connect ECONNREFUSED 127.0.0.1:6443",
     );
+  });
+
+  it("does not take a ServiceAccount that may not be read for one that is not there yet", async () => {
+    const path = "/api/v1/namespaces/default/serviceaccounts/default";
+    const api = new FakeApi({ ...ready, [path]: new ApiError(path, 403, "forbidden") });
+    await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(`the API does not answer: GET ${path}: 403`);
+  });
+
+  it("waits for every kind of workload", async () => {
+    const late = workload("late", { replicas: 1 }, { observedGeneration: 1, desiredNumberScheduled: 1 });
+    for (const kind of ["deployment", "statefulset", "daemonset"]) {
+      const api = new FakeApi({ ...ready, [`${workloads}/${kind}s`]: { items: [late] } });
+      await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(
+        `- ${kind} kube-system/late: 0 of 1 available`,
+      );
+    }
   });
 
   it("goes no further than the API where the network is yet to be installed", async () => {

@@ -5,9 +5,13 @@ import { ProgramError, type Run } from "../../src/process.ts";
 /** What `docker context inspect` prints, by Docker 28. */
 const context = (more: object) => JSON.stringify([{ Name: "default", Metadata: {}, ...more }]);
 
+/** A docker CLI that answers the question for its context so. */
 const prints =
   (stdout: string): Run =>
-  async () => ({ exitCode: 0, stdout, stderr: "" });
+  async (program, args) => {
+    expect([program, ...args]).toEqual(["docker", "context", "inspect"]);
+    return { exitCode: 0, stdout, stderr: "" };
+  };
 
 const nobodyAsks: Run = async (program, args) => {
   throw new Error(`nobody should run ${program} ${args.join(" ")}`);

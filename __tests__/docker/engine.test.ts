@@ -125,6 +125,13 @@ describe("what is removed", () => {
     expect(asked).toEqual(["DELETE /containers/abc?force=true&v=true"]);
   });
 
+  it("is gone afterwards", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("mine", { name: "mine" });
+    expect(await daemon.engine.removeNetwork("mine")).toBe(true);
+    expect(daemon.networks.size).toBe(0);
+  });
+
   // Docker says 403 up to version 28, and 409 since.
   it.each([403, 409])("leaves a network in use alone, as a daemon says with %i", async (status) => {
     const daemon = await dockerDaemon();
@@ -149,10 +156,10 @@ describe("what is removed", () => {
 });
 
 describe("the containers of kind", () => {
-  it("are those of one cluster, or of all, and no other containers", async () => {
+  it("are those of one cluster, or of all, stopped ones too, and no other containers", async () => {
     const daemon = await dockerDaemon();
     for (const container of [
-      nodeContainer("a", "control-plane"),
+      { ...nodeContainer("a", "control-plane"), stopped: true },
       nodeContainer("b", "worker"),
       { id: "db", name: "postgres", labels: {} },
     ])

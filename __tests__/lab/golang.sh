@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Programs from published Go modules: the registry that is in reach where a container registry is not.
 
+command -v go >/dev/null || { echo "Go is not installed, and $title is built with it: https://go.dev/dl" >&2 && exit 1; }
+
 # GOFLAGS: a module of the lab's own requires the published one, and Go fills in the rest (as published: nothing of
 # the program's own dependencies is newer than its authors chose). The same flags everywhere: they are part of what
 # Go's build cache goes by, and a warm cache is the difference between 11 minutes and one.

@@ -10,7 +10,9 @@ image_archive() { # FOLDER { REFERENCE CONFIG }...
   created=$(date --utc +%FT%TZ)
   shift
   mkdir archive
-  read -r layer _ < <(tar --sort=name --numeric-owner -C "$folder" -c . | tee archive/layer.tar | sha256sum)
+  tar --sort=name --numeric-owner -C "$folder" -cf archive/layer.tar .
+  layer=$(sha256sum <archive/layer.tar)
+  layer=${layer%% *}
   while [[ $# -gt 0 ]]; do
     config=$((config + 1))
     image_config "$layer" "$created" "$2" >"archive/config-$config.json"
@@ -45,7 +47,7 @@ copy_libraries() { # FROM TO FILE...
   local from=$1 to=$2 library
   shift 2
   # Of ldd's two forms (`name => /path (address)`, and the loader's `/path (address)`), the path.
-  chroot "$from" ldd "$@" 2>/dev/null | sed -nE 's#^(.* => )?\s*(/[^ ]+) \(.*#\2#p' | sort -u |
+  chroot "$from" ldd "$@" | sed -nE 's#^(.* => )?\s*(/[^ ]+) \(.*#\2#p' | sort -u |
     while read -r library; do install -D "$from$library" "$to$library"; done
 }
 

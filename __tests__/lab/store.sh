@@ -11,6 +11,7 @@
 #   pins     values of versions.sh that it is made with, as far as its name and needs do not hold them
 #   build    a function that fills the folder $out; it starts in an empty folder that is thrown away after it
 set -euo pipefail
+shopt -s inherit_errexit # a failure inside $(…) is one
 
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 store=$KIND_ACTION_CACHE/lab
@@ -30,12 +31,13 @@ recipe() { # THING
 # machine's architecture, and the keys of what it needs.
 key_of() ( # THING
   recipe "$1"
-  read -r key _ < <({
+  cd "$lab"
+  hash=$({
     echo "$1" "${pins[@]}" "$arch"
-    cd "$lab" && sha256sum "things/${1%%@*}.sh" "${sources[@]}"
+    sha256sum "things/${1%%@*}.sh" "${sources[@]}"
     for need in "${needs[@]}"; do key_of "$need"; done
   } | sha256sum)
-  echo "${key:0:16}"
+  echo "${hash:0:16}"
 )
 
 # The folder that a thing is in, or will be.

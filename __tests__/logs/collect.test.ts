@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Kind } from "../../src/cluster/kind.ts";
 import { collectLogs } from "../../src/logs/collect.ts";
-import type { Run } from "../../src/process.ts";
+import { ProgramError, type Run } from "../../src/process.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
@@ -25,14 +25,17 @@ function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): Kind {
   };
 }
 
-/** A kubectl that answers questions by their first word that is in the table. */
+/** A kubectl that answers questions; for an exit code, one that gets no answer itself. */
 const kubectlWith =
   (answers: Readonly<Record<string, string>>, exitCode = 0): Run =>
-  async (_, args) => {
-    const answer = args.map((word) => answers[word]).find((text) => text !== undefined) ?? "";
-    return exitCode === 0
-      ? { exitCode, stdout: answer, stderr: "" }
-      : { exitCode, stdout: "", stderr: "The connection to the server was refused\n" };
+  async (program, args, options = {}) => {
+    const question = args.slice(args.findIndex((word) => word === "get" || word === "describe")).join(" ");
+    const output =
+      exitCode === 0
+        ? { exitCode, stdout: answers[question] ?? "", stderr: "" }
+        : { exitCode, stdout: "", stderr: "The connection to the server was refused\n" };
+    if (exitCode !== 0 && options.mayFail !== true) throw new ProgramError(program, args, output, "failed");
+    return output;
   };
 
 async function collect(kind: Kind, run: Run, kubectl: string | undefined = "/tools/kubectl") {
@@ -53,14 +56,19 @@ describe("the logs of a cluster", () => {
   it("are what kind exports, and the cluster's own view: events, pods, nodes", async () => {
     const { folder } = await collect(
       kindWith({ "shop-control-plane/journal.log": "booted\n" }),
-      kubectlWith({ events: "an event\n", pods: "a pod\n", nodes: "a node\n" }),
+      kubectlWith({
+        "get events --all-namespaces --output=wide --sort-by=.metadata.creationTimestamp": "an event\n",
+        "get pods --all-namespaces --output=wide": "a pod\n",
+        "describe pods --all-namespaces": "a pod, described\n",
+        "describe nodes": "a node\n",
+      }),
     );
     const text = (file: string) => readFile(join(folder, file), "utf8");
     expect(await text("shop-control-plane/journal.log")).toBe("booted\n");
     expect(await text("events.txt")).toBe("an event\n");
     expect(await text("pods.txt")).toBe("a pod\n");
     expect(await text("nodes.txt")).toBe("a node\n");
-    expect(await text("pods-described.txt")).toBe("a pod\n");
+    expect(await text("pods-described.txt")).toBe("a pod, described\n");
   });
 
   it("are asked of this cluster, whatever the current context is", async () => {
@@ -83,10 +91,10 @@ describe("the logs of a cluster", () => {
   it("hold no secrets, neither kind's part nor kubectl's", async () => {
     const { folder } = await collect(
       kindWith({ "node/pods/web/app.log": `got ${token}\n` }),
-      kubectlWith({ events: `saw ${token}\n` }),
+      kubectlWith({ "describe nodes": `saw ${token}\n` }),
     );
     expect(await readFile(join(folder, "node/pods/web/app.log"), "utf8")).toBe("got [token removed]\n");
-    expect(await readFile(join(folder, "events.txt"), "utf8")).toBe("saw [token removed]\n");
+    expect(await readFile(join(folder, "nodes.txt"), "utf8")).toBe("saw [token removed]\n");
   });
 
   it("hold each pod's log once: kind brings it a second time, through the links of /var/log/containers", async () => {

@@ -158,7 +158,12 @@ describe("versions", () => {
   it("are ordered by their numbers, a pre-release before its release", () => {
     const ordered = ["v0.9.0", "v0.33.0-alpha", "v0.33.0-beta", "v0.33.0", "v0.33.1", "v0.100.0", "v1.2.3"];
     expect(ordered.toReversed().toSorted(compareVersions)).toEqual(ordered);
-    expect(compareVersions("0.33.0", "v0.33.0")).toBe(0);
+    for (const [a, b] of [
+      ["0.33.0", "v0.33.0"],
+      ["v0.33.0-alpha", "v0.33.0-alpha"],
+      ["v0.33.0", "v0.33"],
+    ] as const)
+      expect(compareVersions(a, b), `${a} ${b}`).toBe(0);
   });
 
   it("have a minor release", () => {

@@ -5,7 +5,7 @@ set_up_debian_packages() {
   local packages
   mapfile -t packages < <(missing_packages)
   if [[ ${#packages[@]} -eq 0 ]]; then
-    found 'nothing missing' there
+    found "of the system" there
     return
   fi
   if ! command -v apt-get || [[ $EUID -ne 0 ]]; then
@@ -15,7 +15,7 @@ set_up_debian_packages() {
   export DEBIAN_FRONTEND=noninteractive
   # The lists of packages are fetched where there are none, or old ones.
   apt_install "${packages[@]}" || { apt-get -q update || true && apt_install "${packages[@]}"; }
-  found "${packages[*]}" installed
+  found "of the system" "installed ${packages[*]}"
 }
 
 apt_install() { # PACKAGE...

@@ -47,17 +47,17 @@ start_docker() {
   done
 }
 
-# A daemon that was killed leaves its process id in files. When another process has that id by now, dockerd takes
-# it for a daemon that runs and refuses to start, or waits for a containerd that never answers.
+# A daemon that was killed leaves its process id in a file. When another process has that id by now, or the dead one
+# still waits for its parent, dockerd takes it for a daemon that runs: it refuses to start, or waits for a containerd that
+# never answers.
 forget_dead_daemons() {
-  local file
-  for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
-    [[ -f $file ]] || continue
-    case $(cat "/proc/$(<"$file")/comm" 2>/dev/null) in
-      dockerd | containerd) ;;
-      *) rm -f "$file" ;;
-    esac
-  done
+  is_alive dockerd /var/run/docker.pid || rm -f /var/run/docker.pid
+  is_alive containerd /var/run/docker/containerd/containerd.pid || rm -f /var/run/docker/containerd/containerd.pid
+}
+
+is_alive() { # NAME PID_FILE
+  local pid
+  pid=$(cat "$2" 2>/dev/null) && [[ $(cat "/proc/$pid/stat" 2>/dev/null) == *"($1) "[!ZX]* ]]
 }
 
 has_cap_sys_resource() {

@@ -35,17 +35,18 @@ set_up_published_image() { # IMAGE
 }
 
 set_up_built_image() { # IMAGE
-  local path
+  local path result=loaded
   if is_loaded "$1"; then
     found "${name_of[$1]}" there
     return
   fi
-  "$lab/make" "$1"
   path=$(path_of "$1")
+  [[ -d $path ]] || result=built
+  "$lab/make" "$1"
   zstd -dc "$path/image.tar.zst" | docker load
   # The image of the lab that had the name until now has none any more.
   docker image prune --force --filter label=kind-action-lab.key
-  found "${name_of[$1]}" built
+  found "${name_of[$1]}" "$result"
 }
 
 # Whether the daemon holds the very image that the lab would build.

@@ -20,8 +20,8 @@ write_manifest() { # published|built: the source of the images
 
 tool_entry() { # PROGRAM VERSION
   local path=$KIND_ACTION_CACHE/bin/$1 sha256
-  read -r sha256 _ < <(sha256sum "$path")
-  jq --null-input --arg version "$2" --arg path "$path" --arg sha256 "$sha256" '{$version, $path, $sha256}'
+  sha256=$(sha256sum <"$path")
+  jq --null-input --arg version "$2" --arg path "$path" --arg sha256 "${sha256%% *}" '{$version, $path, $sha256}'
 }
 
 node_image_entry() { # FLAVOUR SOURCE

@@ -30,7 +30,7 @@ install_node() { # VERSION
   if [[ ! -x $folder/bin/node ]]; then
     rm -rf "$folder" "$folder".next
     mkdir "$folder.next"
-    (cd "$folder.next" && npm pack --silent "node-linux-$architecture@$version")
+    (cd "$folder.next" && npm pack --loglevel=error "node-linux-$architecture@$version")
     sha512sum --check <<<"$sha512  $folder.next/node-linux-$architecture-$version.tgz"
     tar -C "$folder.next" -xzf "$folder.next/node-linux-$architecture-$version.tgz" --strip-components=1
     rm "$folder.next/node-linux-$architecture-$version.tgz"

@@ -99,17 +99,19 @@ report_progress() { # STEP
   done
 }
 
-# The things of the lab that are being made, each with its time so far.
+# The things of the lab that are being made, each with its time so far: the longest four, when there are more.
 being_made() {
-  local thing title since list=
+  local thing title since list=()
   for thing in "$store"/.making/*/; do
     thing=${thing%/}
-    # Each is gone when it is done, at any moment.
-    title=$(cat "$thing/title" 2>/dev/null) && since=$(stat -c %Y "$thing/title" 2>/dev/null) || continue
     # Not what waits for another, nor what a run that was ended has left: its lock is free.
-    if [[ ! -f $thing/waiting ]] && ! flock -n "$thing.lock" true; then
-      list+="${list:+, }$title ($((EPOCHSECONDS - since)) s)"
+    if [[ -f $thing/waiting ]] || flock -n "$thing.lock" true; then continue; fi
+    # Each is gone when it is done, at any moment.
+    if title=$(cat "$thing/title" 2>/dev/null) && since=$(stat -c %Y "$thing/title" 2>/dev/null); then
+      list+=("$((EPOCHSECONDS - since)) $title")
     fi
   done
-  echo "$list"
+  [[ ${#list[@]} -gt 0 ]] || return 0
+  printf '%s\n' "${list[@]}" | sort -rn | sed -E -e 's/^([0-9]+) (.*)/\2 (\1 s)/' -e "5s/.*/$((${#list[@]} - 4)) more/" -e '5q' |
+    paste -sd, | sed 's/,/, /g'
 }

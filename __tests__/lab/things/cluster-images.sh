@@ -11,8 +11,9 @@ build() {
   install_busybox debian root /bin
   add_programs
   add_network_tools
-  local reference images=()
-  for reference in $(cluster_images); do images+=("$reference" "$(config_of "$reference")"); done
+  local reference references images=()
+  references=$(cluster_images)
+  for reference in $references; do images+=("$reference" "$(config_of "$reference")"); done
   image_archive root "${images[@]}"
 }
 
@@ -38,7 +39,7 @@ add_network_tools() {
   done
   # The matches are libraries that iptables loads by name, with libraries of their own: without libm, which `statistic`
   # wants, every update of the rules fails as soon as a service has two endpoints.
-  local extensions
+  local extensions libraries
   extensions=$(cd debian && echo usr/lib/*-linux-gnu/xtables)
   mkdir -p "root/$extensions"
   cp -a "debian/$extensions/." "root/$extensions"

@@ -5,6 +5,7 @@ title="Debian $1"
 release=$1
 
 build() {
+  [[ $EUID -eq 0 ]] || { echo "root's rights are needed to build a root file system" >&2 && exit 1; }
   local packages=(
     systemd systemd-sysv dbus              # services
     conntrack iptables nftables iproute2 ethtool util-linux mount kmod # what Kubernetes calls
