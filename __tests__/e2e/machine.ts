@@ -15,7 +15,7 @@ export interface Machine {
   readonly containers: readonly string[];
   readonly volumes: readonly string[];
   readonly networks: readonly string[];
-  /** Programs that carry the mark of a run. */
+  /** Programs that carry the mark of a run, in a job. */
   readonly processes: readonly string[];
 }
 
@@ -64,7 +64,9 @@ async function markedProcesses(): Promise<string[]> {
   const commands = await Promise.all(
     pids.map(async (pid) => {
       const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-      if (!environment.includes("\0KIND_ACTION_PROCESS=")) return [];
+      const variables = environment.split("\0");
+      const marked = variables.some((variable) => variable.startsWith("KIND_ACTION_PROCESS="));
+      if (!marked || !variables.includes("GITHUB_ACTIONS=true")) return [];
       const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       return command === "" ? [] : [`${pid} ${command.replaceAll("\0", " ").trim()}`];
     }),

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { runAction } from "../runner/run-action.ts";
-import { docker, leftSince, machineNow, nothing } from "./machine.ts";
+import { docker, leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 describe("a run that cannot be", () => {
   let workspace: string;
@@ -17,7 +17,10 @@ describe("a run that cannot be", () => {
       "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- rolle: worker\n",
     );
   });
-  afterAll(() => rm(workspace, { recursive: true, force: true }));
+  afterAll(async () => {
+    await removeClusters("e2e-twins");
+    await rm(workspace, { recursive: true, force: true });
+  });
 
   it("names every bad input at once, and makes nothing", async () => {
     const before = await machineNow();
@@ -69,6 +72,23 @@ describe("a run that cannot be", () => {
     } finally {
       await docker("rm", "--force", "e2e-taken-control-plane");
     }
+  });
+
+  it("loses the name to a run that asked for it at the same time, which keeps its cluster", async () => {
+    const before = await machineNow();
+    const runs = await Promise.all(
+      [1, 2].map(() =>
+        runAction({
+          inputs: { ...labInputs(), cluster_name: "e2e-twins", logs: "never" },
+          command: ["kubectl", "wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s"],
+        }),
+      ),
+    );
+    const [winner, loser] = runs.toSorted((a, b) => a.exitCode - b.exitCode);
+    expect(winner?.exitCode, winner?.main.log).toBe(0);
+    expect(loser?.exitCode).toBe(1);
+    expect(loser?.main.log).toMatch(/e2e-twins".* (was taken a moment ago|is there already)/);
+    expect(await leftSince(before)).toEqual(nothing);
   });
 
   it("says what to do when no Docker daemon answers", async () => {

@@ -4,10 +4,10 @@ import { labInputs } from "../lab/inputs.ts";
 import { runAction } from "../runner/run-action.ts";
 
 /**
- * script/prove cancel: cancels main at every half second of a run, so that each moment of making a cluster is hit, and
+ * script/prove cancel: cancels main at every second of a run, so that each moment of making a cluster is hit, and
  * looks for what is left after post.
  */
-const moments = Array.from({ length: 40 }, (_, index) => (index + 1) / 2);
+const moments = Array.from({ length: 20 }, (_, index) => index + 0.5);
 const rows: string[] = [];
 let bad = 0;
 for (const moment of moments) {
