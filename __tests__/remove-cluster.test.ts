@@ -8,6 +8,7 @@ import { removeCluster, wantsLogs } from "../src/remove-cluster.ts";
 import type { State } from "../src/state.ts";
 import { sha256 } from "../src/tools/install.ts";
 import { type DockerDaemon, dockerDaemon, nodeContainer } from "./fixtures/docker-daemon.ts";
+import { quiet } from "./fixtures/quiet.ts";
 import { recordingPrinter } from "./fixtures/recording.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 
@@ -200,6 +201,45 @@ describe("what fails keeps nothing else from being removed", () => {
     await outcome;
     expect(made()).toEqual(onlyOthers);
     expect(shown).toContainEqual(expect.stringMatching(/^! Keep the logs: /));
+  });
+});
+
+describe("what is of use to later jobs", () => {
+  const saves = async () => [
+    { file: (await program("kind-download", "")).path, key: "kind-aa", name: "kind" },
+  ];
+  const start = process.cwd();
+
+  beforeEach(() => {
+    quiet();
+    vi.stubEnv("ACTIONS_CACHE_URL", undefined);
+    vi.stubEnv("ACTIONS_RESULTS_URL", undefined);
+    // Opening the cache changes both, for the process of the step.
+    vi.stubEnv("GITHUB_WORKSPACE", start);
+    onTestFinished(() => process.chdir(start));
+  });
+
+  it("is saved, and it is said how that went", async () => {
+    const { outcome, shown } = await post({ ...state, saves: await saves() });
+    await outcome;
+    expect(shown).toEqual(expect.arrayContaining(["> Save kind and kubectl", "kind: unavailable"]));
+    expect(made()).toEqual(onlyOthers);
+    expect(existsSync(state.folder)).toBe(false);
+  });
+
+  it("is not saved by a main that failed", async () => {
+    const { cluster: _, ...withoutCluster } = state;
+    const { outcome, shown } = await post({ ...withoutCluster, succeeded: false, saves: await saves() });
+    await outcome;
+    expect(shown).toEqual([]);
+  });
+
+  it("costs nobody the rest when it cannot be saved", async () => {
+    const gone = [{ file: join(folder, "gone"), key: "kind-aa", name: "kind" }];
+    const { outcome, shown } = await post({ ...state, saves: gone });
+    await outcome;
+    expect(shown).toContainEqual(expect.stringMatching(/^! Save kind and kubectl: .*ENOENT/));
+    expect(made()).toEqual(onlyOthers);
   });
 });
 

@@ -61,6 +61,15 @@ describe("what main leaves for post", () => {
     });
   });
 
+  it.each(["on-failure", "always", "never"] as const)("says when logs are wanted: %s", (when) => {
+    const { handOver } = runner();
+    const logs = { when, folder: "/tmp/logs", artifact: "kind-logs" };
+    const wanted = { ...state, cluster: state.cluster && { ...state.cluster, logs } };
+    recordState(wanted);
+    handOver();
+    expect(readState()).toEqual(wanted);
+  });
+
   it("is nothing where main made nothing", () => {
     runner().handOver();
     expect(readState()).toBeUndefined();
