@@ -209,3 +209,11 @@ describe("the newest release of kind", () => {
     await expect(latestKind()).rejects.toThrow("ECONNREFUSED");
   });
 });
+
+describe("an event that is no JSON", () => {
+  it("is as good as none", async () => {
+    const file = join(temporaryFolder(), "event.json");
+    await writeFile(file, "not json");
+    expect((await readEvent({ GITHUB_EVENT_PATH: file })).defaultBranch).toBeUndefined();
+  });
+});

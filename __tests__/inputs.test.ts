@@ -492,3 +492,12 @@ describe("the other inputs", () => {
     expect(await problemsOf({ [name]: value })).toEqual([`${name} "${value}": is not supported yet`]);
   });
 });
+
+describe("a path that leads through its parents", () => {
+  it("is read like any other, absolute too", async () => {
+    await file("app.tar", "archive");
+    const { loadArchives, problems } = await read({ load_archives: `${workspace}/images/../app.tar` });
+    expect(problems).toEqual([]);
+    expect(loadArchives.map(({ path }) => path)).toEqual([join(workspace, "app.tar")]);
+  });
+});

@@ -58,3 +58,13 @@ describe("a line of another program", () => {
     expect(line.length).toBeLessThanOrEqual(4_000);
   });
 });
+
+describe("a line that hides a command", () => {
+  it.each([
+    ["behind two updates of a progress bar", "10 %\r20 %\r::error::x"],
+    ["behind a line separator and an update", "a\u2028b\r::error::x"],
+    ["behind white space that only .NET trims", "\u0085::error::x"],
+  ])("%s is not obeyed", (_, line) => {
+    expect(harmless(line).replace(/^[\s\u0085]+/, "")).not.toMatch(/^::/);
+  });
+});

@@ -133,7 +133,7 @@ describe("the cluster's name", () => {
     expect((await planFor({ cluster_name: "x".repeat(49) })).problems).toEqual([]);
     const { problems } = await planFor({ cluster_name: "x".repeat(50) });
     expect(problems).toEqual([
-      "cluster_name: is too long: nodes are named after it, and a host name has at most 63 letters; 49 are left for the cluster's",
+      "cluster_name: is too long: a host name has at most 63 letters, and xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-control-plane is one; 49 are left for the cluster's",
     ]);
   });
 
@@ -148,6 +148,14 @@ describe("the cluster's name", () => {
       expect((await planFor({}, { job: { clusterName: name } })).problems).toEqual([`cluster_name: ${rule}`]);
     },
   );
+});
+
+describe("the name of a cluster with several control planes", () => {
+  it("must leave room for the load balancer's", async () => {
+    const config = configWith("nodes:", "- role: control-plane", "- role: control-plane");
+    expect((await planFor({ config, cluster_name: "x".repeat(40) })).problems).toEqual([]);
+    expect((await planFor({ config, cluster_name: "x".repeat(41) })).problems).toHaveLength(1);
+  });
 });
 
 describe("the nodes' images", () => {

@@ -80,8 +80,8 @@ export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daem
   } catch (error) {
     return { problem: messageOf(error) };
   }
-  const engine = new Engine(endpoint);
   try {
+    const engine = new Engine(endpoint);
     const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), claims(engine)]);
     const disk = info.local ? await statfs(info.rootDirectory).catch(() => undefined) : undefined;
     return {
@@ -110,8 +110,10 @@ export async function latestKind(): Promise<string> {
 /** Reads what set the job off. */
 export async function readEvent(env: NodeJS.ProcessEnv): Promise<Event> {
   const payload = z.looseObject({ repository: z.looseObject({ default_branch: z.string() }) });
-  const text = await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8").catch(() => "{}");
-  const read = payload.safeParse(JSON.parse(text));
+  const event: unknown = await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8")
+    .then(JSON.parse)
+    .catch(() => undefined);
+  const read = payload.safeParse(event);
   return {
     name: env.GITHUB_EVENT_NAME ?? "",
     ref: env.GITHUB_REF ?? "",

@@ -20,12 +20,15 @@ export interface Printer {
  * What a progress bar has overwritten (everything before a carriage return) is dropped.
  */
 export function harmless(line: string): string {
-  return line
-    .replace(/\r+$/, "")
-    .replace(/^.*\r/, "")
-    .replace(/^(\s*):(?=:)/, "$1: ")
-    .replaceAll("##[", "## [")
-    .slice(0, longestLine);
+  return (
+    line
+      .replace(/\r+$/, "")
+      .replace(/^[\s\S]*\r/, "")
+      // The runner trims what .NET takes for white space, which is more than JavaScript does.
+      .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
+      .replaceAll("##[", "## [")
+      .slice(0, longestLine)
+  );
 }
 
 /** A line longer than this says nothing more to a reader and makes the log page slow. */

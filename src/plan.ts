@@ -9,6 +9,7 @@ import { artifactName } from "./logs/artifact-name.ts";
 import type { Problem } from "./problems.ts";
 import type { ToolPlan } from "./tools/install.ts";
 import {
+  type Architecture,
   knownChecksum,
   knownNodeImage,
   kubernetesVersionOf,
@@ -92,7 +93,7 @@ export function makePlan(situation: Situation): { plan: Plan; problems: Problem[
   const kind = planTool("kind", kindVersion, inputs, job);
   const kubectl = planTool(
     "kubectl",
-    inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion),
+    inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion, job.architecture),
     inputs,
     job,
   );
@@ -135,12 +136,13 @@ function planCluster(
       reason: `as the name of a cluster, ${clusterNameRule}`,
     });
   }
-  if (`${name}-control-plane`.length > 63) {
+  const controlPlanes = inputs.config.nodes.filter(({ role }) => role === "control-plane").length;
+  const longest = controlPlanes > 1 ? `${name}-external-load-balancer` : `${name}-control-plane`;
+  if (longest.length > 63) {
     problems.push({
       input: "cluster_name",
       value: name,
-      reason:
-        "is too long: nodes are named after it, and a host name has at most 63 letters; 49 are left for the cluster's",
+      reason: `is too long: a host name has at most 63 letters, and ${longest} is one; ${63 - longest.length + name.length} are left for the cluster's`,
     });
   }
   if ("problem" in daemon) {
@@ -190,7 +192,7 @@ function planImages(inputs: Inputs, kindVersion: string, problems: Problem[], wa
   const nodes = inputs.config.nodes.length === 0 ? [{ image: undefined }] : inputs.config.nodes;
   const fallback = nodeImagesOf(kindVersion)[0]?.image;
   const images = nodes.map((node) => all ?? node.image ?? fallback);
-  if (images.includes(undefined) && problems.length === 0) {
+  if (images.includes(undefined) && inputs.kubernetesVersion === undefined) {
     problems.push({
       input: "version",
       value: kindVersion,
@@ -264,10 +266,10 @@ function daemonProblems(inputs: Inputs, daemon: Daemon, name: string, nodes: num
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
 /** kubectl works with a cluster of its own minor version and its neighbours: the cluster's own, as far as its hash is known. */
-function kubectlFor(kubernetes: string | undefined, kindVersion: string): string {
+function kubectlFor(kubernetes: string | undefined, kindVersion: string, architecture: Architecture): string {
   const version =
     kubernetes ?? nodeImagesOf(kindVersion)[0]?.kubernetes ?? nodeImagesOf(newestKind)[0]?.kubernetes ?? "";
-  if (knownChecksum("kubectl", version, "amd64") !== undefined) return version;
+  if (knownChecksum("kubectl", version, architecture) !== undefined) return version;
   return newestKubectlOf(minorOf(version)) ?? version;
 }
 

@@ -59,9 +59,10 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
     const stop = new AbortController();
     if (options.deadline !== undefined) {
       sleep(options.deadline, undefined, { signal: stop.signal, ref: false })
-        .then(() => {
+        .then(async () => {
           late = true;
-          return endProcesses(own);
+          // A program that is just starting has no mark yet: it is looked for until it has ended.
+          while (!stop.signal.aborted) await endProcesses(own);
         })
         .catch(() => {});
     }
@@ -127,17 +128,26 @@ class Collector {
  * @returns how many there were
  */
 export async function endProcesses(mark: string, graceMilliseconds = 2_000): Promise<number> {
-  const found = await markedProcesses(mark);
-  for (const { pid } of found) signal(pid, "SIGTERM");
-  const patience = performance.now() + graceMilliseconds;
-  let left = found;
-  while (left.length > 0 && performance.now() < patience) {
+  const began = performance.now();
+  const asked = new Set<number>();
+  let quiet = 0;
+  // One look is not enough: a process that is just starting shows no environment for a moment.
+  while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
+    const left = await markedProcesses(mark);
+    quiet = left.length === 0 ? quiet + 1 : 0;
+    const patient = performance.now() - began < graceMilliseconds;
+    for (const { pid } of left) {
+      if (!patient) signal(pid, "SIGKILL");
+      else if (!asked.has(pid)) signal(pid, "SIGTERM");
+      asked.add(pid);
+    }
     await sleep(20);
-    left = await markedProcesses(mark);
   }
-  for (const { pid } of left) signal(pid, "SIGKILL");
-  return found.length;
+  return asked.size;
 }
+
+/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
+const killMilliseconds = 2_000;
 
 async function markedProcesses(mark: string): Promise<{ pid: number; depth: number }[]> {
   const parents = new Map<number, number>();

@@ -140,9 +140,10 @@ class Group implements Log {
   }
 
   line(text: string): void {
-    const line = harmless(text);
-    if (this.#shown) this.#printer.info(line);
-    else this.#held.push(line);
+    for (const line of text.split("\n").map(harmless)) {
+      if (this.#shown) this.#printer.info(line);
+      else this.#held.push(line);
+    }
   }
 
   warning(message: string): void {

@@ -273,3 +273,29 @@ function configFrom(source: string) {
   if ("problems" in parsed) throw new Error(parsed.problems.join("\n"));
   return parsed.config;
 }
+
+describe("a configuration that kind takes", () => {
+  const rendered = (source: string, images: string[]) =>
+    renderClusterConfig(configOf(source), "shop", images);
+
+  it("may repeat a node by its anchor: each gets an image of its own", () => {
+    const text = rendered(`nodes:\n- &w\n  role: control-plane\n- *w\n`, ["a:1", "b:1"]);
+    expect(parse(text).nodes).toEqual([
+      { role: "control-plane", image: "a:1" },
+      { role: "control-plane", image: "b:1" },
+    ]);
+  });
+
+  it("may merge nodes", () => {
+    const source = `nodes:\n- &w\n  role: control-plane\n- <<: *w\n  role: worker\n`;
+    expect(configOf(source).nodes.map(({ role }) => role)).toEqual(["control-plane", "worker"]);
+  });
+
+  it("keeps numbers as they were written", () => {
+    const labels = "{mode: 0755, sha: 12345678901234567890, e: 1e3, version: 1.10}";
+    const text = rendered(`nodes:\n- role: control-plane\n  labels: ${labels}\n`, ["a:1"]);
+    for (const written of ["mode: 0755", "sha: 12345678901234567890", "e: 1e3", "version: 1.10"]) {
+      expect(text).toContain(written);
+    }
+  });
+});

@@ -1,13 +1,7 @@
 import { access, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import {
-  contextOf,
-  contextsIn,
-  protect,
-  removeIfEmpty,
-  removeStaleLock,
-} from "../../src/cluster/kubeconfig.ts";
+import { contextOf, protect, removeIfEmpty, removeStaleLock } from "../../src/cluster/kubeconfig.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
 const exists = (file: string) =>
@@ -36,17 +30,6 @@ const emptied = "apiVersion: v1\nkind: Config\npreferences: {}\n";
 describe("a cluster's context", () => {
   it("has the name that kind gives it", () => {
     expect(contextOf("shop")).toBe("kind-shop");
-  });
-
-  it("is found among those of a kubeconfig", async () => {
-    expect(await contextsIn(await kubeconfig(withContext))).toEqual(["kind-shop", "work"]);
-  });
-
-  it("is in no file that is missing, emptied, or something else", async () => {
-    expect(await contextsIn(join(temporaryFolder(), "missing"))).toEqual([]);
-    expect(await contextsIn(await kubeconfig(emptied))).toEqual([]);
-    expect(await contextsIn(await kubeconfig("contexts: null\n"))).toEqual([]);
-    expect(await contextsIn(await kubeconfig("a letter to the cluster"))).toEqual([]);
   });
 });
 

@@ -171,3 +171,23 @@ describe("removing the network", () => {
     await removeNetwork((await dockerDaemon()).engine, "kind");
   });
 });
+
+describe("the range for load balancers", () => {
+  it.each([
+    ["10.211.5.0/16", "10.211.255.200-10.211.255.250"],
+    ["", ""],
+  ])("of the subnet %j is %j", (subnet, range) => {
+    const described = describeNetwork(
+      {
+        id: "1",
+        name: "kind",
+        labels: {},
+        options: {},
+        containers: new Map(),
+        subnets: subnet === "" ? [] : [{ subnet }],
+      },
+      "",
+    );
+    expect(described.load_balancer_range).toBe(range);
+  });
+});

@@ -15,8 +15,10 @@ const answersOf = (file: string) =>
     .record(z.string(), z.unknown())
     .parse(JSON.parse(readFileSync(new URL(`../fixtures/docker/${file}`, import.meta.url), "utf8")));
 
-/** A daemon that plays back answers. */
-async function engineOf(file: string): Promise<Engine> {
+const engineOf = async (file: string) => new Engine({ DOCKER_HOST: await engineEndpoint(file) });
+
+/** Where a daemon is that plays back answers. */
+async function engineEndpoint(file = "api-1.41.json"): Promise<string> {
   const answers = answersOf(file);
   const { port } = await serve((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? "", "http://docker").pathname);
@@ -24,7 +26,7 @@ async function engineOf(file: string): Promise<Engine> {
     response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(JSON.stringify(answer ?? { message: "not found" }));
   });
-  return new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+  return `tcp://127.0.0.1:${port}`;
 }
 
 describe.each([
@@ -207,5 +209,20 @@ describe("where the daemon is", () => {
     await writeFile(join(folder, "ca.pem"), stranger.certificate);
     const deceived = new Engine({ DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder });
     await expect(deceived.nodes()).rejects.toThrow(/self-signed certificate/);
+  });
+});
+
+describe("the endpoint that was resolved", () => {
+  it("counts, whatever a step has exported since", async () => {
+    const daemon = await engineEndpoint();
+    const before = process.env.DOCKER_HOST;
+    process.env.DOCKER_HOST = `tcp://127.0.0.1:${await unusedPort()}`;
+    try {
+      const { version } = await new Engine({ DOCKER_HOST: daemon }).info();
+      expect(version).toBe("20.10.24+dfsg1");
+    } finally {
+      if (before === undefined) delete process.env.DOCKER_HOST;
+      else process.env.DOCKER_HOST = before;
+    }
   });
 });

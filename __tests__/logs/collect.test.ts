@@ -137,3 +137,24 @@ describe("the logs of a cluster", () => {
     expect(await readdir(folder)).toEqual(["node"]);
   });
 });
+
+describe("a source of logs that fails", () => {
+  const late: Run = async (program, args) => {
+    throw new ProgramError(program, args, { exitCode: 1, stdout: "", stderr: "" }, "was ended after 20 s");
+  };
+
+  it("takes nothing from the others, and nothing from their redaction", async () => {
+    const { folder, log } = await collect(kindWith({ "node/kubelet.log": `token ${token}` }), late);
+    expect(await readFile(join(folder, "node/kubelet.log"), "utf8")).toBe("token [token removed]");
+    expect(log.lines.join("\n")).toContain("was ended after 20 s");
+  });
+
+  it("leaves nothing of kubectl in the user's home", async () => {
+    const asked: string[][] = [];
+    await collect(kindWith({}), async (_, args) => {
+      asked.push([...args]);
+      return { exitCode: 0, stdout: "", stderr: "" };
+    });
+    for (const args of asked) expect(args).toContain("--cache-dir");
+  });
+});

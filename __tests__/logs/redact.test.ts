@@ -103,3 +103,20 @@ describe("a folder of logs", () => {
     expect(text.startsWith(`[the first ${before - 20_000_000} bytes were left out]\n`)).toBe(true);
   });
 });
+
+describe("secrets in other wrappings", () => {
+  it.each([
+    [
+      "containerd's configuration, as JSON in a quoted string",
+      'config="{\\"auth\\":\\"aHVudGVyMjI=\\"}"',
+      "aHVudGVyMjI=",
+    ],
+    ["a private key that was cut off", "-----BEGIN RSA PRIVATE KEY-----\nMIIEsecret\n", "MIIEsecret"],
+    ["the end of a private key", "MIIEsecret\n-----END RSA PRIVATE KEY-----\n", "MIIEsecret"],
+    ["a header as a list", '{"Authorization":["Bearer hunter22"]}', "hunter22"],
+    ["a proxy with a password alone", "https://:hunter22@proxy", "hunter22"],
+    ["a password with an at sign", "http://me:hunt@er22@proxy", "er22"],
+  ])("%s", (_, text, secret) => {
+    expect(redact(text)).not.toContain(secret);
+  });
+});

@@ -53709,7 +53709,7 @@ __webpack_unused_export__ = errors.YAMLError;
 __webpack_unused_export__ = errors.YAMLParseError;
 __webpack_unused_export__ = errors.YAMLWarning;
 __webpack_unused_export__ = Alias.Alias;
-__webpack_unused_export__ = identity.isAlias;
+exports.Vj = identity.isAlias;
 __webpack_unused_export__ = identity.isCollection;
 __webpack_unused_export__ = identity.isDocument;
 exports.jh = identity.isMap;
@@ -59905,21 +59905,16 @@ const contextOf = (cluster) => `kind-${cluster}`;
 const protect = (file) => (0,promises_.chmod)(file, 0o600);
 const content = schemas/* looseObject */._H3({
     clusters: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
-    contexts: schemas/* array */.YOg(schemas/* looseObject */._H3({ name: schemas/* string */.YjP() })).nullish(),
+    contexts: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
     users: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
 });
-/** The contexts in a kubeconfig; none where there is no file. */
-async function contextsIn(file) {
-    const text = await readFile(file, "utf8").catch(() => "");
-    const read = content.safeParse(parse(text));
-    return read.success ? (read.data.contexts ?? []).map(({ name }) => name) : [];
-}
 /** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
 async function removeIfEmpty(file) {
     const text = await readFile(file, "utf8").catch(() => undefined);
     if (text === undefined)
         return;
-    const read = content.safeParse(parse(text));
+    const { errors, contents } = parseDocument(text);
+    const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
     const entries = read.success
         ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
         : [text];
@@ -60009,11 +60004,13 @@ function describeNetwork(network, apiContainer) {
  */
 function freeRange(subnet) {
     const [base = "", length = ""] = subnet.split("/");
-    if (base.includes(":") || Number(length) > 24)
+    if (!base.includes(".") || Number(length) > 24)
         return "";
-    const start = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-    const end = start + 2 ** (32 - Number(length));
-    const text = (address) => [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+    const size = 2 ** (32 - Number(length));
+    // Docker keeps a subnet as it was given, with an address from its middle, too.
+    const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+    const end = Math.floor(address / size) * size + size;
+    const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
     return `${text(end - 56)}-${text(end - 6)}`;
 }
 
@@ -60207,11 +60204,11 @@ const json6902 = schemas/* array */.YOg(schemas/* strictObject */.rej({ group: c
 const schema = schemas/* strictObject */.rej({
     kind: schemas/* literal */.euz("Cluster"),
     apiVersion: schemas/* literal */.euz("kind.x-k8s.io/v1alpha4"),
-    name: config_text.optional(),
+    name: schemas/* preprocess */.vkY((name) => (typeof name === "number" ? String(name) : name), config_text.optional()),
     nodes: schemas/* array */.YOg(schemas/* strictObject */.rej({
         role: schemas/* enum */.k5n(["control-plane", "worker"]).optional(),
         image: config_text.optional(),
-        labels: schemas/* record */.g1P(config_text, scalar).optional(),
+        labels: schemas/* record */.g1P(config_text, scalar.nullable()).optional(),
         extraMounts: schemas/* array */.YOg(schemas/* strictObject */.rej({
             containerPath: config_text.optional(),
             hostPath: config_text.optional(),
@@ -60258,7 +60255,7 @@ const defaultClusterConfig = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\
  */
 function parseClusterConfig(source) {
     const lines = new dist/* LineCounter */.HN();
-    const document = (0,dist/* parseDocument */.Tp)(source, { lineCounter: lines, prettyErrors: false });
+    const document = (0,dist/* parseDocument */.Tp)(source, { lineCounter: lines, prettyErrors: false, merge: true });
     const at = (offset) => {
         const { line, col } = lines.linePos(offset);
         return `line ${line}, column ${col}`;
@@ -60286,7 +60283,8 @@ function parseClusterConfig(source) {
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
             ipFamily: networking?.ipFamily ?? "ipv4",
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
-            document,
+            // All values as texts, in the way they were written: 0755 stays 0755.
+            document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
         },
     };
 }
@@ -60301,9 +60299,19 @@ function renderClusterConfig(config, name, images) {
     if (config.nodes.length === 0)
         document.set("nodes", document.createNode([{ role: "control-plane" }]));
     images.forEach((image, index) => {
+        const node = document.getIn(["nodes", index], true);
+        // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
+        if ((0,dist/* isAlias */.Vj)(node))
+            document.setIn(["nodes", index], copyOf(node.resolve(document)));
         document.setIn(["nodes", index, "image"], image);
     });
     return document.toString();
+}
+function copyOf(node) {
+    const copy = node?.clone();
+    if ((0,dist/* isMap */.jh)(copy))
+        delete copy.anchor;
+    return (0,dist/* isNode */.Ll)(copy) ? copy : undefined;
 }
 const kubeadmPatch = schemas/* looseObject */._H3({
     kind: schemas/* string */.YjP(),
@@ -60353,8 +60361,7 @@ var glob = __nccwpck_require__(2377);
  * @returns the files, in order of their names, or what is wrong with the line
  */
 async function findArchives(pattern, workspace) {
-    const absolute = (0,external_node_path_.isAbsolute)(pattern) ? pattern : (0,external_node_path_.join)(workspace, pattern);
-    const paths = /[*?[]/.test(pattern) ? await matches(absolute) : [absolute];
+    const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [(0,external_node_path_.resolve)(workspace, pattern)];
     if (paths.length === 0)
         return { problem: "matches no file" };
     try {
@@ -60368,8 +60375,10 @@ async function findArchives(pattern, workspace) {
         return { problem: (0,lib_problems/* unreadable */.O$)(error) };
     }
 }
-async function matches(pattern) {
-    const globber = await (0,glob/* create */.v)(pattern, { matchDirectories: false, omitBrokenSymbolicLinks: true });
+async function matches(pattern, workspace) {
+    // In brackets, what would be a wildcard in the workspace's own path is itself.
+    const absolute = (0,external_node_path_.resolve)(workspace.replace(/[*?[]/g, "[$&]"), pattern);
+    const globber = await (0,glob/* create */.v)(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
     return (await globber.glob()).toSorted();
 }
 
@@ -61579,7 +61588,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
  * @param on.matrix the job's matrix as JSON, `null` outside of one
  */
 function artifactName(on) {
-    const values = leaves(artifact_name_parse(on.matrix));
+    const values = leaves(parse(on.matrix));
     const words = [
         "kind-logs",
         on.job,
@@ -61592,9 +61601,9 @@ function artifactName(on) {
     const exact = name.length <= 100 && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
     return exact
         ? name
-        : `${name.slice(0, 90)}-${(0,external_node_crypto_.createHash)("sha256").update(on.matrix).digest("hex").slice(0, 8)}`;
+        : `${name.slice(0, 90)}-${(0,external_node_crypto_.createHash)("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
 }
-function artifact_name_parse(json) {
+function parse(json) {
     try {
         return JSON.parse(json);
     }
@@ -61636,7 +61645,7 @@ function makePlan(situation) {
     ];
     const kubernetes = images.map(kubernetesVersionOf).find((version) => version !== undefined);
     const kind = planTool("kind", kindVersion, inputs, job);
-    const kubectl = planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion), inputs, job);
+    const kubectl = planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion, job.architecture), inputs, job);
     for (const { name, version, checksum, checksumUrl } of [kind, kubectl]) {
         if (checksum === undefined)
             warnings.push(`${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`);
@@ -61665,11 +61674,13 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
             reason: `as the name of a cluster, ${clusterNameRule}`,
         });
     }
-    if (`${name}-control-plane`.length > 63) {
+    const controlPlanes = inputs.config.nodes.filter(({ role }) => role === "control-plane").length;
+    const longest = controlPlanes > 1 ? `${name}-external-load-balancer` : `${name}-control-plane`;
+    if (longest.length > 63) {
         problems.push({
             input: "cluster_name",
             value: name,
-            reason: "is too long: nodes are named after it, and a host name has at most 63 letters; 49 are left for the cluster's",
+            reason: `is too long: a host name has at most 63 letters, and ${longest} is one; ${63 - longest.length + name.length} are left for the cluster's`,
         });
     }
     if ("problem" in daemon) {
@@ -61718,7 +61729,7 @@ function planImages(inputs, kindVersion, problems, warnings) {
     const nodes = inputs.config.nodes.length === 0 ? [{ image: undefined }] : inputs.config.nodes;
     const fallback = nodeImagesOf(kindVersion)[0]?.image;
     const images = nodes.map((node) => all ?? node.image ?? fallback);
-    if (images.includes(undefined) && problems.length === 0) {
+    if (images.includes(undefined) && inputs.kubernetesVersion === undefined) {
         problems.push({
             input: "version",
             value: kindVersion,
@@ -61782,9 +61793,9 @@ function daemonProblems(inputs, daemon, name, nodes) {
 }
 const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
 /** kubectl works with a cluster of its own minor version and its neighbours: the cluster's own, as far as its hash is known. */
-function kubectlFor(kubernetes, kindVersion) {
+function kubectlFor(kubernetes, kindVersion, architecture) {
     const version = kubernetes ?? nodeImagesOf(kindVersion)[0]?.kubernetes ?? nodeImagesOf(newestKind)[0]?.kubernetes ?? "";
-    if (knownChecksum("kubectl", version, "amd64") !== undefined)
+    if (knownChecksum("kubectl", version, architecture) !== undefined)
         return version;
     return newestKubectlOf(minorOf(version)) ?? version;
 }
@@ -61910,12 +61921,13 @@ function renderFindings(cluster, logs, findings) {
  * What a progress bar has overwritten (everything before a carriage return) is dropped.
  */
 function harmless(line) {
-    return line
+    return (line
         .replace(/\r+$/, "")
-        .replace(/^.*\r/, "")
-        .replace(/^(\s*):(?=:)/, "$1: ")
+        .replace(/^[\s\S]*\r/, "")
+        // The runner trims what .NET takes for white space, which is more than JavaScript does.
+        .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
         .replaceAll("##[", "## [")
-        .slice(0, longestLine);
+        .slice(0, longestLine));
 }
 /** A line longer than this says nothing more to a reader and makes the log page slow. */
 const longestLine = 4_000;
@@ -62019,11 +62031,12 @@ class Group {
         return this.#verdict !== undefined;
     }
     line(text) {
-        const line = harmless(text);
-        if (this.#shown)
-            this.#printer.info(line);
-        else
-            this.#held.push(line);
+        for (const line of text.split("\n").map(harmless)) {
+            if (this.#shown)
+                this.#printer.info(line);
+            else
+                this.#held.push(line);
+        }
     }
     warning(message) {
         this.#printer.warning(message);
@@ -62893,7 +62906,7 @@ async function installTool(tool, on, log) {
     const version = tool.version.replace(/^v/, "");
     const candidates = await onPath(tool.name, on.path);
     for (const candidate of candidates) {
-        if ((await sha256(candidate)) === expected)
+        if ((await sha256(candidate).catch(() => "")) === expected)
             return found(candidate, "runner");
     }
     const cached = find(tool.name, version, tool.architecture);
@@ -62981,10 +62994,12 @@ async function publishedChecksum(tool) {
         throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
     throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
 }
-/** Every file of that name in the folders of PATH. */
+/** Every program of that name in the folders of PATH. */
 async function onPath(name, folders) {
-    const paths = [...new Set(folders.filter(Boolean).map((folder) => (0,external_node_path_.join)(folder, name)))];
-    const files = await Promise.all(paths.map((path) => (0,promises_.stat)(path).then((entry) => entry.isFile(), () => false)));
+    const paths = [
+        ...new Set(folders.filter((folder) => (0,external_node_path_.isAbsolute)(folder)).map((folder) => (0,external_node_path_.join)(folder, name))),
+    ];
+    const files = await Promise.all(paths.map((path) => (0,promises_.stat)(path).then((entry) => entry.isFile() && (entry.mode & 0o111) !== 0, () => false)));
     return paths.filter((_, index) => files[index]);
 }
 /** The SHA-256 sum of a file, in hexadecimal. */
@@ -63191,7 +63206,7 @@ class Engine {
     #local;
     constructor(endpoint) {
         this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-        this.#docker = connect(endpoint);
+        this.#docker = withoutOwnVariables(() => connect(endpoint));
     }
     /** @throws when the daemon does not answer */
     async info() {
@@ -63302,6 +63317,21 @@ const networkFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
     }))
         .nullish(),
 });
+/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
+function withoutOwnVariables(make) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
+    const kept = names.map((name) => [name, process.env[name]]);
+    for (const name of names)
+        delete process.env[name];
+    try {
+        return make();
+    }
+    finally {
+        for (const [name, value] of kept)
+            if (value !== undefined)
+                process.env[name] = value;
+    }
+}
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
@@ -63394,6 +63424,14 @@ function given(env) {
     const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
     return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
+function parseContexts(output) {
+    try {
+        return contexts.parse(JSON.parse(output));
+    }
+    catch (error) {
+        throw new Error(`\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`, { cause: error });
+    }
+}
 async function currentContext(run) {
     let output;
     try {
@@ -63404,7 +63442,7 @@ async function currentContext(run) {
             throw error;
         throw new Error("There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.", { cause: error });
     }
-    const [context] = contexts.parse(JSON.parse(output));
+    const [context] = parseContexts(output);
     const tls = context.TLSMaterial?.docker?.length ? context.Storage?.TLSPath : undefined;
     return {
         DOCKER_HOST: context.Endpoints.docker.Host,
@@ -63463,8 +63501,8 @@ async function readDaemon(env, run) {
     catch (error) {
         return { problem: (0,problems/* messageOf */.bD)(error) };
     }
-    const engine = new docker_engine/* Engine */.N(endpoint);
     try {
+        const engine = new docker_engine/* Engine */.N(endpoint);
         const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), (0,claim/* claims */.OM)(engine)]);
         const disk = info.local ? await (0,promises_.statfs)(info.rootDirectory).catch(() => undefined) : undefined;
         return {
@@ -63492,8 +63530,10 @@ async function latestKind() {
 /** Reads what set the job off. */
 async function readEvent(env) {
     const payload = schemas/* looseObject */._H3({ repository: schemas/* looseObject */._H3({ default_branch: schemas/* string */.YjP() }) });
-    const text = await (0,promises_.readFile)(env.GITHUB_EVENT_PATH ?? "", "utf8").catch(() => "{}");
-    const read = payload.safeParse(JSON.parse(text));
+    const event = await (0,promises_.readFile)(env.GITHUB_EVENT_PATH ?? "", "utf8")
+        .then(JSON.parse)
+        .catch(() => undefined);
+    const read = payload.safeParse(event);
     return {
         name: env.GITHUB_EVENT_NAME ?? "",
         ref: env.GITHUB_REF ?? "",
@@ -63612,9 +63652,11 @@ function programRunner(mark, env) {
         const stop = new AbortController();
         if (options.deadline !== undefined) {
             (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
-                .then(() => {
+                .then(async () => {
                 late = true;
-                return endProcesses(own);
+                // A program that is just starting has no mark yet: it is looked for until it has ended.
+                while (!stop.signal.aborted)
+                    await endProcesses(own);
             })
                 .catch(() => { });
         }
@@ -63677,19 +63719,27 @@ class Collector {
  * @returns how many there were
  */
 async function endProcesses(mark, graceMilliseconds = 2_000) {
-    const found = await markedProcesses(mark);
-    for (const { pid } of found)
-        signal(pid, "SIGTERM");
-    const patience = performance.now() + graceMilliseconds;
-    let left = found;
-    while (left.length > 0 && performance.now() < patience) {
+    const began = performance.now();
+    const asked = new Set();
+    let quiet = 0;
+    // One look is not enough: a process that is just starting shows no environment for a moment.
+    while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
+        const left = await markedProcesses(mark);
+        quiet = left.length === 0 ? quiet + 1 : 0;
+        const patient = performance.now() - began < graceMilliseconds;
+        for (const { pid } of left) {
+            if (!patient)
+                signal(pid, "SIGKILL");
+            else if (!asked.has(pid))
+                signal(pid, "SIGTERM");
+            asked.add(pid);
+        }
         await (0,external_node_timers_promises_.setTimeout)(20);
-        left = await markedProcesses(mark);
     }
-    for (const { pid } of left)
-        signal(pid, "SIGKILL");
-    return found.length;
+    return asked.size;
 }
+/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
+const killMilliseconds = 2_000;
 async function markedProcesses(mark) {
     const parents = new Map();
     const marked = [];
@@ -70630,6 +70680,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   euz: () => (/* binding */ literal),
   _H3: () => (/* binding */ looseObject),
   aig: () => (/* binding */ schemas_number),
+  vkY: () => (/* binding */ preprocess),
   g1P: () => (/* binding */ record),
   rej: () => (/* binding */ strictObject),
   YjP: () => (/* binding */ schemas_string),
@@ -70638,7 +70689,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, object, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, object, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -75075,9 +75126,9 @@ function handleCodecTxResult(left, value, nextSchema, ctx) {
     }
     return nextSchema._zod.run({ value, issues: left.issues }, ctx);
 }
-const $ZodPreprocess = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodPreprocess", (inst, def) => {
+const $ZodPreprocess = /*@__PURE__*/ $constructor("$ZodPreprocess", (inst, def) => {
     $ZodPipe.init(inst, def);
-})));
+});
 const $ZodReadonly = /*@__PURE__*/ $constructor("$ZodReadonly", (inst, def) => {
     $ZodType.init(inst, def);
     defineLazyInternal(inst, "propValues", (zod) => zod.def.innerType._zod.propValues);
@@ -80030,10 +80081,10 @@ function invertCodec(codec) {
         reverseTransform: def.transform,
     });
 }
-const ZodPreprocess = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodPreprocess", (inst, def) => {
+const ZodPreprocess = /*@__PURE__*/ $constructor("ZodPreprocess", (inst, def) => {
     ZodPipe.init(inst, def);
-    core.$ZodPreprocess.init(inst, def);
-})));
+    $ZodPreprocess.init(inst, def);
+});
 const ZodReadonly = /*@__PURE__*/ $constructor("ZodReadonly", (inst, def) => {
     $ZodReadonly.init(inst, def);
     ZodType.init(inst, def);

@@ -53739,7 +53739,7 @@ __webpack_unused_export__ = lineCounter.LineCounter;
 __webpack_unused_export__ = parser.Parser;
 exports.qg = publicApi.parse;
 __webpack_unused_export__ = publicApi.parseAllDocuments;
-__webpack_unused_export__ = publicApi.parseDocument;
+exports.Tp = publicApi.parseDocument;
 __webpack_unused_export__ = publicApi.stringify;
 __webpack_unused_export__ = visit.visit;
 __webpack_unused_export__ = visit.visitAsync;
@@ -59678,7 +59678,7 @@ class Engine {
     #local;
     constructor(endpoint) {
         this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-        this.#docker = connect(endpoint);
+        this.#docker = withoutOwnVariables(() => connect(endpoint));
     }
     /** @throws when the daemon does not answer */
     async info() {
@@ -59789,6 +59789,21 @@ const networkFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
     }))
         .nullish(),
 });
+/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
+function withoutOwnVariables(make) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
+    const kept = names.map((name) => [name, process.env[name]]);
+    for (const name of names)
+        delete process.env[name];
+    try {
+        return make();
+    }
+    finally {
+        for (const [name, value] of kept)
+            if (value !== undefined)
+                process.env[name] = value;
+    }
+}
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
@@ -59923,9 +59938,11 @@ function programRunner(mark, env) {
         const stop = new AbortController();
         if (options.deadline !== undefined) {
             (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
-                .then(() => {
+                .then(async () => {
                 late = true;
-                return endProcesses(own);
+                // A program that is just starting has no mark yet: it is looked for until it has ended.
+                while (!stop.signal.aborted)
+                    await endProcesses(own);
             })
                 .catch(() => { });
         }
@@ -59988,19 +60005,27 @@ class Collector {
  * @returns how many there were
  */
 async function endProcesses(mark, graceMilliseconds = 2_000) {
-    const found = await markedProcesses(mark);
-    for (const { pid } of found)
-        signal(pid, "SIGTERM");
-    const patience = performance.now() + graceMilliseconds;
-    let left = found;
-    while (left.length > 0 && performance.now() < patience) {
+    const began = performance.now();
+    const asked = new Set();
+    let quiet = 0;
+    // One look is not enough: a process that is just starting shows no environment for a moment.
+    while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
+        const left = await markedProcesses(mark);
+        quiet = left.length === 0 ? quiet + 1 : 0;
+        const patient = performance.now() - began < graceMilliseconds;
+        for (const { pid } of left) {
+            if (!patient)
+                signal(pid, "SIGKILL");
+            else if (!asked.has(pid))
+                signal(pid, "SIGTERM");
+            asked.add(pid);
+        }
         await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(20);
-        left = await markedProcesses(mark);
     }
-    for (const { pid } of left)
-        signal(pid, "SIGKILL");
-    return found.length;
+    return asked.size;
 }
+/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
+const killMilliseconds = 2_000;
 async function markedProcesses(mark) {
     const parents = new Map();
     const marked = [];
@@ -60393,21 +60418,16 @@ const contextOf = (cluster) => `kind-${cluster}`;
 const protect = (file) => chmod(file, 0o600);
 const content = schemas/* looseObject */._H3({
     clusters: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
-    contexts: schemas/* array */.YOg(schemas/* looseObject */._H3({ name: schemas/* string */.YjP() })).nullish(),
+    contexts: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
     users: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
 });
-/** The contexts in a kubeconfig; none where there is no file. */
-async function contextsIn(file) {
-    const text = await readFile(file, "utf8").catch(() => "");
-    const read = content.safeParse(parse(text));
-    return read.success ? (read.data.contexts ?? []).map(({ name }) => name) : [];
-}
 /** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
 async function removeIfEmpty(file) {
     const text = await (0,promises_.readFile)(file, "utf8").catch(() => undefined);
     if (text === undefined)
         return;
-    const read = content.safeParse((0,dist/* parse */.qg)(text));
+    const { errors, contents } = (0,dist/* parseDocument */.Tp)(text);
+    const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
     const entries = read.success
         ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
         : [text];
@@ -60497,11 +60517,13 @@ function describeNetwork(network, apiContainer) {
  */
 function freeRange(subnet) {
     const [base = "", length = ""] = subnet.split("/");
-    if (base.includes(":") || Number(length) > 24)
+    if (!base.includes(".") || Number(length) > 24)
         return "";
-    const start = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-    const end = start + 2 ** (32 - Number(length));
-    const text = (address) => [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+    const size = 2 ** (32 - Number(length));
+    // Docker keeps a subnet as it was given, with an address from its middle, too.
+    const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+    const end = Math.floor(address / size) * size + size;
+    const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
     return `${text(end - 56)}-${text(end - 6)}`;
 }
 
@@ -60542,15 +60564,17 @@ var docker_engine = __nccwpck_require__(98388);
 
 /** What nodes and pods write into logs and must not leave the runner, each with what stands in its place. */
 const secrets = [
-    [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/g, "[private key removed]"],
+    // With its end, or cut off; in a file of its own, or as one string of JSON.
+    [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\w+/=\s\\]{0,20000}(?:-----END \1-----)?/g, "[private key removed]"],
+    [/^[\w+/=\s\\]{0,20000}-----END [A-Z ]*PRIVATE KEY-----/, "[private key removed]"],
     // Tokens of ServiceAccounts: three parts of base64url, the first two JSON objects.
     [/\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+/g, "[token removed]"],
-    [/(client-key-data"?:\s*"?)[\w+/=]+/g, "$1[removed]"],
-    [/(authorization"?[:=]\s*"?(?:basic|bearer)\s+)[\w.~+/=-]+/gi, "$1[removed]"],
-    // Registry credentials in containerd's configuration, which it logs at start.
-    [/("?(?:auth|password|identitytoken)"?\s*[:=]\s*")[^"\s]{4,}(")/gi, "$1[removed]$2"],
+    [/(client-key-data\\?"?:\s*\\?"?)[\w+/=]+/g, "$1[removed]"],
+    [/(authorization\\?"?[:=]\s*\[?\s*\\?"?(?:basic|bearer)\s+)[\w.~+/=-]+/gi, "$1[removed]"],
+    // Registry credentials in containerd's configuration, which it logs at start, as JSON in a quoted string.
+    [/(\\?"?(?:auth|password|identitytoken)\\?"?\s*[:=]\s*\\?")[^"\\\s]{4,}(\\?")/gi, "$1[removed]$2"],
     // Proxy settings with a password: kind copies them into every node.
-    [/(\w+:\/\/[^\s/:@"']+:)[^\s/@"']+@/g, "$1[removed]@"],
+    [/(\w+:\/\/[^\s/:@"']*:)[^\s/"']+@/g, "$1[removed]@"],
 ];
 /** Takes what must not be seen out of a text. */
 const redact = (text) => secrets.reduce((redacted, [pattern, replacement]) => redacted.replace(pattern, replacement), text);
@@ -60597,6 +60621,7 @@ async function readEnd(path, size) {
 
 
 
+
 /** In milliseconds. A cancelled job has five minutes for everything that post does. */
 const exportDeadline = 60_000;
 const kubectlDeadline = 20_000;
@@ -60619,27 +60644,25 @@ const questions = {
  */
 async function collectLogs(from, folder, log) {
     await (0,promises_.mkdir)(folder, { recursive: true, mode: 0o700 });
-    const [exported] = await Promise.all([
-        from.kind.exportLogs(from.cluster, folder, exportDeadline, log),
+    const sources = [
+        from.kind.exportLogs(from.cluster, folder, exportDeadline, log).then(({ exitCode }) => {
+            if (exitCode !== 0)
+                log.line("kind could not export everything; what it could is kept.");
+        }),
         ...Object.entries(questions).map(([file, question]) => ask(from, question, (0,external_node_path_.join)(folder, file), log)),
-    ]);
-    if (exported.exitCode !== 0)
-        log.line("kind could not export everything; what it could is kept.");
+    ];
+    // One that fails, or is late, takes nothing from the others.
+    await Promise.all(sources.map((source) => source.catch((error) => log.line((0,problems/* messageOf */.bD)(error)))));
     await removeCopies(folder);
     await redactFolder(folder);
 }
 async function ask(from, question, file, log) {
     if (from.kubectl === undefined)
         return;
-    const access = [
-        "--kubeconfig",
-        from.kubeconfig,
-        "--context",
-        contextOf(from.cluster),
-        "--request-timeout=10s",
-    ];
+    const access = ["--kubeconfig", from.kubeconfig, "--context", contextOf(from.cluster)];
+    const manners = ["--cache-dir", from.cache, "--request-timeout=10s"];
     const options = { deadline: kubectlDeadline, mayFail: true };
-    const { exitCode, stdout, stderr } = await from.run(from.kubectl, [...access, ...question], options);
+    const { exitCode, stdout, stderr } = await from.run(from.kubectl, [...access, ...manners, ...question], options);
     if (exitCode !== 0)
         log.line(`\`kubectl ${question.join(" ")}\`: ${stderr.trim()}`);
     await (0,promises_.writeFile)(file, stdout || stderr);
@@ -60808,12 +60831,13 @@ function renderFindings(cluster, logs, findings) {
  * What a progress bar has overwritten (everything before a carriage return) is dropped.
  */
 function harmless(line) {
-    return line
+    return (line
         .replace(/\r+$/, "")
-        .replace(/^.*\r/, "")
-        .replace(/^(\s*):(?=:)/, "$1: ")
+        .replace(/^[\s\S]*\r/, "")
+        // The runner trims what .NET takes for white space, which is more than JavaScript does.
+        .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
         .replaceAll("##[", "## [")
-        .slice(0, longestLine);
+        .slice(0, longestLine));
 }
 /** A line longer than this says nothing more to a reader and makes the log page slow. */
 const longestLine = 4_000;
@@ -60917,11 +60941,12 @@ class Group {
         return this.#verdict !== undefined;
     }
     line(text) {
-        const line = harmless(text);
-        if (this.#shown)
-            this.#printer.info(line);
-        else
-            this.#held.push(line);
+        for (const line of text.split("\n").map(harmless)) {
+            if (this.#shown)
+                this.#printer.info(line);
+            else
+                this.#held.push(line);
+        }
     }
     warning(message) {
         this.#printer.warning(message);
@@ -61791,7 +61816,7 @@ async function installTool(tool, on, log) {
     const version = tool.version.replace(/^v/, "");
     const candidates = await onPath(tool.name, on.path);
     for (const candidate of candidates) {
-        if ((await sha256(candidate)) === expected)
+        if ((await sha256(candidate).catch(() => "")) === expected)
             return found(candidate, "runner");
     }
     const cached = find(tool.name, version, tool.architecture);
@@ -61879,10 +61904,12 @@ async function publishedChecksum(tool) {
         throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
     throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
 }
-/** Every file of that name in the folders of PATH. */
+/** Every program of that name in the folders of PATH. */
 async function onPath(name, folders) {
-    const paths = [...new Set(folders.filter(Boolean).map((folder) => join(folder, name)))];
-    const files = await Promise.all(paths.map((path) => stat(path).then((entry) => entry.isFile(), () => false)));
+    const paths = [
+        ...new Set(folders.filter((folder) => isAbsolute(folder)).map((folder) => join(folder, name))),
+    ];
+    const files = await Promise.all(paths.map((path) => stat(path).then((entry) => entry.isFile() && (entry.mode & 0o111) !== 0, () => false)));
     return paths.filter((_, index) => files[index]);
 }
 /** The SHA-256 sum of a file, in hexadecimal. */
@@ -62076,6 +62103,14 @@ function given(env) {
     const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
     return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
+function parseContexts(output) {
+    try {
+        return contexts.parse(JSON.parse(output));
+    }
+    catch (error) {
+        throw new Error(`\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`, { cause: error });
+    }
+}
 async function currentContext(run) {
     let output;
     try {
@@ -62086,7 +62121,7 @@ async function currentContext(run) {
             throw error;
         throw new Error("There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.", { cause: error });
     }
-    const [context] = contexts.parse(JSON.parse(output));
+    const [context] = parseContexts(output);
     const tls = context.TLSMaterial?.docker?.length ? context.Storage?.TLSPath : undefined;
     return {
         DOCKER_HOST: context.Endpoints.docker.Host,
@@ -62145,8 +62180,8 @@ async function readDaemon(env, run) {
     catch (error) {
         return { problem: messageOf(error) };
     }
-    const engine = new Engine(endpoint);
     try {
+        const engine = new Engine(endpoint);
         const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), claims(engine)]);
         const disk = info.local ? await statfs(info.rootDirectory).catch(() => undefined) : undefined;
         return {
@@ -62174,8 +62209,10 @@ async function latestKind() {
 /** Reads what set the job off. */
 async function readEvent(env) {
     const payload = z.looseObject({ repository: z.looseObject({ default_branch: z.string() }) });
-    const text = await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8").catch(() => "{}");
-    const read = payload.safeParse(JSON.parse(text));
+    const event = await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8")
+        .then(JSON.parse)
+        .catch(() => undefined);
+    const read = payload.safeParse(event);
     return {
         name: env.GITHUB_EVENT_NAME ?? "",
         ref: env.GITHUB_REF ?? "",

@@ -1,10 +1,12 @@
 import {
   type Document,
+  isAlias,
   isMap,
   isNode,
   isPair,
   isScalar,
   LineCounter,
+  type Node,
   parseAllDocuments,
   parseDocument,
 } from "yaml";
@@ -44,13 +46,13 @@ const json6902 = z.array(z.strictObject({ group: text, version: text, kind: text
 const schema = z.strictObject({
   kind: z.literal("Cluster"),
   apiVersion: z.literal("kind.x-k8s.io/v1alpha4"),
-  name: text.optional(),
+  name: z.preprocess((name) => (typeof name === "number" ? String(name) : name), text.optional()),
   nodes: z
     .array(
       z.strictObject({
         role: z.enum(["control-plane", "worker"]).optional(),
         image: text.optional(),
-        labels: z.record(text, scalar).optional(),
+        labels: z.record(text, scalar.nullable()).optional(),
         extraMounts: z
           .array(
             z.strictObject({
@@ -107,7 +109,7 @@ export const defaultClusterConfig: string = "kind: Cluster\napiVersion: kind.x-k
  */
 export function parseClusterConfig(source: string): { config: ClusterConfig } | { problems: string[] } {
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, merge: true });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `line ${line}, column ${col}`;
@@ -137,7 +139,8 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       disableDefaultCNI: networking?.disableDefaultCNI ?? false,
       ipFamily: networking?.ipFamily ?? "ipv4",
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
-      document,
+      // All values as texts, in the way they were written: 0755 stays 0755.
+      document: parseDocument(source, { schema: "failsafe" }),
     },
   };
 }
@@ -152,9 +155,18 @@ export function renderClusterConfig(config: ClusterConfig, name: string, images:
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
   images.forEach((image, index) => {
+    const node = document.getIn(["nodes", index], true);
+    // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
+    if (isAlias(node)) document.setIn(["nodes", index], copyOf(node.resolve(document)));
     document.setIn(["nodes", index, "image"], image);
   });
   return document.toString();
+}
+
+function copyOf(node: Node | undefined): Node | undefined {
+  const copy = node?.clone();
+  if (isMap(copy)) delete copy.anchor;
+  return isNode(copy) ? copy : undefined;
 }
 
 const kubeadmPatch = z.looseObject({

@@ -1,5 +1,5 @@
 import { chmod, readFile, rm, stat } from "node:fs/promises";
-import { parse } from "yaml";
+import { parseDocument } from "yaml";
 import { z } from "zod";
 
 /** The name that kind gives a cluster's context, cluster entry and user entry alike. */
@@ -10,22 +10,16 @@ export const protect = (file: string): Promise<void> => chmod(file, 0o600);
 
 const content = z.looseObject({
   clusters: z.array(z.unknown()).nullish(),
-  contexts: z.array(z.looseObject({ name: z.string() })).nullish(),
+  contexts: z.array(z.unknown()).nullish(),
   users: z.array(z.unknown()).nullish(),
 });
-
-/** The contexts in a kubeconfig; none where there is no file. */
-export async function contextsIn(file: string): Promise<string[]> {
-  const text = await readFile(file, "utf8").catch(() => "");
-  const read = content.safeParse(parse(text));
-  return read.success ? (read.data.contexts ?? []).map(({ name }) => name) : [];
-}
 
 /** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
 export async function removeIfEmpty(file: string): Promise<void> {
   const text = await readFile(file, "utf8").catch(() => undefined);
   if (text === undefined) return;
-  const read = content.safeParse(parse(text));
+  const { errors, contents } = parseDocument(text);
+  const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
   const entries = read.success
     ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
     : [text];

@@ -83,10 +83,12 @@ export function describeNetwork(network: Network, apiContainer: string): Cluster
  */
 function freeRange(subnet: string): string {
   const [base = "", length = ""] = subnet.split("/");
-  if (base.includes(":") || Number(length) > 24) return "";
-  const start = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  const end = start + 2 ** (32 - Number(length));
-  const text = (address: number) =>
-    [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+  if (!base.includes(".") || Number(length) > 24) return "";
+  const size = 2 ** (32 - Number(length));
+  // Docker keeps a subnet as it was given, with an address from its middle, too.
+  const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const end = Math.floor(address / size) * size + size;
+  const text = (number: number) =>
+    [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
   return `${text(end - 56)}-${text(end - 6)}`;
 }

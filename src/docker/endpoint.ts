@@ -40,6 +40,17 @@ function given(env: NodeJS.ProcessEnv): Endpoint {
   return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
 
+function parseContexts(output: string): z.infer<typeof contexts> {
+  try {
+    return contexts.parse(JSON.parse(output));
+  } catch (error) {
+    throw new Error(
+      `\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`,
+      { cause: error },
+    );
+  }
+}
+
 async function currentContext(run: Run): Promise<Endpoint> {
   let output: string;
   try {
@@ -51,7 +62,7 @@ async function currentContext(run: Run): Promise<Endpoint> {
       { cause: error },
     );
   }
-  const [context] = contexts.parse(JSON.parse(output));
+  const [context] = parseContexts(output);
   const tls = context.TLSMaterial?.docker?.length ? context.Storage?.TLSPath : undefined;
   return {
     DOCKER_HOST: context.Endpoints.docker.Host,

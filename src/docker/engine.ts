@@ -48,7 +48,7 @@ export class Engine {
 
   constructor(endpoint: Endpoint) {
     this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-    this.#docker = connect(endpoint);
+    this.#docker = withoutOwnVariables(() => connect(endpoint));
   }
 
   /** @throws when the daemon does not answer */
@@ -184,6 +184,18 @@ const networkFacts = z.looseObject({
     )
     .nullish(),
 });
+
+/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
+function withoutOwnVariables<T>(make: () => T): T {
+  const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
+  const kept = names.map((name) => [name, process.env[name]] as const);
+  for (const name of names) delete process.env[name];
+  try {
+    return make();
+  } finally {
+    for (const [name, value] of kept) if (value !== undefined) process.env[name] = value;
+  }
+}
 
 function connect(endpoint: Endpoint): Docker {
   const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";

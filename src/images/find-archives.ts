@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { resolve } from "node:path";
 import { create as createGlobber } from "@actions/glob";
 import { unreadable } from "../problems.ts";
 
@@ -18,8 +18,7 @@ export async function findArchives(
   pattern: string,
   workspace: string,
 ): Promise<Archive[] | { problem: string }> {
-  const absolute = isAbsolute(pattern) ? pattern : join(workspace, pattern);
-  const paths = /[*?[]/.test(pattern) ? await matches(absolute) : [absolute];
+  const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [resolve(workspace, pattern)];
   if (paths.length === 0) return { problem: "matches no file" };
   try {
     const entries = await Promise.all(paths.map((path) => stat(path)));
@@ -32,7 +31,9 @@ export async function findArchives(
   }
 }
 
-async function matches(pattern: string): Promise<string[]> {
-  const globber = await createGlobber(pattern, { matchDirectories: false, omitBrokenSymbolicLinks: true });
+async function matches(pattern: string, workspace: string): Promise<string[]> {
+  // In brackets, what would be a wildcard in the workspace's own path is itself.
+  const absolute = resolve(workspace.replace(/[*?[]/g, "[$&]"), pattern);
+  const globber = await createGlobber(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
   return (await globber.glob()).toSorted();
 }

@@ -20,7 +20,7 @@ export function artifactName(on: { job: string; cluster: string; matrix: string;
   const exact = name.length <= 100 && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
   return exact
     ? name
-    : `${name.slice(0, 90)}-${createHash("sha256").update(on.matrix).digest("hex").slice(0, 8)}`;
+    : `${name.slice(0, 90)}-${createHash("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
 }
 
 function parse(json: string): unknown {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Kind } from "../cluster/kind.ts";
 import { contextOf } from "../cluster/kubeconfig.ts";
 import type { Log } from "../log.ts";
+import { messageOf } from "../problems.ts";
 import type { Run } from "../process.ts";
 import { redactFolder } from "./redact.ts";
 
@@ -41,26 +42,28 @@ const questions: Readonly<Record<string, readonly string[]>> = {
  */
 export async function collectLogs(from: LogSources, folder: string, log: Log): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const [exported] = await Promise.all([
-    from.kind.exportLogs(from.cluster, folder, exportDeadline, log),
+  const sources = [
+    from.kind.exportLogs(from.cluster, folder, exportDeadline, log).then(({ exitCode }) => {
+      if (exitCode !== 0) log.line("kind could not export everything; what it could is kept.");
+    }),
     ...Object.entries(questions).map(([file, question]) => ask(from, question, join(folder, file), log)),
-  ]);
-  if (exported.exitCode !== 0) log.line("kind could not export everything; what it could is kept.");
+  ];
+  // One that fails, or is late, takes nothing from the others.
+  await Promise.all(sources.map((source) => source.catch((error: unknown) => log.line(messageOf(error)))));
   await removeCopies(folder);
   await redactFolder(folder);
 }
 
 async function ask(from: LogSources, question: readonly string[], file: string, log: Log): Promise<void> {
   if (from.kubectl === undefined) return;
-  const access = [
-    "--kubeconfig",
-    from.kubeconfig,
-    "--context",
-    contextOf(from.cluster),
-    "--request-timeout=10s",
-  ];
+  const access = ["--kubeconfig", from.kubeconfig, "--context", contextOf(from.cluster)];
+  const manners = ["--cache-dir", from.cache, "--request-timeout=10s"];
   const options = { deadline: kubectlDeadline, mayFail: true };
-  const { exitCode, stdout, stderr } = await from.run(from.kubectl, [...access, ...question], options);
+  const { exitCode, stdout, stderr } = await from.run(
+    from.kubectl,
+    [...access, ...manners, ...question],
+    options,
+  );
   if (exitCode !== 0) log.line(`\`kubectl ${question.join(" ")}\`: ${stderr.trim()}`);
   await writeFile(file, stdout || stderr);
 }

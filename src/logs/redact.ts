@@ -3,15 +3,17 @@ import { join } from "node:path";
 
 /** What nodes and pods write into logs and must not leave the runner, each with what stands in its place. */
 const secrets: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/g, "[private key removed]"],
+  // With its end, or cut off; in a file of its own, or as one string of JSON.
+  [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\w+/=\s\\]{0,20000}(?:-----END \1-----)?/g, "[private key removed]"],
+  [/^[\w+/=\s\\]{0,20000}-----END [A-Z ]*PRIVATE KEY-----/, "[private key removed]"],
   // Tokens of ServiceAccounts: three parts of base64url, the first two JSON objects.
   [/\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+/g, "[token removed]"],
-  [/(client-key-data"?:\s*"?)[\w+/=]+/g, "$1[removed]"],
-  [/(authorization"?[:=]\s*"?(?:basic|bearer)\s+)[\w.~+/=-]+/gi, "$1[removed]"],
-  // Registry credentials in containerd's configuration, which it logs at start.
-  [/("?(?:auth|password|identitytoken)"?\s*[:=]\s*")[^"\s]{4,}(")/gi, "$1[removed]$2"],
+  [/(client-key-data\\?"?:\s*\\?"?)[\w+/=]+/g, "$1[removed]"],
+  [/(authorization\\?"?[:=]\s*\[?\s*\\?"?(?:basic|bearer)\s+)[\w.~+/=-]+/gi, "$1[removed]"],
+  // Registry credentials in containerd's configuration, which it logs at start, as JSON in a quoted string.
+  [/(\\?"?(?:auth|password|identitytoken)\\?"?\s*[:=]\s*\\?")[^"\\\s]{4,}(\\?")/gi, "$1[removed]$2"],
   // Proxy settings with a password: kind copies them into every node.
-  [/(\w+:\/\/[^\s/:@"']+:)[^\s/@"']+@/g, "$1[removed]@"],
+  [/(\w+:\/\/[^\s/:@"']*:)[^\s/"']+@/g, "$1[removed]@"],
 ];
 
 /** Takes what must not be seen out of a text. */

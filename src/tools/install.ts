@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { chmod, mkdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { HttpClient } from "@actions/http-client";
 import { cacheFile, downloadTool, find } from "@actions/tool-cache";
@@ -62,7 +62,7 @@ export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): 
   const version = tool.version.replace(/^v/, "");
   const candidates = await onPath(tool.name, on.path);
   for (const candidate of candidates) {
-    if ((await sha256(candidate)) === expected) return found(candidate, "runner");
+    if ((await sha256(candidate).catch(() => "")) === expected) return found(candidate, "runner");
   }
   const cached = find(tool.name, version, tool.architecture);
   if (cached !== "") {
@@ -167,13 +167,15 @@ async function publishedChecksum(tool: ToolPlan): Promise<string> {
   );
 }
 
-/** Every file of that name in the folders of PATH. */
+/** Every program of that name in the folders of PATH. */
 async function onPath(name: string, folders: readonly string[]): Promise<string[]> {
-  const paths = [...new Set(folders.filter(Boolean).map((folder) => join(folder, name)))];
+  const paths = [
+    ...new Set(folders.filter((folder) => isAbsolute(folder)).map((folder) => join(folder, name))),
+  ];
   const files = await Promise.all(
     paths.map((path) =>
       stat(path).then(
-        (entry) => entry.isFile(),
+        (entry) => entry.isFile() && (entry.mode & 0o111) !== 0,
         () => false,
       ),
     ),
