@@ -59,11 +59,11 @@ describe("kind", () => {
 
   it("loads an archive whatever its name looks like", async () => {
     const { kind, log } = await fakeKind();
-    await kind.loadArchive("shop", "/work/my $(images).tar", log);
+    await kind.loadArchive("shop", "/home/me/my $(images).tar", log);
     expect(argumentsIn(log.lines)).toEqual([
       "load",
       "image-archive",
-      "/work/my $(images).tar",
+      "/home/me/my $(images).tar",
       "--name",
       "shop",
     ]);
@@ -71,7 +71,7 @@ describe("kind", () => {
 
   it("fails with kind's own words", async () => {
     const { kind, log } = await fakeKind("echo 'ERROR: failed to load image: disk full' >&2; exit 1");
-    await expect(kind.loadArchive("shop", "/work/images.tar", log)).rejects.toThrow(
+    await expect(kind.loadArchive("shop", "/home/me/images.tar", log)).rejects.toThrow(
       /failed with exit code 1:\nERROR: failed to load image: disk full$/,
     );
   });
