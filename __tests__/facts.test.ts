@@ -61,11 +61,11 @@ describe("what the runner says of the job", () => {
   it.each([
     ["/home/me/a:/home/me/b", "/home/me/a"],
     [":/home/me/b", "/home/me/b"],
-    ["config/kube", "/work/config/kube"],
+    ["config/kube", "/workspace/config/kube"],
     ["", undefined],
     [":", undefined],
   ])("writes to the first file of $KUBECONFIG, as kind does: %j", (list, file) => {
-    expect(readJob({ GITHUB_WORKSPACE: "/work", KUBECONFIG: list }).kubeconfig).toBe(file);
+    expect(readJob({ GITHUB_WORKSPACE: "/workspace", KUBECONFIG: list }).kubeconfig).toBe(file);
   });
 
   it("tells kind's own variables, an empty one being none", () => {

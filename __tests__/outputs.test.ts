@@ -11,7 +11,7 @@ import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 const plan: ClusterPlan = {
   name: "shop",
   config: "",
-  workspace: "/work",
+  workspace: "/workspace",
   nodes: 1,
   images: ["kindest/node:v1.37.0@sha256:aa", "kindest/node:v1.36.0@sha256:bb"],
   network: "kind",

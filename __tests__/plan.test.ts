@@ -12,7 +12,7 @@ const kindHead = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
 const job: Job = {
   ...readJob({}),
   architecture: "amd64",
-  workspace: "/work",
+  workspace: "/workspace",
   temp: "/runner/_temp",
   systemTemp: "/tmp",
   home: "/home/me",
@@ -40,7 +40,7 @@ async function planFor(
     archives?: readonly Archive[];
   } = {},
 ) {
-  const read = await readInputs((name) => given[name] ?? "", "/work");
+  const read = await readInputs((name) => given[name] ?? "", "/workspace");
   const inputs = on.archives === undefined ? read : { ...read, loadArchives: on.archives };
   const { plan, problems } = makePlan({
     inputs,
@@ -280,7 +280,7 @@ describe("everything that stands in the way", () => {
 
 describe("the machine", () => {
   it("has to have room for the nodes and for what they load", async () => {
-    const archives = [{ path: "/work/images.tar", bytes: 1e9 }];
+    const archives = [{ path: "/workspace/images.tar", bytes: 1e9 }];
     const config = configWith("nodes:", "- role: control-plane", "- role: worker", "- role: worker");
     const { message } = await planFor({ config }, { archives, daemon: { ...daemon, freeBytes: 5e9 } });
     expect(message).toBe(
@@ -328,7 +328,7 @@ describe("the kubeconfig", () => {
 
   it("is the input's, before all others", async () => {
     const all = { selfHosted: true, kubeconfig: "/home/me/from-env" };
-    expect(await kubeconfigOf({ kubeconfig: "out/config" }, all)).toBe("/work/out/config");
+    expect(await kubeconfigOf({ kubeconfig: "out/config" }, all)).toBe("/workspace/out/config");
   });
 
   it("is the job's own on a self-hosted runner, where other jobs use the user's", async () => {

@@ -56,14 +56,12 @@ describe.each([
         name: "kind-control-plane",
         cluster: "kind",
         role: "control-plane",
-        state: "running",
       },
       {
         id: "406c044e0e0f73a2ceca40b3026eb1d617c5c7c325c4b1fe3d914a4d1fe52bcd",
         name: "kind-worker",
         cluster: "kind",
         role: "worker",
-        state: "exited",
       },
     ]);
   });

@@ -60281,7 +60281,6 @@ function parseClusterConfig(source) {
             name: name || undefined,
             nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
-            ipFamily: networking?.ipFamily ?? "ipv4",
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
             // All values as texts, in the way they were written: 0755 stays 0755.
             document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
@@ -63229,7 +63228,6 @@ class Engine {
             name: container.Names[0]?.replace(/^\//, "") ?? container.Id,
             cluster: container.Labels[clusterLabel] ?? "",
             role: container.Labels[roleLabel] ?? "",
-            state: container.State,
         }));
     }
     /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */

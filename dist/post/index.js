@@ -59701,7 +59701,6 @@ class Engine {
             name: container.Names[0]?.replace(/^\//, "") ?? container.Id,
             cluster: container.Labels[clusterLabel] ?? "",
             role: container.Labels[roleLabel] ?? "",
-            state: container.State,
         }));
     }
     /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */

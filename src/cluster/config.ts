@@ -18,7 +18,6 @@ export interface ClusterConfig {
   /** As written; without any, kind makes a single control plane. */
   readonly nodes: readonly ConfiguredNode[];
   readonly disableDefaultCNI: boolean;
-  readonly ipFamily: "ipv4" | "ipv6" | "dual";
   /** Every patch of kubeadm's configuration: what it names as its kind and apiVersion. */
   readonly kubeadmPatches: readonly KubeadmPatch[];
   /** The text as a document, so that what is not changed stays as the user wrote it. */
@@ -137,7 +136,6 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       name: name || undefined,
       nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
       disableDefaultCNI: networking?.disableDefaultCNI ?? false,
-      ipFamily: networking?.ipFamily ?? "ipv4",
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
       // All values as texts, in the way they were written: 0755 stays 0755.
       document: parseDocument(source, { schema: "failsafe" }),

@@ -21,7 +21,6 @@ export interface NodeContainer {
   readonly cluster: string;
   /** As kind labels it: control-plane, worker, external-load-balancer. */
   readonly role: string;
-  readonly state: string;
 }
 
 export interface Network {
@@ -73,7 +72,6 @@ export class Engine {
       name: container.Names[0]?.replace(/^\//, "") ?? container.Id,
       cluster: container.Labels[clusterLabel] ?? "",
       role: container.Labels[roleLabel] ?? "",
-      state: container.State,
     }));
   }
 
