@@ -4,21 +4,25 @@ import { addPath, getInput } from "@actions/core";
 import { savesCaches, toolKey } from "./cache/keys.ts";
 import { openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
-import { claimName } from "./cluster/claim.ts";
+import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
 import { kindAt } from "./cluster/kind.ts";
 import { contextOf, protect } from "./cluster/kubeconfig.ts";
 import { makeNetwork } from "./cluster/network.ts";
+import { type ClusterNode, waitForNodes } from "./cluster/nodes.ts";
 import { waitUntilReady } from "./cluster/readiness.ts";
 import { Engine } from "./docker/engine.ts";
 import { type Daemon, latestKind, readDaemon, readEvent } from "./facts.ts";
-import { ensureNodeImage } from "./images/node-image.ts";
+import { ensureImage } from "./images/pull.ts";
+import { pullWarnings } from "./images/pull-warnings.ts";
 import { readInputs } from "./inputs.ts";
+import { hasImages, type LoadedImage, loadImages } from "./load-images.ts";
 import type { Log } from "./log.ts";
 import {
   type ClusterDescription,
   describeCluster,
   exportCluster,
   setClusterOutputs,
+  setImagesOutput,
   setRunOutputs,
 } from "./outputs.ts";
 import { type ClusterPlan, makePlan, type Plan } from "./plan.ts";
@@ -47,13 +51,16 @@ export async function createCluster(on: Surroundings): Promise<void> {
   const record = recordState(await firstState(plan, daemon, on));
   const run = timeline(on.printer);
   let cluster: ClusterDescription | undefined;
+  let images: readonly LoadedImage[] = [];
   let succeeded = false;
   try {
     const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
     const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
     await run.finish();
     const { kind, kubectl } = await tools.result;
-    cluster = await made?.result;
+    cluster = await made?.ready.result;
+    images = (await made?.loaded?.result) ?? [];
+    setImagesOutput(images);
     setRunOutputs(
       { kind: kind.version, kubectl: kubectl.version },
       run.timings(),
@@ -62,7 +69,7 @@ export async function createCluster(on: Surroundings): Promise<void> {
     succeeded = true;
     record({ succeeded });
   } finally {
-    await writeSummary({ plan, timings: run.timings(), cluster, succeeded });
+    await writeSummary({ plan, timings: run.timings(), cluster, images, succeeded });
   }
 }
 
@@ -158,12 +165,12 @@ function bringUp(
   tools: Task<Tools>,
   run: Timeline,
   on: Surroundings,
-): Task<ClusterDescription> {
+): { ready: Task<ClusterDescription>; loaded: Task<LoadedImage[]> | undefined } {
   const engine = new Engine(endpoint);
   const context = contextOf(plan.name);
 
   const images = run.task("Get the node image", [], (log) =>
-    Promise.all(plan.images.map((image) => ensureNodeImage(image, { engine, endpoint, run: on.start }, log))),
+    Promise.all(plan.images.map((image) => ensureImage(image, { engine, endpoint, run: on.start }, log))),
   );
   const network = run.task("Claim the name, make the network", [], async (log) => {
     await claimName(engine, plan.name, name);
@@ -176,19 +183,30 @@ function bringUp(
     exportCluster(plan, on.job);
     return made;
   });
-  if (plan.archives.length > 0) {
-    run.task("Load images", [cluster], async (log, kind) => {
-      for (const archive of plan.archives) {
-        log.line(`${archive.path} (${(archive.bytes / 1e6).toFixed(1)} MB)`);
-        await kind.loadArchive(plan.name, archive.path, log);
-      }
-    });
-  }
-  return run.task("Wait until ready", [cluster], async (log) => {
+  // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
+  const loaded = hasImages(plan.load)
+    ? run.task("Load images", [tools, images, network], async (log) => {
+        const into = {
+          platform: await engine.imagePlatform(plan.images[0] ?? ""),
+          nodes: nodesOf(plan, engine),
+        };
+        const labels = { [runLabel]: name, [clusterLabel]: plan.name };
+        const loadedImages = await loadImages(
+          plan.load,
+          into,
+          { engine, endpoint, run: on.start, labels },
+          log,
+        );
+        const names = loadedImages.flatMap((image) => image.names);
+        for (const warning of pullWarnings(names, plan.alwaysPullsImages)) log.warning(warning);
+        return loadedImages;
+      })
+    : undefined;
+  const ready = run.task("Wait until ready", [cluster], async (log) => {
     const access = await readAccess(plan.kubeconfig, context);
     const api = new KubernetesApi(access);
     try {
-      await waitUntilReady(api, plan);
+      await waitUntilReady(api, { ...plan, nodes: plan.nodes.length });
       const description = await describeCluster(plan, engine, api, access.server);
       setClusterOutputs(plan, description);
       log.line(`Kubernetes ${description.kubernetesVersion} at ${access.server}`);
@@ -199,4 +217,11 @@ function bringUp(
       api.close();
     }
   });
+  return { ready, loaded };
+}
+
+/** The nodes to load into, once the containers of all run. */
+async function nodesOf({ name, nodes, loadInto }: ClusterPlan, engine: Engine): Promise<ClusterNode[]> {
+  const running = await waitForNodes(engine, name, nodes, 5 * 60_000);
+  return running.filter((node) => loadInto.includes(node.name));
 }

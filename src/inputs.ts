@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type ClusterConfig, defaultClusterConfig, parseClusterConfig } from "./cluster/config.ts";
+import type { NodeSelection } from "./cluster/nodes.ts";
+import { parseWorkload, type Workload } from "./cluster/restart.ts";
 import { type Archive, findArchives } from "./images/find-archives.ts";
+import { fullName } from "./images/reference.ts";
 import { type Problem, unreadable } from "./problems.ts";
 import { looksLikeKubernetes, newestKind } from "./tools/releases.ts";
 
@@ -22,7 +25,7 @@ export interface Inputs {
   readonly kubectlVersion: string | undefined;
   readonly installOnly: boolean;
   readonly ignoreFailedClean: boolean;
-  readonly loadArchives: readonly Archive[];
+  readonly load: LoadInputs;
   readonly logs: LogsWhen;
   /** Expected SHA-256 sums, by tool. */
   readonly checksums: Readonly<Partial<Record<Tool, string>>>;
@@ -30,6 +33,26 @@ export interface Inputs {
   readonly downloadBaseUrls: Readonly<Partial<Record<Tool, string>>>;
   /** The values of the job's matrix, as JSON. */
   readonly matrix: string;
+  readonly problems: readonly Problem[];
+}
+
+/** What to load, and where to: inputs of the main action and of `load`. */
+export interface LoadInputs {
+  readonly archives: readonly Archive[];
+  /** Images of the runner's Docker daemon, as the user wrote them. */
+  readonly images: readonly string[];
+  readonly nodes: NodeSelection;
+}
+
+/** The inputs of load/action.yml. */
+export interface LoadStepInputs {
+  /** Of the cluster to load into. */
+  readonly clusterName: string | undefined;
+  readonly load: LoadInputs;
+  /** What runs the images, and is to be restarted when they are there. */
+  readonly restart: readonly Workload[];
+  /** How long a restart may take, in milliseconds. */
+  readonly wait: number;
   readonly problems: readonly Problem[];
 }
 
@@ -49,11 +72,7 @@ export const clusterNameRule =
  */
 export async function readInputs(input: (name: string) => string, workspace: string): Promise<Inputs> {
   const reader = new Reader(input, workspace);
-  const [version, config, loadArchives] = await Promise.all([
-    reader.version(),
-    reader.config(),
-    reader.archives(),
-  ]);
+  const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
   reader.unsupported();
   const nodeImage = reader.optional("node_image");
   const kubernetesVersion = reader.matching(
@@ -67,7 +86,7 @@ export async function readInputs(input: (name: string) => string, workspace: str
   return {
     version,
     config,
-    loadArchives,
+    load,
     nodeImage,
     kubernetesVersion,
     kubeconfig: reader.path("kubeconfig"),
@@ -91,6 +110,25 @@ export async function readInputs(input: (name: string) => string, workspace: str
       "a URL that begins with https:// or http://",
     ),
     matrix: input("matrix"),
+    problems: reader.problems,
+  };
+}
+
+/** Reads the inputs of the step that loads into a cluster made earlier. */
+export async function readLoadInputs(
+  input: (name: string) => string,
+  workspace: string,
+): Promise<LoadStepInputs> {
+  const reader = new Reader(input, workspace);
+  const load = await reader.load();
+  if (load.archives.length === 0 && load.images.length === 0 && reader.problems.length === 0) {
+    reader.problem("load_archives", "nothing to load: give `load_archives`, `load_images` or both");
+  }
+  return {
+    clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
+    load,
+    restart: reader.workloads("restart"),
+    wait: reader.duration("wait", 300_000),
     problems: reader.problems,
   };
 }
@@ -240,7 +278,50 @@ class Reader {
     }
   }
 
-  async archives(): Promise<Archive[]> {
+  async load(): Promise<LoadInputs> {
+    return { archives: await this.#archives(), images: this.#images(), nodes: this.#nodes() };
+  }
+
+  #images(): string[] {
+    const lines = [...new Set(this.#lines("load_images"))];
+    for (const line of lines) {
+      const name = fullName(line);
+      if (typeof name !== "string")
+        this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
+    }
+    return lines;
+  }
+
+  /** Names one a line or, as kind's --nodes has them, with commas between. */
+  #nodes(): NodeSelection {
+    const names = this.#lines("load_nodes").flatMap((line) =>
+      line
+        .split(",")
+        .map((name) => name.trim())
+        .filter(Boolean),
+    );
+    const [first = "all"] = names;
+    if (names.length <= 1 && (first === "all" || first === "workers")) return first;
+    for (const name of names) {
+      if (name === "all" || name === "workers" || !clusterNamePattern.test(name))
+        this.problem("load_nodes", "wants `all`, `workers`, or names of nodes, one a line", name);
+    }
+    return names;
+  }
+
+  /** `[NAMESPACE/]KIND/NAME`, one a line. */
+  workloads(name: string): Workload[] {
+    return this.#lines(name).flatMap((line) => {
+      const workload = parseWorkload(line);
+      if ("problem" in workload) {
+        this.problem(name, workload.problem, line);
+        return [];
+      }
+      return [workload];
+    });
+  }
+
+  async #archives(): Promise<Archive[]> {
     const lines = this.#lines("load_archives");
     const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
     const archives = found.flatMap((result, index) => {

@@ -5,6 +5,7 @@ import { contextOf } from "./cluster/kubeconfig.ts";
 import { type ClusterNetwork, describeNetwork } from "./cluster/network.ts";
 import type { Engine } from "./docker/engine.ts";
 import type { Job } from "./facts.ts";
+import type { LoadedImage } from "./load-images.ts";
 import type { ClusterPlan } from "./plan.ts";
 import type { Timing } from "./timeline.ts";
 
@@ -75,6 +76,19 @@ export function setClusterOutputs(plan: ClusterPlan, cluster: ClusterDescription
   setOutput("node_image", plan.images[0]);
   setOutput("nodes", cluster.nodes);
   setOutput("network", cluster.network);
+}
+
+/**
+ * Sets the output `images`: an entry for each name. The bytes of an image count with the first of its names, because
+ * another costs nothing.
+ */
+export function setImagesOutput(images: readonly LoadedImage[]): void {
+  setOutput(
+    "images",
+    images.flatMap(({ names, id, nodes, bytes, seconds }) =>
+      names.map((name, index) => ({ name, id, nodes, bytes: index === 0 ? bytes : 0, seconds })),
+    ),
+  );
 }
 
 /** Sets the outputs that every run has. @param seconds since main began */

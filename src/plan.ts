@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { incompatibilities } from "./cluster/compatibility.ts";
-import { renderClusterConfig } from "./cluster/config.ts";
+import { type ConfiguredNode, renderClusterConfig } from "./cluster/config.ts";
+import { nodeNames, selectNodes } from "./cluster/nodes.ts";
 import type { Readiness } from "./cluster/readiness.ts";
 import type { Daemon, Job } from "./facts.ts";
-import type { Archive } from "./images/find-archives.ts";
 import { clusterNamePattern, clusterNameRule, type Inputs, type LogsWhen, type Tool } from "./inputs.ts";
+import type { LoadPlan } from "./load-images.ts";
 import { artifactName } from "./logs/artifact-name.ts";
 import type { Problem } from "./problems.ts";
 import type { ToolPlan } from "./tools/install.ts";
@@ -40,8 +41,8 @@ export interface ClusterPlan {
   readonly config: string;
   /** Relative paths in the configuration start here. */
   readonly workspace: string;
-  /** How many nodes. */
-  readonly nodes: number;
+  /** The names of the nodes, as kind will give them. */
+  readonly nodes: readonly string[];
   /** What the nodes run, each once; with several control planes the load balancer is kind's own affair. */
   readonly images: readonly string[];
   readonly network: string;
@@ -51,7 +52,11 @@ export interface ClusterPlan {
   readonly wait: number;
   /** How far ready: a cluster whose network is yet to be installed gets no further than its API. */
   readonly readiness: Readiness;
-  readonly archives: readonly Archive[];
+  readonly load: LoadPlan;
+  /** The names of the nodes that it loads into. */
+  readonly loadInto: readonly string[];
+  /** Whether every pod pulls its images, whatever is loaded. */
+  readonly alwaysPullsImages: boolean;
   readonly logs: LogsPlan;
   readonly ignoreFailedClean: boolean;
 }
@@ -129,6 +134,7 @@ function planCluster(
 ): ClusterPlan {
   const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
   const images = planImages(inputs, kindVersion, problems, warnings);
+  const nodes = planNodes(inputs, name);
   if (!clusterNamePattern.test(name)) {
     problems.push({
       input: name === inputs.config.name ? "config" : "cluster_name",
@@ -166,7 +172,7 @@ function planCluster(
     name,
     config: renderClusterConfig(inputs.config, name, images),
     workspace: job.workspace,
-    nodes: images.length,
+    nodes: nodes.map(({ name: node }) => node),
     images: [...new Set(images)],
     network: job.network,
     kubeconfig:
@@ -175,7 +181,9 @@ function planCluster(
     verbosity: inputs.verbosity,
     wait: inputs.wait,
     readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
-    archives: inputs.loadArchives,
+    load: { archives: inputs.load.archives, images: inputs.load.images, folder: join(folder, "images") },
+    loadInto: planLoadNodes(inputs, nodes, problems),
+    alwaysPullsImages: inputs.config.alwaysPullsImages,
     logs: {
       when: inputs.logs,
       // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
@@ -184,6 +192,26 @@ function planCluster(
     },
     ignoreFailedClean: inputs.ignoreFailedClean,
   };
+}
+
+/** Nodes with the names that kind will give them; without any, kind makes a single control plane. */
+function planNodes(inputs: Inputs, cluster: string): { name: string; role: string }[] {
+  const configured: readonly Pick<ConfiguredNode, "role">[] =
+    inputs.config.nodes.length === 0 ? [{ role: "control-plane" }] : inputs.config.nodes;
+  const names = nodeNames(cluster, configured);
+  return configured.map(({ role }, index) => ({ role, name: names[index] ?? "" }));
+}
+
+function planLoadNodes(
+  inputs: Inputs,
+  nodes: readonly { name: string; role: string }[],
+  problems: Problem[],
+): string[] {
+  const selected = selectNodes(nodes, inputs.load.nodes);
+  if (!("problem" in selected)) return selected.map(({ name }) => name);
+  const given = typeof inputs.load.nodes === "string" ? inputs.load.nodes : inputs.load.nodes.join(", ");
+  problems.push({ input: "load_nodes", value: given, reason: selected.problem });
+  return [];
 }
 
 /** The image of every node of the configuration: the inputs win over the configuration, and that over kind's default. */
@@ -251,7 +279,7 @@ function daemonProblems(inputs: Inputs, daemon: Daemon, name: string, nodes: num
       reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker volume rm --force kind-action.${name}\``,
     });
   }
-  const archives = inputs.loadArchives.reduce((sum, archive) => sum + archive.bytes, 0);
+  const archives = inputs.load.archives.reduce((sum, archive) => sum + archive.bytes, 0);
   const needed = bytesPerImage + nodes * (bytesPerNode + archives);
   if (daemon.freeBytes !== undefined && daemon.freeBytes < needed) {
     problems.push({

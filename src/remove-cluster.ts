@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { getInput } from "@actions/core";
 import { openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
-import { hasName, releaseName } from "./cluster/claim.ts";
+import { clusterLabel, hasName, releaseName } from "./cluster/claim.ts";
 import { askCluster, tellingLines } from "./cluster/diagnosis.ts";
 import { type Kind, kindAt } from "./cluster/kind.ts";
 import { contextOf, removeIfEmpty, removeStaleLock } from "./cluster/kubeconfig.ts";
@@ -121,6 +121,9 @@ async function remove(
   await removeStaleLock(path, state.began);
   await kind?.delete(cluster.name, path, log).catch((error: unknown) => log.line(messageOf(error)));
   await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
+  // What helped to load images removes itself, unless its step was killed before it started.
+  const helpers = await engine.labelled(clusterLabel, cluster.name);
+  await Promise.all(helpers.map((id) => engine.removeContainer(id)));
   await removeNetwork(engine, cluster.network);
   if (!existed) await removeIfEmpty(path);
   await releaseName(engine, cluster.name, state.run);

@@ -1,4 +1,5 @@
 import { summary } from "@actions/core";
+import type { LoadedImage } from "./load-images.ts";
 import type { ClusterDescription } from "./outputs.ts";
 import type { Plan } from "./plan.ts";
 import type { Timing } from "./timeline.ts";
@@ -9,11 +10,16 @@ export interface Story {
   readonly timings: readonly Timing[];
   /** None where it did not get that far. */
   readonly cluster: ClusterDescription | undefined;
+  readonly images: readonly LoadedImage[];
   readonly succeeded: boolean;
 }
 
 /** Writes main's part of the summary. */
 export const writeSummary = (story: Story): Promise<void> => write(renderSummary(story));
+
+/** Writes what a step loaded into a cluster made earlier. */
+export const writeLoaded = (cluster: string, images: readonly LoadedImage[]): Promise<void> =>
+  write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
 
 /** Writes what post found out about a failure, and where the logs are. */
 export const writeFindings = (cluster: string, logs: string, findings: readonly string[]): Promise<void> =>
@@ -29,7 +35,7 @@ async function write(text: string): Promise<void> {
 }
 
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-export function renderSummary({ plan, timings, cluster, succeeded }: Story): string {
+export function renderSummary({ plan, timings, cluster, images, succeeded }: Story): string {
   const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
   const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
   const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -45,7 +51,17 @@ export function renderSummary({ plan, timings, cluster, succeeded }: Story): str
     return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
   });
   const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-  return [`### ${name}: ${verdict}`, "", ...facts, ...table, ""].join("\n");
+  return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+}
+
+/** What was loaded, as a table of Markdown's. */
+export function renderImages(images: readonly LoadedImage[]): string[] {
+  if (images.length === 0) return [];
+  const rows = images.map(({ names, outcome, nodes, bytes }) => {
+    const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
+    return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
+  });
+  return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
 }
 
 const width = 40;

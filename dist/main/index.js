@@ -59649,11 +59649,14 @@ exports.visitAsync = visitAsync;
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Az: () => (/* binding */ runLabel),
 /* harmony export */   OM: () => (/* binding */ claims),
+/* harmony export */   Xf: () => (/* binding */ clusterLabel),
 /* harmony export */   cB: () => (/* binding */ claimName)
 /* harmony export */ });
 /* unused harmony exports hasName, releaseName */
 /** Labels what the action makes: its value is the run that made it. */
 const runLabel = "kind-action.run";
+/** Labels what belongs to a cluster and is no node of it: its value is the cluster's name. */
+const clusterLabel = "kind-action.cluster";
 const prefix = "kind-action.";
 /**
  * Takes a cluster's name for this run, so that of two jobs on one daemon only one makes it and none deletes the
@@ -59688,7 +59691,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 9095:
+/***/ 5648:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -59885,9 +59888,6 @@ function kindAt(path, run, env) {
             // In the workspace, because relative paths of the configuration start where kind runs.
             await kind([...args, "--verbosity", String(verbosity)], 15 * minutes, log, { cwd: workspace });
         },
-        async loadArchive(cluster, archive, log) {
-            await kind(["load", "image-archive", archive, "--name", cluster], 15 * minutes, log);
-        },
         async delete(cluster, kubeconfig, log) {
             await kind(["delete", "cluster", "--name", cluster, "--kubeconfig", kubeconfig], 1 * minutes, log);
         },
@@ -60012,6 +60012,61 @@ function freeRange(subnet) {
     const end = Math.floor(address / size) * size + size;
     const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
     return `${text(end - 56)}-${text(end - 6)}`;
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/nodes.js
+
+/** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
+async function waitForNodes(engine, cluster, names, deadline) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        const nodes = await runningNodes(engine, cluster);
+        const missing = names.filter((name) => !nodes.some((node) => node.name === name));
+        if (missing.length === 0)
+            return nodes;
+        if (performance.now() > until)
+            throw new Error(`No container ${missing.join(", ")} came up within ${deadline / 1000} s.`);
+        await (0,external_node_timers_promises_.setTimeout)(150);
+    }
+}
+/** The nodes of a cluster whose containers run, in the order of their names. */
+async function runningNodes(engine, cluster) {
+    const listed = await engine.nodes(cluster);
+    const nodes = await Promise.all(listed.map(async ({ id, name, role }) => {
+        if (role !== "control-plane" && role !== "worker")
+            return [];
+        const container = await engine.container(id);
+        return container.running ? [{ name, role, container }] : [];
+    }));
+    return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
+}
+/** The names that kind gives nodes: pkg/cluster/internal/providers/common/namer.go. */
+function nodeNames(cluster, nodes) {
+    const count = new Map();
+    return nodes.map(({ role }) => {
+        const number = (count.get(role) ?? 0) + 1;
+        count.set(role, number);
+        return `${cluster}-${role}${number === 1 ? "" : number}`;
+    });
+}
+/**
+ * Picks nodes.
+ *
+ * @returns at least one, or what is wrong with the selection
+ */
+function selectNodes(nodes, selection) {
+    if (selection === "all")
+        return [...nodes];
+    if (selection === "workers") {
+        const workers = nodes.filter(({ role }) => role === "worker");
+        return workers.length > 0 ? workers : { problem: "the cluster has no workers, only control planes" };
+    }
+    const unknown = selection.filter((name) => !nodes.some((node) => node.name === name));
+    if (unknown.length > 0) {
+        const known = nodes.map(({ name }) => name).join(", ");
+        return { problem: `the cluster has no node ${unknown.join(", ")}. It has: ${known}` };
+    }
+    return nodes.filter(({ name }) => selection.includes(name));
 }
 
 ;// CONCATENATED MODULE: ./lib/cluster/readiness.js
@@ -60157,19 +60212,19 @@ var docker_engine = __nccwpck_require__(8388);
 var facts = __nccwpck_require__(2379);
 // EXTERNAL MODULE: ./lib/process.js + 1 modules
 var lib_process = __nccwpck_require__(7057);
-;// CONCATENATED MODULE: ./lib/images/node-image.js
+;// CONCATENATED MODULE: ./lib/images/pull.js
 
 
 
 /** What a pull did not survive the first time, it may the second. */
 const attempts = 3;
 /**
- * Sees to it that the Docker daemon has an image, so that kind finds it there.
+ * Sees to it that the Docker daemon has an image.
  * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
  *
  * @throws when it cannot be pulled
  */
-async function ensureNodeImage(image, on, log, pause = external_node_timers_promises_.setTimeout) {
+async function ensureImage(image, on, log, pause = external_node_timers_promises_.setTimeout) {
     if ((await on.engine.imageId(image)) !== undefined) {
         log.line(`${image} is there already.`);
         return;
@@ -60181,7 +60236,7 @@ async function ensureNodeImage(image, on, log, pause = external_node_timers_prom
         }
         catch (error) {
             if (!(error instanceof lib_process/* ProgramError */.Zj) || attempt === attempts || isFinal(error)) {
-                throw new Error(`The node image ${image} cannot be pulled: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+                throw new Error(`The image ${image} cannot be pulled: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
                     cause: error,
                 });
             }
@@ -60192,6 +60247,29 @@ async function ensureNodeImage(image, on, log, pause = external_node_timers_prom
 }
 /** Answers that do not change by asking again. */
 const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
+
+;// CONCATENATED MODULE: ./lib/images/pull-warnings.js
+/**
+ * Says where pods will pull in spite of what was loaded.
+ *
+ * @param names full names of images
+ * @param alwaysPulls whether the cluster runs the admission plugin AlwaysPullImages
+ */
+function pullWarnings(names, alwaysPulls) {
+    if (names.length === 0)
+        return [];
+    if (alwaysPulls) {
+        return [
+            "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
+        ];
+    }
+    const latest = names.filter((name) => name.endsWith(":latest"));
+    if (latest.length === 0)
+        return [];
+    return [
+        `${latest.join(", ")}: Kubernetes pulls an image tagged latest each time, unless the container says \`imagePullPolicy: IfNotPresent\` or \`Never\`. Say that, or give the image another tag.`,
+    ];
+}
 
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
@@ -60282,6 +60360,7 @@ function parseClusterConfig(source) {
             nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+            alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch)),
             // All values as texts, in the way they were written: 0755 stays 0755.
             document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
         },
@@ -60317,6 +60396,8 @@ const kubeadmPatch = schemas/* looseObject */._H3({
     apiVersion: schemas/* string */.YjP().optional(),
     failCgroupV1: schemas/* boolean */.zMY().optional(),
 });
+/** As a field of `extraArgs` up to kubeadm's v1beta3, and as an item of the list that it is since. */
+const enablesAlwaysPull = /enable-admission-plugins["']?\s*:?\s*(value\s*:\s*)?[^\n]*AlwaysPullImages/;
 /** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
 function parseKubeadmPatch(source) {
     return (0,dist/* parseAllDocuments */.hR)(source).flatMap((document) => {
@@ -60345,6 +60426,44 @@ function explain(issue, document) {
     const node = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
     const field = path === "" ? "the configuration" : `\`${path}\``;
     return [{ offset: (0,dist/* isNode */.Ll)(node) ? (node.range?.[0] ?? 0) : 0, reason: `${field}: ${issue.message}` }];
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/restart.js
+
+const kinds = "deployments?|deploy|statefulsets?|sts|daemonsets?|ds";
+const restart_form = new RegExp(`^(?:([a-z0-9][a-z0-9-]*)/)?((?:${kinds})/[a-z0-9][a-z0-9.-]*)$`);
+/** Reads `[NAMESPACE/]KIND/NAME`. @returns what it names, or what is wrong with it */
+function parseWorkload(text) {
+    const [matched, namespace, name = ""] = restart_form.exec(text) ?? [];
+    if (matched === undefined)
+        return {
+            problem: "wants deployment/NAME, statefulset/NAME or daemonset/NAME, with NAMESPACE/ before it if need be",
+        };
+    return { namespace, name };
+}
+/**
+ * Replaces the pods of workloads, all at once, and waits until the new ones are there: what the tag of a rebuilt image
+ * alone does not bring about.
+ *
+ * @param deadline milliseconds
+ * @throws naming the workload that did not get through, with kubectl's reason
+ */
+async function restart(workloads, on, log) {
+    const kubectl = (args, { namespace }, deadline) => on.run("kubectl", ["--context", on.context, ...(namespace === undefined ? [] : ["--namespace", namespace]), ...args], {
+        log,
+        deadline,
+    });
+    await Promise.all(workloads.map(async (workload) => {
+        const { name } = workload;
+        try {
+            await kubectl(["rollout", "restart", name], workload, 60_000);
+            const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
+            await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
+        }
+        catch (error) {
+            throw new Error(`${name} was not restarted: ${messageOf(error)}`, { cause: error });
+        }
+    }));
 }
 
 // EXTERNAL MODULE: ./node_modules/@actions/glob/lib/glob.js + 17 modules
@@ -60379,6 +60498,56 @@ async function matches(pattern, workspace) {
     const absolute = (0,external_node_path_.resolve)(workspace.replace(/[*?[]/g, "[$&]"), pattern);
     const globber = await (0,glob/* create */.v)(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
     return (await globber.glob()).toSorted();
+}
+
+;// CONCATENATED MODULE: ./lib/images/reference.js
+/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
+const longestRepository = 255;
+/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
+const longestReference = 1_024;
+const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
+const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const grammar = new RegExp(String.raw `^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
+/** The algorithms that go-digest knows. */
+const digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/**
+ * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
+ * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
+ *
+ * @returns the name, or why it is none, without the name itself
+ */
+function fullName(reference) {
+    if (reference === "")
+        return { problem: "is empty" };
+    if (reference.length > longestReference)
+        return { problem: "is too long for the name of an image" };
+    if (/^[0-9a-f]{64}$/.test(reference))
+        return { problem: "is an image's ID, not a name" };
+    const { host, rest } = splitRegistry(reference);
+    const read = grammar.exec(`${host}/${rest}`);
+    if (read === null) {
+        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
+            ? { problem: "has upper case letters in its repository" }
+            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
+    }
+    const [, name, repository = "", tag, hash] = read;
+    if (repository.length > longestRepository) {
+        return { problem: `has a repository of more than ${longestRepository} characters` };
+    }
+    if (hash !== undefined && !digest.test(hash))
+        return { problem: "has a digest that is none" };
+    // A digest says more than a tag: with both, Docker and containerd drop the tag.
+    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
+}
+/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
+function splitRegistry(reference) {
+    const slash = reference.indexOf("/");
+    const first = reference.slice(0, Math.max(slash, 0));
+    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
+    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
+    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
 }
 
 ;// CONCATENATED MODULE: ./lib/tools/release-table.js
@@ -61246,6 +61415,8 @@ function compareVersions(a, b) {
 
 
 
+
+
 /** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
 const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
 const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
@@ -61257,11 +61428,7 @@ const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, wit
  */
 async function readInputs(input, workspace) {
     const reader = new Reader(input, workspace);
-    const [version, config, loadArchives] = await Promise.all([
-        reader.version(),
-        reader.config(),
-        reader.archives(),
-    ]);
+    const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
     reader.unsupported();
     const nodeImage = reader.optional("node_image");
     const kubernetesVersion = reader.matching("kubernetes_version", /^(stable|v?1\.\d+(\.\d+)?)$/, "wants a minor version (1.34), a full one (v1.34.11) or `stable`");
@@ -61271,7 +61438,7 @@ async function readInputs(input, workspace) {
     return {
         version,
         config,
-        loadArchives,
+        load,
         nodeImage,
         kubernetesVersion,
         kubeconfig: reader.path("kubeconfig"),
@@ -61285,6 +61452,21 @@ async function readInputs(input, workspace) {
         checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
         downloadBaseUrls: reader.perTool("download_base_url", /^https?:\/\/\S+$/, "a URL that begins with https:// or http://"),
         matrix: input("matrix"),
+        problems: reader.problems,
+    };
+}
+/** Reads the inputs of the step that loads into a cluster made earlier. */
+async function readLoadInputs(input, workspace) {
+    const reader = new Reader(input, workspace);
+    const load = await reader.load();
+    if (load.archives.length === 0 && load.images.length === 0 && reader.problems.length === 0) {
+        reader.problem("load_archives", "nothing to load: give `load_archives`, `load_images` or both");
+    }
+    return {
+        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
+        load,
+        restart: reader.workloads("restart"),
+        wait: reader.duration("wait", 300_000),
         problems: reader.problems,
     };
 }
@@ -61426,7 +61608,45 @@ class Reader {
             return defaultClusterConfig;
         }
     }
-    async archives() {
+    async load() {
+        return { archives: await this.#archives(), images: this.#images(), nodes: this.#nodes() };
+    }
+    #images() {
+        const lines = [...new Set(this.#lines("load_images"))];
+        for (const line of lines) {
+            const name = fullName(line);
+            if (typeof name !== "string")
+                this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
+        }
+        return lines;
+    }
+    /** Names one a line or, as kind's --nodes has them, with commas between. */
+    #nodes() {
+        const names = this.#lines("load_nodes").flatMap((line) => line
+            .split(",")
+            .map((name) => name.trim())
+            .filter(Boolean));
+        const [first = "all"] = names;
+        if (names.length <= 1 && (first === "all" || first === "workers"))
+            return first;
+        for (const name of names) {
+            if (name === "all" || name === "workers" || !clusterNamePattern.test(name))
+                this.problem("load_nodes", "wants `all`, `workers`, or names of nodes, one a line", name);
+        }
+        return names;
+    }
+    /** `[NAMESPACE/]KIND/NAME`, one a line. */
+    workloads(name) {
+        return this.#lines(name).flatMap((line) => {
+            const workload = parseWorkload(line);
+            if ("problem" in workload) {
+                this.problem(name, workload.problem, line);
+                return [];
+            }
+            return [workload];
+        });
+    }
+    async #archives() {
         const lines = this.#lines("load_archives");
         const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
         const archives = found.flatMap((result, index) => {
@@ -61461,6 +61681,2553 @@ function defaults() {
         return parsed.config;
     throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
 }
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ./lib/images/refused.js
+/** For what is broken rather than wrong. */
+const again = "Make the archive again, and see that all of it is copied";
+/** For what never was an image's archive. */
+const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
+/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
+class Refused extends Error {
+    name = "Refused";
+    /** What to do about it: a sentence without its full stop. */
+    advice;
+    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
+    constructor(reason, advice = again, options) {
+        super(reason, options);
+        this.advice = advice;
+    }
+}
+/**
+ * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
+ * line ends, escape sequences and characters that turn a line around.
+ */
+const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
+const longest = 120;
+
+;// CONCATENATED MODULE: ./lib/images/decompress.js
+
+
+
+
+
+
+
+/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
+const signatures = [
+    ["gzip", /^1f8b08/],
+    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
+];
+const recompress = "Compress it with gzip or zstd, or not at all";
+const foreign = [
+    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
+    ["compressed with xz", /^fd377a585a00/, recompress],
+    ["compressed with lz4", /^04224d18/, recompress],
+    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
+];
+/** As many bytes of a file as the signatures look at. */
+const signatureBytes = 10;
+/** @param head the first bytes of a file or a layer */
+function compressionOf(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
+}
+/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
+function refuseForeign(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    const found = foreign.find(([, signature]) => signature.test(bytes));
+    if (found !== undefined)
+        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
+}
+/**
+ * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
+ * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
+ *
+ * @param compressed bytes of the archive
+ */
+const limitsOf = (compressed) => ({
+    bytes: Math.max(1024 ** 3, 100 * compressed),
+    frames: 2_000,
+});
+const chunkSize = 1024 * 1024;
+/**
+ * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
+ * than some megabytes.
+ *
+ * @param folder an existing one; the file gets a name of its own there
+ * @returns the file; after an error there is none
+ * @throws Refused when the archive is damaged, cut off, or a decompression bomb
+ */
+async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
+    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    try {
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
+            let bytes = 0;
+            for await (const chunk of chunks) {
+                bytes += chunk.length;
+                if (bytes > limits.bytes)
+                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
+                yield chunk;
+            }
+        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        return copy;
+    }
+    catch (error) {
+        await (0,promises_.rm)(copy, { force: true });
+        throw refusal(error, compression);
+    }
+}
+async function* gunzipped(archive) {
+    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
+    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
+    fed.catch(() => { });
+    yield* decompressor;
+    await fed;
+}
+/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
+async function* unzstd(archive, most) {
+    let start = 0;
+    for (let frames = 0; start < archive.size; frames++) {
+        if (frames === most)
+            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
+        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
+        const from = start;
+        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
+            let end = from;
+            for await (const chunk of archive.stream(from, archive.size)) {
+                yield chunk;
+                end += chunk.length;
+                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
+                if (from + decompressor.bytesWritten < end)
+                    return;
+            }
+        }, decompressor);
+        fed.catch(() => { });
+        yield* decompressor;
+        await fed;
+        start += decompressor.bytesWritten;
+    }
+}
+function refusal(error, compression) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "Z_BUF_ERROR")
+        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
+    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
+        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
+    }
+    if (/^(?:Z|ZSTD)_/.test(code))
+        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
+    if (code === "ENOSPC")
+        return new Refused("there is no room on the disk for what it holds", "Leave it uncompressed, or make room", {
+            cause: error,
+        });
+    return error;
+}
+
+;// CONCATENATED MODULE: ./lib/images/document-kinds.js
+
+const mebibyte = 1024 ** 2;
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"): no image is larger. */
+const mostOfManifest = 4 * mebibyte;
+/** Configs carry labels and history, and are some kilobytes; containerd stops at 20 MiB, this action for its memory's sake before. */
+const mostOfConfig = 8 * mebibyte;
+/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
+const mostLayers = 1_000;
+/** Images of an archive, platforms of an image, names of an image. */
+const mostImages = 1_000;
+/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
+const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
+    .max(most, `has more than ${most} elements`)
+    .pipe(schemas/* array */.YOg(element))
+    .nullish()
+    .transform((elements) => elements ?? []);
+const document_kinds_digest = schemas/* string */.YjP("is not a text")
+    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
+const document_kinds_text = schemas/* string */.YjP("is not a text");
+/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
+const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
+/** Go writes what is not there as an empty text, and reads it so. */
+const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
+    .transform((value) => value ?? undefined);
+const optionalText = optional(document_kinds_text);
+const optionalWord = optional(word);
+const descriptor = schemas/* object */.Ikc({
+    mediaType: document_kinds_text,
+    digest: document_kinds_digest,
+    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
+    urls: list(schemas/* unknown */.L5J(), mostImages),
+    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
+    annotations: schemas/* object */.Ikc({
+        "io.containerd.image.name": optionalText,
+        "org.opencontainers.image.ref.name": optionalText,
+        "vnd.docker.reference.type": optionalText,
+    }, "is not an object")
+        .nullish()
+        .transform((annotations) => annotations ?? undefined),
+}, "is not an object");
+const [ociIndex, dockerIndex] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const ociManifest = "application/vnd.oci.image.manifest.v1+json";
+/** Docker's own manifest, which containerd writes for archives that have none. */
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+const ociConfig = "application/vnd.oci.image.config.v1+json";
+/** Docker's config, with the same fields. */
+const dockerConfig = "application/vnd.docker.container.image.v1+json";
+const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
+const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
+const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
+/**
+ * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
+ * refuses it, too.
+ */
+const document_kinds_absent = schemas/* undefined */.Vxk("does not belong there").optional();
+/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
+const indexKind = {
+    name: "image index",
+    most: mostOfManifest,
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
+        manifests: list(descriptor, mostImages),
+        config: document_kinds_absent,
+        layers: document_kinds_absent,
+    }, "it is not an object"),
+};
+/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
+const manifestKind = {
+    name: "image manifest",
+    most: mostOfManifest,
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
+        config: descriptor,
+        layers: list(descriptor, mostLayers),
+        manifests: document_kinds_absent,
+    }, "it is not an object"),
+};
+/** An image's config (OCI image-spec, config.md; Docker's is the same). */
+const configKind = {
+    name: "image config",
+    most: mostOfConfig,
+    schema: schemas/* object */.Ikc({
+        os: optionalWord,
+        architecture: optionalWord,
+        variant: optionalWord,
+        rootfs: schemas/* object */.Ikc({ diff_ids: list(document_kinds_digest, mostLayers) }, "is not an object")
+            .nullish()
+            .transform((rootfs) => rootfs?.diff_ids ?? []),
+    }, "it is not an object"),
+};
+/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
+const layoutKind = {
+    name: "oci-layout file",
+    most: mostOfManifest,
+    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
+};
+/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
+const savedImagesKind = {
+    name: "list of images",
+    most: mostOfManifest,
+    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
+        .max(mostImages, `it has more than ${mostImages} elements`)
+        .pipe(schemas/* array */.YOg(schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object"))),
+};
+
+;// CONCATENATED MODULE: ./lib/images/documents.js
+
+
+/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
+const mostOfAll = 32 * 1024 ** 2;
+/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
+class Documents {
+    #tar;
+    #file;
+    #left = mostOfAll;
+    constructor(tar, file) {
+        this.#tar = tar;
+        this.#file = file;
+    }
+    /**
+     * Reads a document by what refers to it.
+     *
+     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
+     */
+    async read(of, kind) {
+        const name = `the ${kind.name} ${of.digest}`;
+        const found = await this.#bytes(blobPath(of.digest), name, kind.most);
+        if (found === undefined)
+            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
+        const { bytes } = found;
+        if (bytes.length !== of.size)
+            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
+        if (digestOf(bytes) !== of.digest)
+            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
+        const { digest, size, mediaType } = of;
+        return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
+    }
+    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
+    async named(file, kind) {
+        const found = await this.#bytes(file, quoted(file), kind.most);
+        return found && { bytes: found.bytes, content: parse(found.bytes, `${quoted(file)} in it`, kind) };
+    }
+    /** Counts a document that was made, not read, to those that are held. */
+    count(bytes) {
+        this.#left -= bytes;
+        if (this.#left < 0)
+            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`);
+    }
+    async #bytes(file, name, most) {
+        const content = this.#tar.find(file);
+        if (content === undefined)
+            return undefined;
+        if (content.size > most)
+            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${most} that are read`);
+        this.count(content.size);
+        return { bytes: Buffer.from(await this.#file.bytes(content.offset, content.size)) };
+    }
+}
+/** Where an OCI layout has what a digest names. */
+const blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
+const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
+function parse(bytes, name, kind) {
+    let json;
+    try {
+        json = JSON.parse(bytes.toString());
+    }
+    catch (error) {
+        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
+    }
+    const read = kind.schema.safeParse(json);
+    if (read.success)
+        return read.data;
+    const [issue] = read.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/layers.js
+
+
+/** Docker's layers as its own manifests call them. */
+const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
+/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
+const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
+const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
+/**
+ * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
+ *
+ * @throws Refused when one is not of the size it should be, or none that can be loaded
+ */
+function findLayers(manifest, tar) {
+    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
+        if (foreignTypes.test(mediaType) || urls.length > 0)
+            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
+        if (!layerTypes.test(mediaType))
+            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
+        const content = tar.find(blobPath(digest));
+        if (content !== undefined && content.size !== size)
+            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
+        return { digest, size, mediaType, offset: content?.offset };
+    });
+}
+/** @throws Refused when a config is not that of an image with so many layers */
+function checkCount(layers, config, id) {
+    if (layers.length !== config.rootfs.length)
+        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/platform.js
+/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
+const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
+/** What a config says it is for. One that does not say is taken to be for the nodes. */
+const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
+/**
+ * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
+ *
+ * @returns 0: not at all; the higher, the better
+ */
+function fitness(image, node) {
+    if (image.os !== node.os)
+        return 0;
+    if (architectureOf(image) !== architectureOf(node))
+        return 0;
+    if ((image.variant || undefined) === (node.variant || undefined))
+        return 3;
+    if (variantOf(image) === variantOf(node))
+        return 2;
+    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
+    return variantOf(image) === undefined ? 1 : 0;
+}
+/** What uname and some builders say, in Go's words. */
+const synonyms = new Map([
+    ["x86_64", "amd64"],
+    ["aarch64", "arm64"],
+]);
+const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
+/** The first variant of an architecture is the same as none. */
+function variantOf(platform) {
+    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
+    return platform.variant === first ? undefined : platform.variant || undefined;
+}
+
+;// CONCATENATED MODULE: ./lib/images/docker-archive.js
+
+
+
+
+
+
+
+/**
+ * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
+ * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
+ * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
+ * another way has the same ones.
+ *
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readDockerArchive(contents, node) {
+    const list = await contents.documents.named("manifest.json", savedImagesKind);
+    if (list === undefined)
+        throw new Refused(whatItIs(contents.tar), saveIt);
+    const layers = layerReader(contents);
+    const candidates = [];
+    for (const { Config: configFile, RepoTags, Layers } of list.content) {
+        const read = await contents.documents.named(configFile, configKind);
+        if (read === undefined)
+            throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+        const config = describe(read.bytes, dockerConfig);
+        const claimed = digestInName(configFile);
+        if (claimed !== undefined && claimed !== config.digest)
+            throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+        checkCount(Layers, read.content, config.digest);
+        const platform = platformOf(read.content, node);
+        const fit = fitness(platform, node);
+        if (fit === 0) {
+            candidates.push({ names: RepoTags, platforms: [platform], fitness: fit, image: undefined });
+            continue;
+        }
+        const found = [];
+        for (const [index, file] of Layers.entries()) {
+            found.push(await layers(file, read.content.rootfs[index] ?? ""));
+        }
+        const manifest = describe(manifestOf(config, found), dockerManifest);
+        contents.documents.count(manifest.size);
+        candidates.push({
+            names: RepoTags,
+            platforms: [platform],
+            fitness: fit,
+            image: {
+                id: config.digest,
+                platform: platformText(platform),
+                target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+                documents: [manifest, config],
+                layers: found,
+            },
+        });
+    }
+    return candidates;
+}
+function whatItIs(tar) {
+    if (tar.find("repositories") !== undefined)
+        return "it has no manifest.json: it was saved by a Docker older than 1.10";
+    if (tar.find("index.json") !== undefined)
+        return "it has an index.json, but no oci-layout file and no manifest.json";
+    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
+}
+const describe = (bytes, mediaType) => ({
+    digest: digestOf(bytes),
+    size: bytes.length,
+    mediaType,
+    bytes,
+});
+/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
+const digestInName = (file) => {
+    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
+    return hex && `sha256:${hex}`;
+};
+/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
+function manifestOf(config, layers) {
+    return Buffer.from(JSON.stringify({
+        schemaVersion: 2,
+        mediaType: dockerManifest,
+        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
+        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    }));
+}
+/** Reads layers by their names, each once: images of one archive share them. */
+function layerReader({ file, tar }) {
+    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
+    const hashes = new Map();
+    return async (name, diffId) => {
+        const content = tar.find(name);
+        if (content === undefined)
+            throw new Refused(`the layer ${quoted(name)} is not in it`);
+        const { offset, size } = content;
+        if (!hashes.has(offset)) {
+            const head = await file.bytes(offset, Math.min(size, signatureBytes));
+            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
+        }
+        const digest = hashes.get(offset);
+        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
+        if (digest !== undefined)
+            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
+        const claimed = digestInName(name);
+        if (claimed !== undefined && claimed !== diffId)
+            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
+        return { digest: diffId, size, mediaType: dockerLayer, offset };
+    };
+}
+async function hash(file, { offset, size }) {
+    const sum = (0,external_node_crypto_.createHash)("sha256");
+    for await (const chunk of file.stream(offset, offset + size))
+        sum.update(chunk);
+    return `sha256:${sum.digest("hex")}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/oci-archive.js
+
+
+
+
+/** An index of indexes of images is as deep as any tool goes. */
+const deepest = 8;
+/**
+ * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
+ * write it.
+ *
+ * @returns undefined when the archive is none
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readOciArchive(contents, node) {
+    const layout = await contents.documents.named("oci-layout", layoutKind);
+    if (layout === undefined)
+        return undefined;
+    const index = await contents.documents.named("index.json", indexKind);
+    if (index === undefined)
+        throw new Refused("it is an OCI layout without an index.json");
+    const saved = await savedNames(contents);
+    const targets = new Map();
+    const candidates = [];
+    for (const entry of index.content.manifests.filter((one) => !isAttestation(one))) {
+        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
+        targets.set(entry.digest, target);
+        const given = nameOf(entry);
+        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
+        candidates.push({ ...target, names });
+    }
+    return candidates;
+}
+/** What BuildKit adds to an index about an image: no image, and for no platform. */
+const isAttestation = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+    (platform?.os === "unknown" && platform.architecture === "unknown");
+/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
+function nameOf({ annotations }) {
+    const name = annotations?.["org.opencontainers.image.ref.name"];
+    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
+}
+/** The names that `docker save` gives images in its own list, by the digest of their config. */
+async function savedNames({ documents }) {
+    const list = await documents.named("manifest.json", savedImagesKind);
+    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
+        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
+        RepoTags,
+    ]));
+}
+async function readTarget(target, contents, node) {
+    const rated = [];
+    const silent = [];
+    for await (const lead of leadsOf(target, contents)) {
+        if (rated.length + silent.length === mostImages)
+            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
+        // Without an index around it, containerd goes by the config, whatever index.json says.
+        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
+        if (platform)
+            rated.push({ ...lead, platform });
+        else
+            silent.push(lead);
+    }
+    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
+        for (const lead of silent) {
+            const read = await readManifest(lead.manifest, contents);
+            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
+        }
+    }
+    const platforms = rated.map(({ platform }) => platform);
+    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
+    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
+    if (best === undefined)
+        return { platforms, fitness: 0, image: undefined };
+    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
+    const layers = findLayers(manifest.content, contents.tar);
+    checkCount(layers, config.content, config.document.digest);
+    const { digest, size, mediaType } = target;
+    const image = {
+        id: config.document.digest,
+        platform: platformText(platformOf(config.content, node)),
+        target: { digest, size, mediaType },
+        documents: [...best.indexes, manifest.document, config.document],
+        layers,
+    };
+    return { platforms, fitness: fit, image };
+}
+async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
+    const { digest, mediaType } = reference;
+    if (isAttestation(reference))
+        return;
+    if (isManifest(mediaType))
+        yield { manifest: reference, indexes };
+    else if (isIndex(mediaType)) {
+        if (seen.has(digest))
+            return;
+        seen.add(digest);
+        if (indexes.length === deepest)
+            throw new Refused(`its image indexes are more than ${deepest} deep`);
+        const { document, content } = await contents.documents.read(reference, indexKind);
+        for (const child of content.manifests)
+            yield* leadsOf(child, contents, [...indexes, document], seen);
+    }
+    else if (indexes.length === 0) {
+        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
+    }
+}
+async function readManifest(reference, { documents }) {
+    const manifest = await documents.read(reference, manifestKind);
+    const { config } = manifest.content;
+    if (!isConfig(config.mediaType))
+        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
+    return { manifest, config: await documents.read(config, configKind) };
+}
+
+;// CONCATENATED MODULE: ./lib/images/open-file.js
+
+/** What lies this close together is read with one system call: an archive's small members are neighbours. */
+const windowBytes = 64 * 1024;
+const chunkBytes = 1024 * 1024;
+/** A file that is read here and there, never as a whole. */
+class OpenFile {
+    size;
+    #handle;
+    #window = Buffer.alloc(0);
+    #windowAt = 0;
+    constructor(handle, size) {
+        this.#handle = handle;
+        this.size = size;
+    }
+    /** @param handle stays the caller's to close */
+    static async of(handle) {
+        const { size } = await handle.stat();
+        return new OpenFile(handle, size);
+    }
+    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
+    async bytes(position, length) {
+        const end = Math.min(position + length, this.size);
+        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
+            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
+            this.#windowAt = position;
+        }
+        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
+    }
+    /** The bytes from a position to another, in pieces of a megabyte. */
+    async *stream(position, end) {
+        for (let at = position; at < end; at += chunkBytes) {
+            yield await this.#read(at, Math.min(chunkBytes, end - at));
+        }
+    }
+    async #read(position, length) {
+        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
+        let filled = 0;
+        while (filled < buffer.length) {
+            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
+            if (bytesRead === 0)
+                throw new Refused("it became shorter while it was read");
+            filled += bytesRead;
+        }
+        return buffer;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/selection.js
+
+
+
+/**
+ * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
+ *
+ * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
+ * different images do
+ */
+function selectImages(candidates, node) {
+    if (candidates.length === 0)
+        throw new Refused("it holds no image", saveNamed);
+    const images = new Map();
+    for (const [name, named] of byName(candidates)) {
+        const image = best(name, named, node);
+        const known = images.get(image.target.digest);
+        if (known === undefined)
+            images.set(image.target.digest, { ...image, names: [name] });
+        else
+            known.names.push(name);
+    }
+    return [...images.values()];
+}
+function byName(candidates) {
+    const named = new Map();
+    for (const candidate of candidates) {
+        if (candidate.names.length === 0) {
+            const id = candidate.image?.id;
+            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
+        }
+        for (const name of new Set(candidate.names.map(checkedName))) {
+            const known = named.get(name);
+            if (known === undefined)
+                named.set(name, [candidate]);
+            else
+                known.push(candidate);
+        }
+    }
+    return named;
+}
+function checkedName(given) {
+    const name = fullName(given);
+    if (typeof name === "string")
+        return name;
+    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
+}
+function best(name, candidates, node) {
+    const most = Math.max(...candidates.map(({ fitness }) => fitness));
+    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
+    const [image] = images;
+    if (image === undefined) {
+        const platforms = new Set(candidates.flatMap((candidate) => candidate.platforms.map(platformText)));
+        throw new Refused(`${name} in it is for ${[...platforms].join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
+    }
+    const other = images.find(({ target }) => target.digest !== image.target.digest);
+    if (other !== undefined)
+        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
+    return image;
+}
+/** How the tools that make archives are told a name. */
+const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
+    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
+
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
+// Tar can encode large and negative numbers using a leading byte of
+// 0xff for negative, and 0x80 for positive.
+const encode = (num, buf) => {
+    if (!Number.isSafeInteger(num)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('cannot encode number outside of javascript safe integer range');
+    }
+    else if (num < 0) {
+        encodeNegative(num, buf);
+    }
+    else {
+        encodePositive(num, buf);
+    }
+    return buf;
+};
+const encodePositive = (num, buf) => {
+    buf[0] = 0x80;
+    for (var i = buf.length; i > 1; i--) {
+        buf[i - 1] = num & 0xff;
+        num = Math.floor(num / 0x100);
+    }
+};
+const encodeNegative = (num, buf) => {
+    buf[0] = 0xff;
+    var flipped = false;
+    num = num * -1;
+    for (var i = buf.length; i > 1; i--) {
+        var byte = num & 0xff;
+        num = Math.floor(num / 0x100);
+        if (flipped) {
+            buf[i - 1] = onesComp(byte);
+        }
+        else if (byte === 0) {
+            buf[i - 1] = 0;
+        }
+        else {
+            flipped = true;
+            buf[i - 1] = twosComp(byte);
+        }
+    }
+};
+const large_numbers_parse = (buf) => {
+    const pre = buf[0];
+    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
+        : pre === 0xff ? twos(buf)
+            : null;
+    if (value === null) {
+        throw Error('invalid base256 encoding');
+    }
+    if (!Number.isSafeInteger(value)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('parsed number outside of javascript safe integer range');
+    }
+    return value;
+};
+const twos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    var flipped = false;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        var f;
+        if (flipped) {
+            f = onesComp(byte);
+        }
+        else if (byte === 0) {
+            f = byte;
+        }
+        else {
+            flipped = true;
+            f = twosComp(byte);
+        }
+        if (f !== 0) {
+            sum -= f * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const pos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        if (byte !== 0) {
+            sum += byte * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const onesComp = (byte) => (0xff ^ byte) & 0xff;
+const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
+//# sourceMappingURL=large-numbers.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
+const isCode = (c) => types_name.has(c);
+const isName = (c) => code.has(c);
+/**
+ * types that are a normal file system entry, not metadata.
+ *
+ * These can be the subject of extended/globalExtended headers, long path
+ * names, long linkpath names, etc.
+ *
+ * Any other types are meta, and cannot be targetted by extended PAX headers.
+ */
+const normalFsTypes = new Set([
+    '0',
+    '',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+    '7',
+    'D',
+]);
+// map types from key to human-friendly name
+const types_name = new Map([
+    ['0', 'File'],
+    // same as File
+    ['', 'OldFile'],
+    ['1', 'Link'],
+    ['2', 'SymbolicLink'],
+    // Devices and FIFOs aren't fully supported
+    // they are parsed, but skipped when unpacking
+    ['3', 'CharacterDevice'],
+    ['4', 'BlockDevice'],
+    ['5', 'Directory'],
+    ['6', 'FIFO'],
+    // same as File
+    ['7', 'ContiguousFile'],
+    // pax headers
+    ['g', 'GlobalExtendedHeader'],
+    ['x', 'ExtendedHeader'],
+    // vendor-specific stuff
+    // skip
+    ['A', 'SolarisACL'],
+    // like 5, but with data, which should be skipped
+    ['D', 'GNUDumpDir'],
+    // metadata only, skip
+    ['I', 'Inode'],
+    // data = link path of next file
+    ['K', 'NextFileHasLongLinkpath'],
+    // data = path of next file
+    ['L', 'NextFileHasLongPath'],
+    // skip
+    ['M', 'ContinuationFile'],
+    // like L
+    ['N', 'OldGnuLongPath'],
+    // skip
+    ['S', 'SparseFile'],
+    // skip
+    ['V', 'TapeVolumeHeader'],
+    // like x
+    ['X', 'OldExtendedHeader'],
+]);
+// map the other direction
+const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
+//# sourceMappingURL=types.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
+// parse a 512-byte header block to a data object, or vice-versa
+// encode returns `true` if a pax extended header is needed, because
+// the data could not be faithfully encoded in a simple header.
+// (Also, check header.needPax to see if it needs a pax header.)
+
+
+
+const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
+class Header {
+    cksumValid = false;
+    needPax = false;
+    nullBlock = false;
+    block;
+    path;
+    mode;
+    uid;
+    gid;
+    size;
+    cksum;
+    #type = 'Unsupported';
+    linkpath;
+    uname;
+    gname;
+    devmaj = 0;
+    devmin = 0;
+    atime;
+    ctime;
+    mtime;
+    charset;
+    comment;
+    constructor(data, off = 0, ex, gex) {
+        if (Buffer.isBuffer(data)) {
+            this.decode(data, off || 0, ex, gex);
+        }
+        else if (data) {
+            this.#slurp(data);
+        }
+    }
+    decode(buf, off, ex, gex) {
+        if (!off) {
+            off = 0;
+        }
+        if (!buf || !(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        // Decode the typeflag (independent of any pending PAX/GNU extended header)
+        // up front so we can tell whether THIS block is itself an intermediary
+        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
+        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
+        // the extension headers that may sit between it and that file. Applying the
+        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
+        // header desynchronizes the stream relative to other tar implementations
+        // and enables tar interpretation-conflict / file-smuggling attacks.
+        const t = decString(buf, off + 156, 1);
+        const isNormalFS = normalFsTypes.has(t);
+        const exForFields = isNormalFS ? ex : undefined;
+        const gexForFields = isNormalFS ? gex : undefined;
+        this.path = exForFields?.path ?? decString(buf, off, 100);
+        this.mode =
+            exForFields?.mode ??
+                gexForFields?.mode ??
+                decNumber(buf, off + 100, 8);
+        this.uid =
+            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
+        this.gid =
+            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
+        this.size = notNegative(exForFields?.size ??
+            gexForFields?.size ??
+            decNumber(buf, off + 124, 12));
+        this.mtime =
+            exForFields?.mtime ??
+                gexForFields?.mtime ??
+                decDate(buf, off + 136, 12);
+        this.cksum = decNumber(buf, off + 148, 12);
+        // if we have extended or global extended headers, apply them now
+        // See https://github.com/npm/node-tar/pull/187
+        // Apply global before local, so it overrides. Never slurp the pending
+        // extended-header fields onto an intermediary extension header.
+        if (gexForFields)
+            this.#slurp(gexForFields, true);
+        if (exForFields)
+            this.#slurp(exForFields);
+        // old tar versions marked dirs as a file with a trailing /
+        if (isCode(t)) {
+            this.#type = t || '0';
+        }
+        if (this.#type === '0' && this.path.slice(-1) === '/') {
+            this.#type = '5';
+        }
+        // tar implementations sometimes incorrectly put the stat(dir).size
+        // as the size in the tarball, even though Directory entries are
+        // not able to have any body at all.  In the very rare chance that
+        // it actually DOES have a body, we weren't going to do anything with
+        // it anyway, and it'll just be a warning about an invalid header.
+        if (this.#type === '5') {
+            this.size = 0;
+        }
+        this.linkpath = decString(buf, off + 157, 100);
+        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
+            /* c8 ignore start */
+            this.uname =
+                exForFields?.uname ??
+                    gexForFields?.uname ??
+                    decString(buf, off + 265, 32);
+            this.gname =
+                exForFields?.gname ??
+                    gexForFields?.gname ??
+                    decString(buf, off + 297, 32);
+            this.devmaj =
+                exForFields?.devmaj ??
+                    gexForFields?.devmaj ??
+                    decNumber(buf, off + 329, 8) ??
+                    0;
+            this.devmin =
+                exForFields?.devmin ??
+                    gexForFields?.devmin ??
+                    decNumber(buf, off + 337, 8) ??
+                    0;
+            /* c8 ignore stop */
+            if (buf[off + 475] !== 0) {
+                // definitely a prefix, definitely >130 chars.
+                const prefix = decString(buf, off + 345, 155);
+                this.path = prefix + '/' + this.path;
+            }
+            else {
+                const prefix = decString(buf, off + 345, 130);
+                if (prefix) {
+                    this.path = prefix + '/' + this.path;
+                }
+                /* c8 ignore start */
+                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
+                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
+                /* c8 ignore stop */
+            }
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksumValid = sum === this.cksum;
+        if (this.cksum === undefined && sum === 8 * 0x20) {
+            this.nullBlock = true;
+        }
+    }
+    #slurp(ex, gex = false) {
+        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
+            // we slurp in everything except for the path attribute in
+            // a global extended header, because that's weird. Also, any
+            // null/undefined values are ignored.
+            return !(v === null ||
+                v === undefined ||
+                (k === 'size' && Number(v) < 0) ||
+                (k === 'path' && gex) ||
+                (k === 'linkpath' && gex) ||
+                k === 'global');
+        })));
+    }
+    encode(buf, off = 0) {
+        if (!buf) {
+            buf = this.block = Buffer.alloc(512);
+        }
+        if (this.#type === 'Unsupported') {
+            this.#type = '0';
+        }
+        if (!(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        const prefixSize = this.ctime || this.atime ? 130 : 155;
+        const split = splitPrefix(this.path || '', prefixSize);
+        const path = split[0];
+        const prefix = split[1];
+        this.needPax = !!split[2];
+        this.needPax = encString(buf, off, 100, path) || this.needPax;
+        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
+        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
+        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
+        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
+        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
+        buf[off + 156] = Number(this.#type.codePointAt(0));
+        this.needPax =
+            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
+        buf.write('ustar\u000000', off + 257, 8);
+        this.needPax =
+            encString(buf, off + 265, 32, this.uname) || this.needPax;
+        this.needPax =
+            encString(buf, off + 297, 32, this.gname) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
+        this.needPax =
+            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
+        if (buf[off + 475] !== 0) {
+            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
+        }
+        else {
+            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 476, 12, this.atime) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksum = sum;
+        encNumber(buf, off + 148, 8, this.cksum);
+        this.cksumValid = true;
+        return this.needPax;
+    }
+    get type() {
+        return (this.#type === 'Unsupported' ?
+            this.#type
+            : types_name.get(this.#type));
+    }
+    get typeKey() {
+        return this.#type;
+    }
+    set type(type) {
+        const c = String(code.get(type));
+        if (isCode(c) || c === 'Unsupported') {
+            this.#type = c;
+        }
+        else if (isCode(type)) {
+            this.#type = type;
+        }
+        else {
+            throw new TypeError('invalid entry type: ' + type);
+        }
+    }
+}
+const splitPrefix = (p, prefixSize) => {
+    const pathSize = 100;
+    let pp = p;
+    let prefix = '';
+    let ret = undefined;
+    const root = external_node_path_.posix.parse(p).root || '.';
+    if (Buffer.byteLength(pp) < pathSize) {
+        ret = [pp, prefix, false];
+    }
+    else {
+        // first set prefix to the dir, and path to the base
+        prefix = external_node_path_.posix.dirname(pp);
+        pp = external_node_path_.posix.basename(pp);
+        do {
+            if (Buffer.byteLength(pp) <= pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // both fit!
+                ret = [pp, prefix, false];
+            }
+            else if (Buffer.byteLength(pp) > pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // prefix fits in prefix, but path doesn't fit in path
+                ret = [pp.slice(0, pathSize - 1), prefix, true];
+            }
+            else {
+                // make path take a bit from prefix
+                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
+                prefix = external_node_path_.posix.dirname(prefix);
+            }
+        } while (prefix !== root && ret === undefined);
+        // at this point, found no resolution, just truncate
+        if (!ret) {
+            ret = [p.slice(0, pathSize - 1), '', true];
+        }
+    }
+    return ret;
+};
+const decString = (buf, off, size) => buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*/, '');
+const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
+const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
+const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
+    large_numbers_parse(buf.subarray(off, off + size))
+    : decSmallNumber(buf, off, size);
+const nanUndef = (value) => (isNaN(value) ? undefined : value);
+const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*$/, '')
+    .trim(), 8));
+// the maximum encodable as a null-terminated octal, by field size
+const MAXNUM = {
+    12: 0o77777777777,
+    8: 0o7777777,
+};
+const encNumber = (buf, off, size, num) => num === undefined ? false
+    : num > MAXNUM[size] || num < 0 ?
+        (encode(num, buf.subarray(off, off + size)), true)
+        : (encSmallNumber(buf, off, size, num), false);
+const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
+const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
+const padOctal = (str, size) => (str.length === size - 1 ?
+    str
+    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
+const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
+// enough to fill the longest string we've got
+const NULLS = new Array(156).join('\0');
+// pad with nulls, return true if it's longer or non-ascii
+const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
+    str.length !== Buffer.byteLength(str) || str.length > size));
+//# sourceMappingURL=header.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new Header({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
+;// CONCATENATED MODULE: ./lib/images/tar-index.js
+
+
+
+
+const blockBytes = 512;
+const zeros = Buffer.alloc(blockBytes);
+/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
+const mostMembers = 50_000;
+/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
+const mostHeaderBytes = 1024 * 1024;
+/** Linux takes no longer path (PATH_MAX). */
+const longestName = 4_096;
+/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
+class TarIndex {
+    #members;
+    constructor(members) {
+        this.#members = members;
+    }
+    /**
+     * Finds a file, through symbolic and hard links.
+     *
+     * @returns undefined when nothing has the name
+     * @throws Refused when what has the name is no file, or a link that leads to none
+     */
+    find(name) {
+        const seen = new Set();
+        for (let at = clean(name);;) {
+            const member = this.#members.get(at);
+            if (member === undefined && seen.size === 0)
+                return undefined;
+            if (member === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
+            if (member.is === "file")
+                return member;
+            if (member.is === "other")
+                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
+            if (member.to === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
+            if (seen.has(at))
+                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
+            seen.add(at);
+            at = member.to;
+        }
+    }
+}
+/**
+ * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
+ * what is between them. Of members with one name the last counts, as for tar itself.
+ *
+ * @throws Refused when it is no tar, damaged, cut off, or larger than any image
+ */
+async function readTarIndex(file) {
+    const members = new Map();
+    let next = {};
+    let position = 0;
+    for (let headers = 0; position < file.size; headers++) {
+        const header = await headerAt(file, position);
+        if (header === undefined)
+            break;
+        if (headers === mostMembers)
+            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
+        const offset = position + blockBytes;
+        if (announcing.has(header.type)) {
+            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
+            if (size > mostHeaderBytes)
+                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
+            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
+            position = offset + padded(size);
+            continue;
+        }
+        const name = next.path || header.path || "";
+        const target = next.linkpath || header.linkpath || "";
+        if (name.length > longestName || target.length > longestName)
+            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
+        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
+        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
+        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
+        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
+        next = {};
+        position = start + padded(size);
+    }
+    return new TarIndex(members);
+}
+const announcing = new Set([
+    "ExtendedHeader",
+    "OldExtendedHeader",
+    "GlobalExtendedHeader",
+    "NextFileHasLongPath",
+    "OldGnuLongPath",
+    "NextFileHasLongLinkpath",
+]);
+const bodiless = new Set([
+    "Link",
+    "SymbolicLink",
+    "Directory",
+    "CharacterDevice",
+    "BlockDevice",
+    "FIFO",
+]);
+function announced(type, bytes) {
+    const text = bytes.toString();
+    switch (type) {
+        case "ExtendedHeader":
+        case "OldExtendedHeader": {
+            const { path, linkpath, size } = Pax.parse(text, {});
+            return {
+                ...(path ? { path } : {}),
+                ...(linkpath ? { linkpath } : {}),
+                ...(size === undefined ? {} : { size }),
+                sparse: text.includes(" GNU.sparse."),
+            };
+        }
+        case "NextFileHasLongLinkpath":
+            return { linkpath: text.replace(/\0.*$/s, "") };
+        case "NextFileHasLongPath":
+        case "OldGnuLongPath":
+            return { path: text.replace(/\0.*$/s, "") };
+        default:
+            // Global records hold the commit of a `git archive` and the like: nothing about one member.
+            return {};
+    }
+}
+function memberOf(header, name, target, content, sparse) {
+    switch (header.type) {
+        case "File":
+        case "OldFile":
+        case "ContiguousFile":
+            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
+        case "Link":
+            return { is: "link", to: inside(target), target };
+        case "SymbolicLink":
+            return {
+                is: "link",
+                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
+                target,
+            };
+        default:
+            return { is: "other", kind: tar_index_kinds[header.type] ?? "of an unknown kind" };
+    }
+}
+const tar_index_kinds = {
+    Directory: "a folder",
+    CharacterDevice: "a device",
+    BlockDevice: "a device",
+    FIFO: "a named pipe",
+    SparseFile: "a sparse file",
+};
+/** A name in the archive; undefined for what is not in any. */
+function inside(path) {
+    const name = clean(path);
+    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
+}
+const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
+/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
+async function headerAt(file, position) {
+    const block = await file.bytes(position, 2 * blockBytes);
+    const first = block.subarray(0, blockBytes);
+    if (isZero(first) && isZero(block.subarray(blockBytes)))
+        return undefined;
+    const header = first.length < blockBytes ? undefined : decoded(first);
+    if (header?.cksumValid)
+        return header;
+    if (position === 0)
+        throw new Refused("it is not a tar archive", saveIt);
+    if (first.length < blockBytes)
+        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
+    throw new Refused(`it is damaged: there is no header at byte ${position}`);
+}
+function decoded(block) {
+    try {
+        return new Header(block);
+    }
+    catch {
+        // Numbers that are none.
+        return undefined;
+    }
+}
+const isZero = (block) => block.equals(zeros.subarray(0, block.length));
+function sizeOf(size, start, file, what) {
+    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
+        throw new Refused(`it is damaged: ${what} in it has no size`);
+    if (start + size > file.size)
+        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
+    return size;
+}
+/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
+async function afterSparseMap(file, position) {
+    const [inHeader, inBlock] = [482, 504];
+    let more = (await file.bytes(position, blockBytes))[inHeader];
+    let at = position + blockBytes;
+    for (; more === 1; at += blockBytes)
+        more = (await file.bytes(at, blockBytes))[inBlock];
+    return at;
+}
+const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
+
+;// CONCATENATED MODULE: ./lib/images/archive.js
+
+
+
+
+
+
+
+
+
+
+/** An archive that cannot be loaded: which, why, and what to do about it. */
+class BadArchive extends Error {
+    name = "BadArchive";
+    constructor(path, reason, advice, options) {
+        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
+    }
+}
+/**
+ * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
+ * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
+ * the OCI layout counts, as for containerd.
+ *
+ * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
+ * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
+ * to compare its digest.
+ *
+ * @param on.platform what the nodes run
+ * @param on.scratch an existing folder for the decompressed copy, which the caller removes
+ * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
+ */
+async function readArchive(path, on) {
+    try {
+        const copy = await opened(path, async (archive) => {
+            if (archive.size === 0)
+                throw new Refused("it is empty", saveIt);
+            const head = await archive.bytes(0, signatureBytes);
+            refuseForeign(head);
+            const compression = compressionOf(head);
+            return compression && (await decompress(archive, compression, on.scratch));
+        });
+        const file = copy ?? path;
+        try {
+            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
+        }
+        catch (error) {
+            if (copy !== undefined)
+                await (0,promises_.rm)(copy, { force: true });
+            throw error;
+        }
+    }
+    catch (error) {
+        if (error instanceof Refused)
+            throw new BadArchive(path, error.message, error.advice, { cause: error });
+        if (!(error instanceof Error && "syscall" in error))
+            throw error;
+        throw new BadArchive(path, (0,lib_problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
+            cause: error,
+        });
+    }
+}
+async function opened(path, use) {
+    let handle;
+    try {
+        handle = await (0,promises_.open)(path);
+        return await use(await OpenFile.of(handle));
+    }
+    finally {
+        await handle?.close();
+    }
+}
+async function readImages(file, node) {
+    const tar = await readTarIndex(file);
+    const contents = { file, tar, documents: new Documents(tar, file) };
+    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
+    return selectImages(candidates, node);
+}
+
+;// CONCATENATED MODULE: ./lib/images/daemon-images.js
+
+
+
+
+
+
+
+/**
+ * Looks images up in the daemon, all at once. Those it lacks are pulled first.
+ *
+ * @throws naming the image that cannot be had
+ */
+async function findDaemonImages(references, on, log) {
+    return await Promise.all(references.map(async (reference) => {
+        const name = fullName(reference);
+        if (typeof name !== "string")
+            throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
+        const there = await on.engine.imageId(reference);
+        if (there !== undefined)
+            return { reference, fullName: name, id: there };
+        log.line(`${reference} is not in the Docker daemon: it is pulled.`);
+        await ensureImage(reference, on, log);
+        const id = await on.engine.imageId(reference);
+        if (id === undefined)
+            throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
+        return { reference, fullName: name, id };
+    }));
+}
+/** Docker's API from which on an export can be told its platform: 28.0. */
+const exportsOnePlatform = "1.48";
+/**
+ * Has the daemon export images into one archive, in which what they share is once.
+ *
+ * @param folder where the archive goes
+ * @returns the archive's path
+ */
+async function saveDaemonImages(images, { engine, platform, folder }) {
+    const path = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    const { apiVersion } = await engine.info();
+    const names = images.map(({ reference }) => reference);
+    try {
+        const stream = await engine.saveImages(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(stream, (0,external_node_fs_.createWriteStream)(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
+    }
+    catch (error) {
+        throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+            cause: error,
+        });
+    }
+    return path;
+}
+/** Compares versions such as 1.41 number by number. */
+function atLeast(version, least) {
+    const [a, b] = [version, least].map((text) => text.split(".").map(Number));
+    const [major = 0, minor = 0] = a ?? [];
+    const [leastMajor = 0, leastMinor = 0] = b ?? [];
+    return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
+
+/**
+ * From here on a blob is worth linking: `ctr content ingest` costs 19 ms of a processor, and sending a megabyte through
+ * Docker into containerd about 5 ms.
+ */
+const largeBlob = 4_000_000;
+/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
+const worthLinking = 32_000_000;
+/**
+ * Decides what a node needs. Pure.
+ *
+ * @param canLink whether blobs can be linked into this node's content store
+ * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ */
+function planNode(images, has, canLink) {
+    const present = [];
+    const retag = [];
+    const bring = [];
+    for (const image of images) {
+        const names = image.names.filter((name) => has.names.get(name) !== image.id);
+        for (const name of names) {
+            const replaced = has.names.get(name);
+            if (replaced !== undefined && has.own.has(replaced))
+                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
+        }
+        if (!has.ids.has(image.id))
+            bring.push(withContent(image));
+        else if (names.length > 0)
+            retag.push({ image, names });
+        else
+            present.push(image);
+    }
+    const missing = new Map();
+    for (const image of bring) {
+        for (const { digest, size, offset } of image.content.layers) {
+            if (has.content.has(digest) || missing.has(digest))
+                continue;
+            if (offset === undefined)
+                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
+            missing.set(digest, { digest, size, offset, file: image.content.file });
+        }
+    }
+    const blobs = [...missing.values()];
+    const large = blobs.filter(({ size }) => size >= largeBlob);
+    const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
+    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+function withContent(image) {
+    const { content } = image;
+    if (content === undefined)
+        throw new Error(`${image.from}: a node that had it has lost it.`);
+    return { ...image, content };
+}
+const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
+/**
+ * The images of several archives as one list, each once.
+ *
+ * @throws when two archives mean different images by one name
+ */
+function node_plan_merge(images) {
+    const byId = new Map();
+    const byName = new Map();
+    for (const image of images) {
+        for (const name of image.names) {
+            const other = byName.get(name);
+            if (other !== undefined && other.id !== image.id) {
+                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
+            }
+            byName.set(name, image);
+        }
+        const same = byId.get(image.id);
+        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
+    }
+    return [...byId.values()];
+}
+
+;// CONCATENATED MODULE: ./lib/docker/conversation.js
+
+/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
+const endOfAnswer = "\u0004";
+/**
+ * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
+ * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
+ *
+ * One `docker exec` costs about 50 ms of a processor, ten times what most commands in it take: so there is one per
+ * container, and the commands go through it.
+ */
+class Conversation {
+    #program;
+    #with;
+    #waiting = [];
+    #line = "";
+    #stderr = "";
+    #ended;
+    /** @param partner who answers, for errors */
+    constructor(program, partner) {
+        this.#program = program;
+        this.#with = partner;
+        program.stdout.setEncoding("utf8");
+        program.stdout.on("data", (text) => this.#read(text));
+        program.stderr.setEncoding("utf8");
+        program.stderr.on("data", (text) => {
+            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
+        });
+        program.stdout.once("close", () => this.#end(new Error("the connection ended")));
+        program.stdout.once("error", (error) => this.#end(error));
+        program.stdin.once("error", (error) => this.#end(error));
+    }
+    /**
+     * Sends a command and waits for its answer.
+     *
+     * @param deadline milliseconds
+     * @param payload what the command reads after its line: it knows itself where that ends
+     * @returns what the program printed
+     * @throws when the command fails, when nothing comes in time, and when the program is gone
+     */
+    async ask(command, deadline, payload) {
+        const answer = new Answer();
+        this.#waiting.push(answer);
+        if (this.#ended !== undefined)
+            answer.fail(this.#ended);
+        const late = new AbortController();
+        (0,external_node_timers_promises_.setTimeout)(deadline, undefined, { signal: late.signal, ref: false }).then(() => {
+            this.#end(new Error(`no answer within ${deadline / 1000} s`));
+            this.#program.close();
+        }, () => { });
+        this.#stderr = "";
+        try {
+            const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
+            if (status !== 0)
+                throw new Error(this.#stderr.trim() || `exit status ${status}`);
+            return text;
+        }
+        catch (error) {
+            const reason = error instanceof Error ? error.message : String(error);
+            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${reason}`, { cause: error });
+        }
+        finally {
+            late.abort();
+        }
+    }
+    close() {
+        this.#program.close();
+    }
+    async #send(command, payload, answer) {
+        const { stdin } = this.#program;
+        stdin.write(`${command.join(" ")}\n`);
+        if (payload === undefined)
+            return;
+        for await (const chunk of payload) {
+            // A command that has failed reads no more.
+            if (answer.settled)
+                return;
+            if (!stdin.write(chunk))
+                await Promise.race([drained(stdin), answer.result.catch(() => { })]);
+        }
+    }
+    #read(text) {
+        const lines = (this.#line + text).split("\n");
+        this.#line = lines.pop() ?? "";
+        for (const line of lines) {
+            const answer = this.#waiting[0];
+            if (!line.startsWith(endOfAnswer)) {
+                answer?.lines.push(line);
+                continue;
+            }
+            this.#waiting.shift();
+            // What the program complained about comes through another pipe: it may be a moment late.
+            setImmediate(() => answer?.end(Number(line.slice(1))));
+        }
+    }
+    #end(error) {
+        this.#ended ??= error;
+        for (const answer of this.#waiting.splice(0))
+            answer.fail(this.#ended);
+    }
+}
+/** A container that does not answer, or answers that something failed. */
+class ConversationError extends Error {
+    name = "ConversationError";
+}
+const longestComplaint = 2_000;
+class Answer {
+    lines = [];
+    result;
+    settled = false;
+    #settle = Promise.withResolvers();
+    constructor() {
+        this.result = this.#settle.promise;
+        this.result.catch(() => { });
+    }
+    end(status) {
+        this.settled = true;
+        this.#settle.resolve({ text: this.lines.join("\n"), status });
+    }
+    fail(error) {
+        this.settled = true;
+        this.#settle.reject(error);
+    }
+}
+const drained = (stream) => new Promise((resolve) => {
+    stream.once("drain", resolve).once("close", resolve);
+});
+
+;// CONCATENATED MODULE: ./lib/images/transfer/containerd.js
+
+
+/** A node's content store, below the node's /var: containerd's own layout. */
+const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+/**
+ * Answers the commands of {@link Containerd}. Runs in the node, under bash, with what every kind node image has: ctr,
+ * crictl, find.
+ *
+ * `ctr images ls` takes 130 ms of a processor where crictl takes 17: it adds up every image's size.
+ */
+const answers = `
+set -o pipefail
+export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
+ctr() { command ctr --namespace k8s.io "$@"; }
+blobs=/var/${blobsFolder}
+until [[ -S /run/containerd/containerd.sock ]]; do
+  # Nobody says anything yet: a pause that starts no program, and ends when nobody is there any more.
+  read -rt 0.1; (( $? > 128 )) || exit 1
+done
+while read -r command a b; do
+  case $command in
+    inventory) crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
+      find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n' ;;
+    flags) ctr images import --help ;;
+    ingest) ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" ;;
+    import) head -c "$a" | ctr images import $b - >&2 ;;
+    tag) ctr images tag --force "$a" "$b" >&2 ;;
+    *) echo "unknown command: $command" >&2; false ;;
+  esac
+  printf '\\004%d\\n' $?
+done
+`;
+const seconds = 1_000;
+/** Talks with the containerd of one node. */
+class Containerd {
+    #conversation;
+    #created;
+    #flags;
+    constructor(conversation, created) {
+        this.#conversation = conversation;
+        this.#created = created;
+    }
+    /**
+     * @param node a node whose container runs; its containerd may still be starting
+     * @param node.created when the container was made, in milliseconds since the epoch
+     */
+    static async in(engine, node) {
+        const program = await engine.exec(node.id, ["bash", "-c", answers]);
+        return new Containerd(new Conversation(program, node.name), node.created);
+    }
+    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
+    async inventory(deadline) {
+        const made = String(Math.floor(this.#created / 1000));
+        return parseInventory(await this.#conversation.ask(["inventory", made], deadline));
+    }
+    /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
+    async ingest(blob) {
+        await this.#conversation.ask(["ingest", hexOf(blob.digest), String(blob.size)], 60 * seconds);
+    }
+    /**
+     * Imports an archive in OCI layout. What it refers to and does not bring has to be there already.
+     * Nothing is unpacked: containerd does that when the first pod wants it, on the node that runs it.
+     */
+    async import(archive) {
+        this.#flags ??= this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
+        const flags = await this.#flags;
+        const command = ["import", String(archive.bytes), ...flags];
+        await this.#conversation.ask(command, 600 * seconds, archive.read());
+    }
+    /** Gives an image that is there another name, or takes the name from another image for it. */
+    async tag(source, name) {
+        await this.#conversation.ask(["tag", source, name], 60 * seconds);
+    }
+    close() {
+        this.#conversation.close();
+    }
+}
+const hexOf = (digest) => digest.slice("sha256:".length);
+const crictlImages = schemas/* looseObject */._H3({
+    images: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        id: schemas/* string */.YjP(),
+        repoTags: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
+        repoDigests: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
+    })),
+});
+/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and those that came with the node image. */
+function parseInventory(text) {
+    const [listed = "", content = "", brought = ""] = text.split("\n---\n");
+    const { images } = parseJson(listed);
+    const old = new Set(lines(brought));
+    return {
+        names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...(repoTags ?? []), ...(repoDigests ?? [])].map((name) => [name, id]))),
+        ids: new Set(images.map(({ id }) => id)),
+        own: new Set(images.map(({ id }) => id).filter((id) => old.has(id))),
+        content: new Set(lines(content)),
+    };
+}
+function parseJson(text) {
+    try {
+        return crictlImages.parse(JSON.parse(text));
+    }
+    catch (error) {
+        throw new Error(`\`crictl images -o json\` in the node says what this action does not understand: ${text.slice(0, 200)}`, {
+            cause: error,
+        });
+    }
+}
+const lines = (text) => text.split("\n").filter(Boolean);
+/**
+ * The flags that an import wants, as far as this ctr has them: containerd 1.7.? and later import through a service of
+ * their own unless told `--local`, and that service wants every blob in the archive.
+ */
+const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
+
+;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
+
+
+
+/**
+ * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
+ * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
+ */
+const blob_links_answers = `
+staging=
+while read -r command a b c d; do
+  case $command in
+    staging) staging=/volumes/$a/_data ;;
+    identity) stat --format '%i %s %.9Y' "/archives/$a" ;;
+    stage) dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &&
+      chmod 0444 "$staging/$d" ;;
+    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
+    *) echo "unknown command: $command" >&2; false ;;
+  esac
+  printf '\\004%d\\n' $?
+done
+`;
+const deadline = 300_000;
+/**
+ * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
+ * every node's. containerd has to be told of it afterwards (Containerd.ingest).
+ */
+class BlobLinks {
+    #engine;
+    #container;
+    #conversation;
+    #archives;
+    #staged = new Map();
+    constructor(engine, container, conversation, archives) {
+        this.#engine = engine;
+        this.#container = container;
+        this.#conversation = conversation;
+        this.#archives = archives;
+    }
+    /**
+     * @param on.archives the files that blobs come from
+     * @param on.image an image with bash and coreutils that the daemon has
+     * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
+     */
+    static async open(engine, on) {
+        const { id, program, volume } = await engine.runAlone({
+            image: on.image,
+            argv: ["bash", "-c", blob_links_answers],
+            labels: on.labels,
+            binds: [
+                { source: on.volumes, target: "/volumes", readOnly: false },
+                ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
+            ],
+            volume: "/staging",
+        });
+        const links = new BlobLinks(engine, id, new Conversation(program, "the container that links"), on.archives);
+        try {
+            await links.#conversation.ask(["staging", volume], deadline);
+            await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
+            return links;
+        }
+        catch (error) {
+            await links.close();
+            throw error;
+        }
+    }
+    /** Writes a blob where it can be linked from, once however often it is asked to. The bytes are not looked at. */
+    stage(blob) {
+        const known = this.#staged.get(blob.digest);
+        if (known !== undefined)
+            return known;
+        const archive = this.#archives.indexOf(blob.file);
+        const staged = this.#conversation.ask(["stage", String(archive), String(blob.offset), String(blob.size), hexOf(blob.digest)], deadline);
+        this.#staged.set(blob.digest, staged);
+        return staged;
+    }
+    /** Links a staged blob into the content store in a node's volume; one that is there is left alone. */
+    async link(blob, volume) {
+        await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
+    }
+    /** Ends when nothing of it is left: container, staged blobs. */
+    async close() {
+        const removed = this.#engine.removed(this.#container);
+        this.#conversation.close();
+        await removed;
+    }
+    /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
+    async #mustBeSame(file, index) {
+        const [here, there] = await Promise.all([
+            (0,promises_.stat)(file, { bigint: true }),
+            this.#conversation.ask(["identity", String(index)], deadline),
+        ]);
+        const modified = `${here.mtimeNs / 1000000000n}.${String(here.mtimeNs % 1000000000n).padStart(9, "0")}`;
+        if (there.trim() !== `${here.ino} ${here.size} ${modified}`) {
+            throw new Error(`${file} is another file for the Docker daemon`);
+        }
+    }
+}
+/**
+ * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
+ * plain local volume of one folder, and nothing of their own below it.
+ */
+function linkable(nodes) {
+    const volumes = new Map();
+    const roots = new Set();
+    for (const { id, mounts } of nodes) {
+        const own = mounts.find(({ destination }) => destination === "/var");
+        const hidden = mounts.some(({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var");
+        const suffix = `/${own?.name}/_data`;
+        if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
+            return undefined;
+        volumes.set(id, own.name ?? "");
+        roots.add(own.source.slice(0, -suffix.length));
+    }
+    const [root, ...others] = roots;
+    return root === undefined || others.length > 0 ? undefined : { root, volumes };
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/oci-layout.js
+
+
+/**
+ * Images as an archive in OCI layout, as `ctr images import` reads it: their documents, those blobs that are to travel
+ * in it, and an index that gives each image its names, whole, by containerd's own annotation.
+ * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+function ociLayout(images, blobs) {
+    const documents = new Map(images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]));
+    const manifests = images.flatMap(({ names, content: { target: { mediaType, digest, size }, }, }) => names.map((name) => ({ mediaType, digest, size, annotations: { "io.containerd.image.name": name } })));
+    const entries = [
+        { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
+        ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
+        ...blobs.map((blob) => ({ name: pathOf(blob.digest), blob })),
+        { name: "index.json", bytes: json({ schemaVersion: 2, manifests }) },
+    ];
+    return {
+        bytes: entries.reduce((sum, entry) => sum + block + oci_layout_padded(oci_layout_sizeOf(entry)), endOfTar.length),
+        read: () => write(entries),
+    };
+}
+async function* write(entries) {
+    for (const entry of entries) {
+        const size = oci_layout_sizeOf(entry);
+        yield header(entry.name, size);
+        if ("bytes" in entry)
+            yield entry.bytes;
+        else
+            yield* oci_layout_bytesOf(entry.blob);
+        yield Buffer.alloc(oci_layout_padded(size) - size);
+    }
+    yield endOfTar;
+}
+/** A blob's bytes, a megabyte at a time. @throws when the file has become shorter */
+async function* oci_layout_bytesOf({ file, offset, size }) {
+    const handle = await (0,promises_.open)(file);
+    try {
+        for (let done = 0; done < size;) {
+            const { buffer, bytesRead } = await handle.read({
+                buffer: Buffer.allocUnsafe(Math.min(chunk, size - done)),
+                position: offset + done,
+            });
+            if (bytesRead === 0)
+                throw new Error(`${file} became shorter while it was loaded.`);
+            yield buffer.subarray(0, bytesRead);
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+}
+const chunk = 1024 * 1024;
+const block = 512;
+const endOfTar = Buffer.alloc(2 * block);
+const oci_layout_padded = (size) => Math.ceil(size / block) * block;
+const oci_layout_sizeOf = (entry) => ("bytes" in entry ? entry.bytes.length : entry.blob.size);
+const pathOf = (digest) => `blobs/${digest.replace(":", "/")}`;
+const json = (value) => Buffer.from(JSON.stringify(value));
+function header(path, size) {
+    const head = new Header({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
+    const buffer = Buffer.alloc(block);
+    if (head.encode(buffer, 0))
+        throw new Error(`${path} does not fit into a tar's header.`);
+    return buffer;
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
+
+
+
+/**
+ * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
+ * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
+ *
+ * @param archiveOf the archive as the user named it, by its file
+ */
+function verifier(archiveOf) {
+    const known = new Map();
+    let last = Promise.resolve();
+    return (blob) => {
+        const key = `${blob.file} ${blob.offset} ${blob.digest}`;
+        const verified = known.get(key) ?? last.then(() => mustMatch(blob, archiveOf(blob.file)));
+        known.set(key, verified);
+        last = verified.catch(() => { });
+        return verified;
+    };
+}
+async function mustMatch({ file, offset, size, digest }, archive) {
+    const hash = (0,external_node_crypto_.createHash)("sha256");
+    const handle = await (0,promises_.open)(file);
+    try {
+        const buffer = Buffer.allocUnsafe(Math.min(verify_chunk, size));
+        for (let done = 0; done < size;) {
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(verify_chunk, size - done), offset + done);
+            if (bytesRead === 0)
+                throw new BadArchive(archive, "it became shorter while it was read", verify_again);
+            hash.update(buffer.subarray(0, bytesRead));
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+    const found = `sha256:${hash.digest("hex")}`;
+    if (found !== digest) {
+        throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
+    }
+}
+const verify_chunk = 1024 * 1024;
+const verify_again = "Make the archive again, and see that all of it is copied";
+
+;// CONCATENATED MODULE: ./lib/images/transfer/transfer.js
+
+
+
+
+
+
+
+
+
+/** Opens a conversation with a node and asks what it has. @param deadline milliseconds in which its containerd has to be up */
+async function askNode(engine, { name, container }, deadline) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        try {
+            const containerd = await Containerd.in(engine, { ...container, name });
+            return {
+                name,
+                container,
+                containerd,
+                inventory: await containerd.inventory(until - performance.now()),
+            };
+        }
+        catch (error) {
+            // A containerd that is just starting refuses the first question.
+            if (!(error instanceof ConversationError) || performance.now() + pause > until)
+                throw error;
+            await (0,external_node_timers_promises_.setTimeout)(pause);
+        }
+    }
+}
+const pause = 200;
+/**
+ * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
+ *
+ * @returns what became of each image
+ * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
+ */
+async function transfer(images, nodes, { engine, labels, log }) {
+    const place = linkable(nodes.map(({ container }) => container));
+    const planFor = (canLink) => nodes.map(({ inventory }) => planNode(images, inventory, canLink));
+    let plans = planFor(place !== undefined);
+    const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
+    // Hashing begins while the container that links starts. Who needs a blob hears of it.
+    for (const blob of plans.flatMap(({ link, send }) => [...link, ...send]))
+        verified(blob).catch(() => { });
+    const links = await openLinks(plans, nodes, place?.root, { engine, labels, log });
+    if (links === undefined)
+        plans = planFor(false);
+    const placing = [];
+    const bringing = nodes.map((node, index) => {
+        const plan = plans[index] ?? planNode(images, node.inventory, false);
+        const placed = transfer_link(plan.link, node, place?.volumes.get(node.container.id), links, verified);
+        placing.push(placed);
+        return bring(images, node, plan, placed, { engine, verified, log });
+    });
+    const closed = Promise.allSettled(placing).then(() => links?.close());
+    const settled = await Promise.allSettled(bringing);
+    await closed;
+    throwFailures(settled, nodes);
+    const counted = new Set();
+    return images.map((image) => outcomeOf(image, plans, nodes, counted));
+}
+/** The container that links, where a node has something to be linked and the daemon sees the files. */
+async function openLinks(plans, nodes, volumes, { engine, labels, log }) {
+    const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
+    const image = nodes[0]?.container.image;
+    if (archives.length === 0 || volumes === undefined || image === undefined)
+        return undefined;
+    try {
+        return await BlobLinks.open(engine, { volumes, archives, image, labels });
+    }
+    catch (error) {
+        log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+        return undefined;
+    }
+}
+async function transfer_link(blobs, { containerd }, volume, links, verified) {
+    if (links === undefined || volume === undefined)
+        return;
+    for (const blob of blobs) {
+        await verified(blob);
+        await links.stage(blob);
+        await links.link(blob, volume);
+        await containerd.ingest(blob);
+    }
+}
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration, and containerd's garbage collector may take a blob that no image refers to yet.
+ */
+const transfer_attempts = 3;
+async function bring(images, node, plan, placed, on, attempt = 1) {
+    try {
+        await placed;
+        await complete(plan, node, on.verified);
+        await transfer_confirm(images, plan, node);
+    }
+    catch (error) {
+        const passes = error instanceof ConversationError || error instanceof Unconfirmed;
+        if (!passes || attempt === transfer_attempts)
+            throw error;
+        on.log.line(`Attempt ${attempt} of ${transfer_attempts}: ${error.message}`);
+        const again = await askNode(on.engine, node, patience);
+        const rest = planNode(images, again.inventory, false);
+        await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
+    }
+    finally {
+        node.containerd.close();
+    }
+}
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+/** Sends what is not linked, and gives everything its names. */
+async function complete(plan, { containerd }, verified) {
+    await Promise.all(plan.send.map(verified));
+    if (plan.bring.length > 0)
+        await containerd.import(ociLayout(plan.bring, plan.send));
+    for (const { image, names } of plan.retag) {
+        for (const name of names)
+            await containerd.tag(image.id, name);
+    }
+}
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+    name = "Unconfirmed";
+}
+/** Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's. */
+async function transfer_confirm(images, { bring }, { name, containerd }) {
+    const until = performance.now() + patience;
+    for (;;) {
+        const lacking = missingFrom(images, bring, await containerd.inventory(patience));
+        if (lacking === undefined)
+            return;
+        if (performance.now() > until)
+            throw new Unconfirmed(`${name} was told of everything, and has no ${lacking}`);
+        await (0,external_node_timers_promises_.setTimeout)(50);
+    }
+}
+function missingFrom(images, brought, has) {
+    for (const { names, id } of images) {
+        const name = names.find((each) => has.names.get(each) !== id);
+        if (name !== undefined)
+            return `image ${name} with the ID ${id}`;
+    }
+    return brought
+        .flatMap(({ content }) => [...content.documents, ...content.layers])
+        .map(({ digest }) => digest)
+        .find((digest) => !has.content.has(digest));
+}
+/** A wrong archive is wrong for every node; nodes fail each for itself. */
+function throwFailures(settled, nodes) {
+    const failures = settled.flatMap((result, index) => result.status === "rejected"
+        ? [{ node: nodes[index]?.name ?? "", reason: result.reason }]
+        : []);
+    const wrong = failures.find(({ reason }) => reason instanceof BadArchive);
+    if (wrong !== undefined)
+        throw wrong.reason;
+    if (failures.length === 0)
+        return;
+    const failed = failures.map(({ node }) => node);
+    const others = nodes.map(({ name }) => name).filter((name) => !failed.includes(name));
+    throw new Error([
+        `The images did not get into ${failed.join(", ")}.`,
+        ...failures.map(({ node, reason }) => `- ${node}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
+        ...(others.length === 0 ? [] : [`They are in ${others.join(", ")}.`]),
+    ].join("\n"));
+}
+function outcomeOf(image, plans, nodes, counted) {
+    const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
+    const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
+    const own = new Set(image.content?.layers.map(({ digest }) => digest));
+    let bytes = 0;
+    for (const { digest, size } of blobs) {
+        if (!own.has(digest) || counted.has(digest))
+            continue;
+        counted.add(digest);
+        bytes += size;
+    }
+    const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
+    const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
+    return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
+}
+
+;// CONCATENATED MODULE: ./lib/load-images.js
+
+
+
+
+
+const hasImages = ({ archives, images }) => archives.length + images.length > 0;
+/** How long a node's containerd may take to come up, in milliseconds. */
+const starting = 300_000;
+/**
+ * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
+ * meanwhile.
+ *
+ * @param cluster.nodes those to load into, as soon as their containers run
+ * @returns what became of each image
+ * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
+ */
+async function loadImages(plan, cluster, on, log) {
+    const began = performance.now();
+    await (0,promises_.mkdir)(plan.folder, { recursive: true });
+    const asking = askAll(cluster.nodes, on.engine);
+    try {
+        const [fromArchives, daemonImages, nodes] = await Promise.all([
+            readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
+            findDaemonImages(plan.images, on, log),
+            asking,
+        ]);
+        const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
+        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
+        const seconds = Math.round(performance.now() - began) / 1000;
+        const images = loaded.map((image) => ({ ...image, seconds }));
+        for (const image of images)
+            log.line(load_images_describe(image));
+        return images;
+    }
+    finally {
+        for (const { containerd } of await asking.catch(() => []))
+            containerd.close();
+    }
+}
+async function askAll(nodes, engine) {
+    return await Promise.all((await nodes).map((node) => askNode(engine, node, starting)));
+}
+/** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
+const archivesAtOnce = 4;
+async function readArchives(paths, platform, scratch) {
+    const waiting = [...paths.entries()];
+    const images = [];
+    const worker = async () => {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+            const [index, path] = next;
+            const archive = await readArchive(path, { platform, scratch });
+            images[index] = archive.images.map((image) => source(image, path, archive.file));
+        }
+    };
+    await Promise.all(Array.from({ length: archivesAtOnce }, worker));
+    return images.flat();
+}
+/**
+ * Images of the daemon: those that some node lacks are exported, the others have nothing but their name and ID, which
+ * is enough to give them another name.
+ */
+async function missingImages(images, nodes, platform, folder, engine) {
+    const missing = images.filter(({ id }) => !nodes.every(({ inventory }) => inventory.ids.has(id)));
+    const known = images.filter((image) => !missing.includes(image));
+    const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);
+    return [
+        ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
+        ...saved,
+    ];
+}
+async function readSaved(images, platform, folder, engine) {
+    const path = await saveDaemonImages(images, { engine, platform, folder });
+    const { file, images: found } = await readArchive(path, { platform, scratch: folder });
+    const from = images.map(({ reference }) => reference).join(", ");
+    return found.map((image) => source(image, from, file));
+}
+const source = ({ names, id, ...content }, from, file) => ({
+    names,
+    id,
+    from,
+    content: { ...content, file },
+});
+const load_images_describe = ({ names, outcome, nodes, bytes, seconds }) => outcome === "loaded"
+    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${(bytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`
+    : `${names.join(", ")}: ${outcome} in ${nodes.join(", ")}`;
 
 ;// CONCATENATED MODULE: ./lib/outputs.js
 
@@ -61510,6 +64277,13 @@ function setClusterOutputs(plan, cluster) {
     (0,lib_core.setOutput)("node_image", plan.images[0]);
     (0,lib_core.setOutput)("nodes", cluster.nodes);
     (0,lib_core.setOutput)("network", cluster.network);
+}
+/**
+ * Sets the output `images`: an entry for each name. The bytes of an image count with the first of its names, because
+ * another costs nothing.
+ */
+function setImagesOutput(images) {
+    (0,lib_core.setOutput)("images", images.flatMap(({ names, id, nodes, bytes, seconds }) => names.map((name, index) => ({ name, id, nodes, bytes: index === 0 ? bytes : 0, seconds }))));
 }
 /** Sets the outputs that every run has. @param seconds since main began */
 function setRunOutputs(versions, timings, seconds) {
@@ -61576,8 +64350,6 @@ function kubeadm({ config }, image) {
 }
 const fits = (apiVersion, used) => apiVersion === undefined || apiVersion === used;
 
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
 ;// CONCATENATED MODULE: ./lib/logs/artifact-name.js
 
 /**
@@ -61587,7 +64359,7 @@ var external_node_crypto_ = __nccwpck_require__(7598);
  * @param on.matrix the job's matrix as JSON, `null` outside of one
  */
 function artifactName(on) {
-    const values = leaves(parse(on.matrix));
+    const values = leaves(artifact_name_parse(on.matrix));
     const words = [
         "kind-logs",
         on.job,
@@ -61602,7 +64374,7 @@ function artifactName(on) {
         ? name
         : `${name.slice(0, 90)}-${(0,external_node_crypto_.createHash)("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
 }
-function parse(json) {
+function artifact_name_parse(json) {
     try {
         return JSON.parse(json);
     }
@@ -61619,6 +64391,7 @@ function leaves(value) {
 }
 
 ;// CONCATENATED MODULE: ./lib/plan.js
+
 
 
 
@@ -61666,6 +64439,7 @@ const combined = ["version", "version_file", "config", "kubernetes_version"];
 function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems, warnings) {
     const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
     const images = planImages(inputs, kindVersion, problems, warnings);
+    const nodes = planNodes(inputs, name);
     if (!clusterNamePattern.test(name)) {
         problems.push({
             input: name === inputs.config.name ? "config" : "cluster_name",
@@ -61704,7 +64478,7 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
         name,
         config: renderClusterConfig(inputs.config, name, images),
         workspace: job.workspace,
-        nodes: images.length,
+        nodes: nodes.map(({ name: node }) => node),
         images: [...new Set(images)],
         network: job.network,
         kubeconfig: inputs.kubeconfig ??
@@ -61712,7 +64486,9 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
         verbosity: inputs.verbosity,
         wait: inputs.wait,
         readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
-        archives: inputs.loadArchives,
+        load: { archives: inputs.load.archives, images: inputs.load.images, folder: (0,external_node_path_.join)(folder, "images") },
+        loadInto: planLoadNodes(inputs, nodes, problems),
+        alwaysPullsImages: inputs.config.alwaysPullsImages,
         logs: {
             when: inputs.logs,
             // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
@@ -61721,6 +64497,20 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
         },
         ignoreFailedClean: inputs.ignoreFailedClean,
     };
+}
+/** Nodes with the names that kind will give them; without any, kind makes a single control plane. */
+function planNodes(inputs, cluster) {
+    const configured = inputs.config.nodes.length === 0 ? [{ role: "control-plane" }] : inputs.config.nodes;
+    const names = nodeNames(cluster, configured);
+    return configured.map(({ role }, index) => ({ role, name: names[index] ?? "" }));
+}
+function planLoadNodes(inputs, nodes, problems) {
+    const selected = selectNodes(nodes, inputs.load.nodes);
+    if (!("problem" in selected))
+        return selected.map(({ name }) => name);
+    const given = typeof inputs.load.nodes === "string" ? inputs.load.nodes : inputs.load.nodes.join(", ");
+    problems.push({ input: "load_nodes", value: given, reason: selected.problem });
+    return [];
 }
 /** The image of every node of the configuration: the inputs win over the configuration, and that over kind's default. */
 function planImages(inputs, kindVersion, problems, warnings) {
@@ -61779,7 +64569,7 @@ function daemonProblems(inputs, daemon, name, nodes) {
             reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker volume rm --force kind-action.${name}\``,
         });
     }
-    const archives = inputs.loadArchives.reduce((sum, archive) => sum + archive.bytes, 0);
+    const archives = inputs.load.archives.reduce((sum, archive) => sum + archive.bytes, 0);
     const needed = bytesPerImage + nodes * (bytesPerNode + archives);
     if (daemon.freeBytes !== undefined && daemon.freeBytes < needed) {
         problems.push({
@@ -61867,11 +64657,13 @@ function readState() {
 ;// CONCATENATED MODULE: ./lib/summary.js
 
 /** Writes main's part of the summary. */
-const writeSummary = (story) => write(renderSummary(story));
+const writeSummary = (story) => summary_write(renderSummary(story));
+/** Writes what a step loaded into a cluster made earlier. */
+const writeLoaded = (cluster, images) => summary_write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
 /** Writes what post found out about a failure, and where the logs are. */
-const writeFindings = (cluster, logs, findings) => write(renderFindings(cluster, logs, findings));
+const writeFindings = (cluster, logs, findings) => summary_write(renderFindings(cluster, logs, findings));
 /** A page that cannot be written costs nobody the run: an old runner has none. */
-async function write(text) {
+async function summary_write(text) {
     try {
         await lib_core.summary.addRaw(text).write();
     }
@@ -61880,7 +64672,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, succeeded }) {
+function renderSummary({ plan, timings, cluster, images, succeeded }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -61895,7 +64687,17 @@ function renderSummary({ plan, timings, cluster, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, ""].join("\n");
+    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+}
+/** What was loaded, as a table of Markdown's. */
+function renderImages(images) {
+    if (images.length === 0)
+        return [];
+    const rows = images.map(({ names, outcome, nodes, bytes }) => {
+        const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
+        return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
+    });
+    return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
 }
 const width = 40;
 /** When something ran, on a line as long as the whole run. */
@@ -62059,10 +64861,6 @@ class Group {
     }
 }
 
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-;// CONCATENATED MODULE: external "node:stream/promises"
-const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
 // EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
 var lib = __nccwpck_require__(4942);
 // EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
@@ -63033,6 +65831,9 @@ const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
 
 
 
+
+
+
 /** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
 async function createCluster(on) {
     const { plan, daemon } = await decide(on);
@@ -63041,19 +65842,22 @@ async function createCluster(on) {
     const record = recordState(await firstState(plan, daemon, on));
     const run = timeline(on.printer);
     let cluster;
+    let images = [];
     let succeeded = false;
     try {
         const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
         const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
         await run.finish();
         const { kind, kubectl } = await tools.result;
-        cluster = await made?.result;
+        cluster = await made?.ready.result;
+        images = (await made?.loaded?.result) ?? [];
+        setImagesOutput(images);
         setRunOutputs({ kind: kind.version, kubectl: kubectl.version }, run.timings(), (Date.now() - on.began) / 1000);
         succeeded = true;
         record({ succeeded });
     }
     finally {
-        await writeSummary({ plan, timings: run.timings(), cluster, succeeded });
+        await writeSummary({ plan, timings: run.timings(), cluster, images, succeeded });
     }
 }
 /** Reads the inputs and the machine at once, and makes the plan from both. */
@@ -63140,7 +65944,7 @@ async function installTools(plan, on, record, log) {
 function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
     const engine = new docker_engine/* Engine */.N(endpoint);
     const context = contextOf(plan.name);
-    const images = run.task("Get the node image", [], (log) => Promise.all(plan.images.map((image) => ensureNodeImage(image, { engine, endpoint, run: on.start }, log))));
+    const images = run.task("Get the node image", [], (log) => Promise.all(plan.images.map((image) => ensureImage(image, { engine, endpoint, run: on.start }, log))));
     const network = run.task("Claim the name, make the network", [], async (log) => {
         await (0,claim/* claimName */.cB)(engine, plan.name, name);
         if (await makeNetwork(engine, plan.network, name))
@@ -63153,19 +65957,26 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
         exportCluster(plan, on.job);
         return made;
     });
-    if (plan.archives.length > 0) {
-        run.task("Load images", [cluster], async (log, kind) => {
-            for (const archive of plan.archives) {
-                log.line(`${archive.path} (${(archive.bytes / 1e6).toFixed(1)} MB)`);
-                await kind.loadArchive(plan.name, archive.path, log);
-            }
-        });
-    }
-    return run.task("Wait until ready", [cluster], async (log) => {
+    // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
+    const loaded = hasImages(plan.load)
+        ? run.task("Load images", [tools, images, network], async (log) => {
+            const into = {
+                platform: await engine.imagePlatform(plan.images[0] ?? ""),
+                nodes: nodesOf(plan, engine),
+            };
+            const labels = { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name };
+            const loadedImages = await loadImages(plan.load, into, { engine, endpoint, run: on.start, labels }, log);
+            const names = loadedImages.flatMap((image) => image.names);
+            for (const warning of pullWarnings(names, plan.alwaysPullsImages))
+                log.warning(warning);
+            return loadedImages;
+        })
+        : undefined;
+    const ready = run.task("Wait until ready", [cluster], async (log) => {
         const access = await readAccess(plan.kubeconfig, context);
         const api = new KubernetesApi(access);
         try {
-            await waitUntilReady(api, plan);
+            await waitUntilReady(api, { ...plan, nodes: plan.nodes.length });
             const description = await describeCluster(plan, engine, api, access.server);
             setClusterOutputs(plan, description);
             log.line(`Kubernetes ${description.kubernetesVersion} at ${access.server}`);
@@ -63177,6 +65988,12 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
             api.close();
         }
     });
+    return { ready, loaded };
+}
+/** The nodes to load into, once the containers of all run. */
+async function nodesOf({ name, nodes, loadInto }, engine) {
+    const running = await waitForNodes(engine, name, nodes, 5 * 60_000);
+    return running.filter((node) => loadInto.includes(node.name));
 }
 
 
@@ -63190,8 +66007,10 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
 /* harmony export */ });
 /* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9040);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8816);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
+/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9040);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8816);
+
 
 
 
@@ -63230,6 +66049,11 @@ class Engine {
             role: container.Labels[roleLabel] ?? "",
         }));
     }
+    /** The IDs of all containers with a label of a value. */
+    async labelled(label, value) {
+        const filters = { label: [`${label}=${value}`] };
+        return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
+    }
     /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
     async removeContainer(id) {
         await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
@@ -63238,6 +66062,143 @@ class Engine {
     async imageId(reference) {
         const image = await unless(gone, this.#docker.getImage(reference).inspect());
         return image?.Id;
+    }
+    /** What an image that the daemon has was made for. */
+    async imagePlatform(reference) {
+        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+        return {
+            os: image.Os,
+            architecture: image.Architecture,
+            ...(image.Variant ? { variant: image.Variant } : {}),
+        };
+    }
+    /**
+     * Images as the daemon exports them, one archive with all of them.
+     *
+     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+     */
+    async saveImages(names, platform, signal) {
+        const query = new URLSearchParams();
+        for (const name of names)
+            query.append("names", name);
+        if (platform !== undefined)
+            query.set("platform", JSON.stringify(platform));
+        return await new Promise((resolve, reject) => {
+            this.#docker.modem.dial({
+                // docker-modem cuts off the last letter of a query that it did not write.
+                path: `/images/get?${query}&`,
+                method: "GET",
+                abortSignal: signal,
+                isStream: true,
+                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
+            }, (error, stream) => {
+                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
+                    resolve(stream);
+                else
+                    reject(error);
+            });
+        });
+    }
+    /** @throws when there is no such container */
+    async container(id) {
+        const container = containerFacts.parse(await this.#docker.getContainer(id).inspect());
+        return {
+            id: container.Id,
+            image: container.Image,
+            running: container.State.Running,
+            created: Date.parse(container.Created),
+            mounts: container.Mounts.map((mount) => ({
+                type: mount.Type,
+                destination: mount.Destination,
+                source: mount.Source,
+                name: mount.Name,
+                driver: mount.Driver,
+            })),
+        };
+    }
+    /** Runs a program in a container that runs. */
+    async exec(id, argv) {
+        const exec = await this.#docker.getContainer(id).exec({
+            Cmd: [...argv],
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+        });
+        return this.#program(await exec.start({ hijack: true, stdin: true }));
+    }
+    /**
+     * Runs a program in a container of its own, without a network, without rights beyond its user's. The container and
+     * its volume are gone when the program ends, which it has to when its input does.
+     *
+     * @param binds daemon's path to path in the container; `true` makes it read-only
+     * @param volume where the container has a volume of its own
+     */
+    async runAlone(container) {
+        const [entrypoint = "", ...args] = container.argv;
+        const made = await this.#docker.createContainer({
+            Image: container.image,
+            Entrypoint: [entrypoint],
+            Cmd: args,
+            User: "0:0",
+            Labels: container.labels,
+            OpenStdin: true,
+            StdinOnce: true,
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+            Volumes: { [container.volume]: {} },
+            HostConfig: {
+                AutoRemove: true,
+                NetworkMode: "none",
+                ReadonlyRootfs: true,
+                UsernsMode: "host",
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: container.binds.map(({ source, target, readOnly }) => ({
+                    Type: "bind",
+                    Source: source,
+                    Target: target,
+                    ReadOnly: readOnly,
+                })),
+            },
+        });
+        try {
+            const stream = await made.attach({
+                stream: true,
+                hijack: true,
+                stdin: true,
+                stdout: true,
+                stderr: true,
+            });
+            await made.start();
+            const { mounts } = await this.container(made.id);
+            const volume = mounts.find(({ destination }) => destination === container.volume)?.name;
+            if (volume === undefined)
+                throw new Error(`The container ${made.id} has no volume of its own.`);
+            return { id: made.id, program: this.#program(stream), volume };
+        }
+        catch (error) {
+            await this.removeContainer(made.id);
+            throw error;
+        }
+    }
+    /** Waits until a container that removes itself is gone. */
+    async removed(id) {
+        await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
+    }
+    #program(stream) {
+        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        this.#docker.modem.demuxStream(stream, stdout, stderr);
+        const end = (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        };
+        stream
+            .once("end", () => stdout.end())
+            .once("error", end)
+            .once("close", () => stdout.end());
+        return { stdin: stream, stdout, stderr, close: () => stream.end() };
     }
     async network(name) {
         const found = await unless(gone, this.#docker.getNetwork(name).inspect());
@@ -63299,19 +66260,37 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP() });
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_3__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional() })).nullish(),
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+});
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_4__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+    })),
+});
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
     }))
         .nullish(),
 });
@@ -63333,11 +66312,11 @@ function withoutOwnVariables(make) {
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
-        return new dockerode__WEBPACK_IMPORTED_MODULE_2__({ socketPath: host.slice("unix://".length) });
+        return new dockerode__WEBPACK_IMPORTED_MODULE_3__({ socketPath: host.slice("unix://".length) });
     const url = new URL(host);
     const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
     const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
-    return new dockerode__WEBPACK_IMPORTED_MODULE_2__({
+    return new dockerode__WEBPACK_IMPORTED_MODULE_3__({
         host: url.hostname,
         port: url.port || (certificates === undefined ? 2375 : 2376),
         protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
@@ -63355,7 +66334,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_3__/* .number */ .aig() }).safeParse(error);
+        const status = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_4__/* .number */ .aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -63546,7 +66525,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9095);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5648);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
@@ -70678,16 +73657,18 @@ __nccwpck_require__.d(__webpack_exports__, {
   euz: () => (/* binding */ literal),
   _H3: () => (/* binding */ looseObject),
   aig: () => (/* binding */ schemas_number),
+  Ikc: () => (/* binding */ object),
   vkY: () => (/* binding */ preprocess),
   g1P: () => (/* binding */ record),
   rej: () => (/* binding */ strictObject),
   YjP: () => (/* binding */ schemas_string),
   PVZ: () => (/* binding */ tuple),
+  Vxk: () => (/* binding */ schemas_undefined),
   KCZ: () => (/* binding */ union),
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, object, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, undefined, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -73469,9 +76450,9 @@ const $ZodSymbol = /*@__PURE__*/ (/* unused pure expression or super */ null && 
         return payload;
     };
 })));
-const $ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodUndefined", (inst, def) => {
+const $ZodUndefined = /*@__PURE__*/ $constructor("$ZodUndefined", (inst, def) => {
     $ZodType.init(inst, def);
-    inst._zod.pattern = regexes.undefined;
+    inst._zod.pattern = _undefined;
     inst._zod.values = new Set([undefined]);
     inst._zod.parse = (payload, _ctx) => {
         const input = payload.value;
@@ -73485,7 +76466,7 @@ const $ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null 
         });
         return payload;
     };
-})));
+});
 const $ZodNull = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodNull", (inst, def) => {
     $ZodType.init(inst, def);
     inst._zod.pattern = regexes.null;
@@ -75876,7 +78857,7 @@ function _symbol(Class, params) {
 function api_undefined(Class, params) {
     return new Class({
         type: "undefined",
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     });
 }
 // @__NO_SIDE_EFFECTS__
@@ -79434,13 +82415,13 @@ const ZodSymbol = /*@__PURE__*/ (/* unused pure expression or super */ null && (
 function symbol(params) {
     return core._symbol(ZodSymbol, params);
 }
-const ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodUndefined", (inst, def) => {
-    core.$ZodUndefined.init(inst, def);
+const ZodUndefined = /*@__PURE__*/ $constructor("ZodUndefined", (inst, def) => {
+    $ZodUndefined.init(inst, def);
     ZodType.init(inst, def);
-    inst._zod.processJSONSchema = (ctx, json, params) => processors.undefinedProcessor(inst, ctx, json, params);
-})));
+    inst._zod.processJSONSchema = (ctx, json, params) => undefinedProcessor(inst, ctx, json, params);
+});
 function schemas_undefined(params) {
-    return core._undefined(ZodUndefined, params);
+    return api_undefined(ZodUndefined, params);
 }
 
 const ZodNull = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodNull", (inst, def) => {
@@ -79591,7 +82572,7 @@ function object(shape, params) {
     const def = {
         type: "object",
         shape: shape ?? {},
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     };
     return new ZodObject(def);
 }

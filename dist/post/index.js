@@ -59663,8 +59663,10 @@ exports.visitAsync = visitAsync;
 /* harmony export */ });
 /* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(73024);
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(76760);
-/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(39040);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(38816);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(57075);
+/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(39040);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(38816);
+
 
 
 
@@ -59703,6 +59705,11 @@ class Engine {
             role: container.Labels[roleLabel] ?? "",
         }));
     }
+    /** The IDs of all containers with a label of a value. */
+    async labelled(label, value) {
+        const filters = { label: [`${label}=${value}`] };
+        return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
+    }
     /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
     async removeContainer(id) {
         await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
@@ -59711,6 +59718,143 @@ class Engine {
     async imageId(reference) {
         const image = await unless(gone, this.#docker.getImage(reference).inspect());
         return image?.Id;
+    }
+    /** What an image that the daemon has was made for. */
+    async imagePlatform(reference) {
+        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+        return {
+            os: image.Os,
+            architecture: image.Architecture,
+            ...(image.Variant ? { variant: image.Variant } : {}),
+        };
+    }
+    /**
+     * Images as the daemon exports them, one archive with all of them.
+     *
+     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+     */
+    async saveImages(names, platform, signal) {
+        const query = new URLSearchParams();
+        for (const name of names)
+            query.append("names", name);
+        if (platform !== undefined)
+            query.set("platform", JSON.stringify(platform));
+        return await new Promise((resolve, reject) => {
+            this.#docker.modem.dial({
+                // docker-modem cuts off the last letter of a query that it did not write.
+                path: `/images/get?${query}&`,
+                method: "GET",
+                abortSignal: signal,
+                isStream: true,
+                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
+            }, (error, stream) => {
+                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
+                    resolve(stream);
+                else
+                    reject(error);
+            });
+        });
+    }
+    /** @throws when there is no such container */
+    async container(id) {
+        const container = containerFacts.parse(await this.#docker.getContainer(id).inspect());
+        return {
+            id: container.Id,
+            image: container.Image,
+            running: container.State.Running,
+            created: Date.parse(container.Created),
+            mounts: container.Mounts.map((mount) => ({
+                type: mount.Type,
+                destination: mount.Destination,
+                source: mount.Source,
+                name: mount.Name,
+                driver: mount.Driver,
+            })),
+        };
+    }
+    /** Runs a program in a container that runs. */
+    async exec(id, argv) {
+        const exec = await this.#docker.getContainer(id).exec({
+            Cmd: [...argv],
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+        });
+        return this.#program(await exec.start({ hijack: true, stdin: true }));
+    }
+    /**
+     * Runs a program in a container of its own, without a network, without rights beyond its user's. The container and
+     * its volume are gone when the program ends, which it has to when its input does.
+     *
+     * @param binds daemon's path to path in the container; `true` makes it read-only
+     * @param volume where the container has a volume of its own
+     */
+    async runAlone(container) {
+        const [entrypoint = "", ...args] = container.argv;
+        const made = await this.#docker.createContainer({
+            Image: container.image,
+            Entrypoint: [entrypoint],
+            Cmd: args,
+            User: "0:0",
+            Labels: container.labels,
+            OpenStdin: true,
+            StdinOnce: true,
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+            Volumes: { [container.volume]: {} },
+            HostConfig: {
+                AutoRemove: true,
+                NetworkMode: "none",
+                ReadonlyRootfs: true,
+                UsernsMode: "host",
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: container.binds.map(({ source, target, readOnly }) => ({
+                    Type: "bind",
+                    Source: source,
+                    Target: target,
+                    ReadOnly: readOnly,
+                })),
+            },
+        });
+        try {
+            const stream = await made.attach({
+                stream: true,
+                hijack: true,
+                stdin: true,
+                stdout: true,
+                stderr: true,
+            });
+            await made.start();
+            const { mounts } = await this.container(made.id);
+            const volume = mounts.find(({ destination }) => destination === container.volume)?.name;
+            if (volume === undefined)
+                throw new Error(`The container ${made.id} has no volume of its own.`);
+            return { id: made.id, program: this.#program(stream), volume };
+        }
+        catch (error) {
+            await this.removeContainer(made.id);
+            throw error;
+        }
+    }
+    /** Waits until a container that removes itself is gone. */
+    async removed(id) {
+        await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
+    }
+    #program(stream) {
+        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        this.#docker.modem.demuxStream(stream, stdout, stderr);
+        const end = (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        };
+        stream
+            .once("end", () => stdout.end())
+            .once("error", end)
+            .once("close", () => stdout.end());
+        return { stdin: stream, stdout, stderr, close: () => stream.end() };
     }
     async network(name) {
         const found = await unless(gone, this.#docker.getNetwork(name).inspect());
@@ -59772,19 +59916,37 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP() });
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_3__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional() })).nullish(),
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+});
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_4__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+    })),
+});
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_3__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_3__/* .string */ .YjP().optional(),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
     }))
         .nullish(),
 });
@@ -59806,11 +59968,11 @@ function withoutOwnVariables(make) {
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
-        return new dockerode__WEBPACK_IMPORTED_MODULE_2__({ socketPath: host.slice("unix://".length) });
+        return new dockerode__WEBPACK_IMPORTED_MODULE_3__({ socketPath: host.slice("unix://".length) });
     const url = new URL(host);
     const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
     const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
-    return new dockerode__WEBPACK_IMPORTED_MODULE_2__({
+    return new dockerode__WEBPACK_IMPORTED_MODULE_3__({
         host: url.hostname,
         port: url.port || (certificates === undefined ? 2375 : 2376),
         protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
@@ -59828,7 +59990,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_3__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_3__/* .number */ .aig() }).safeParse(error);
+        const status = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_4__/* .number */ .aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -60219,6 +60381,8 @@ class KubernetesApi {
 ;// CONCATENATED MODULE: ./lib/cluster/claim.js
 /** Labels what the action makes: its value is the run that made it. */
 const claim_runLabel = "kind-action.run";
+/** Labels what belongs to a cluster and is no node of it: its value is the cluster's name. */
+const clusterLabel = "kind-action.cluster";
 const prefix = "kind-action.";
 /**
  * Takes a cluster's name for this run, so that of two jobs on one daemon only one makes it and none deletes the
@@ -60396,9 +60560,6 @@ function kindAt(path, run, env) {
             ];
             // In the workspace, because relative paths of the configuration start where kind runs.
             await kind([...args, "--verbosity", String(verbosity)], 15 * minutes, log, { cwd: workspace });
-        },
-        async loadArchive(cluster, archive, log) {
-            await kind(["load", "image-archive", archive, "--name", cluster], 15 * minutes, log);
         },
         async delete(cluster, kubeconfig, log) {
             await kind(["delete", "cluster", "--name", cluster, "--kubeconfig", kubeconfig], 1 * minutes, log);
@@ -60778,6 +60939,8 @@ function readState() {
 
 /** Writes main's part of the summary. */
 const writeSummary = (story) => write(renderSummary(story));
+/** Writes what a step loaded into a cluster made earlier. */
+const writeLoaded = (cluster, images) => write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
 /** Writes what post found out about a failure, and where the logs are. */
 const writeFindings = (cluster, logs, findings) => write(renderFindings(cluster, logs, findings));
 /** A page that cannot be written costs nobody the run: an old runner has none. */
@@ -60790,7 +60953,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, succeeded }) {
+function renderSummary({ plan, timings, cluster, images, succeeded }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -60805,7 +60968,17 @@ function renderSummary({ plan, timings, cluster, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, ""].join("\n");
+    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+}
+/** What was loaded, as a table of Markdown's. */
+function renderImages(images) {
+    if (images.length === 0)
+        return [];
+    const rows = images.map(({ names, outcome, nodes, bytes }) => {
+        const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
+        return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
+    });
+    return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
 }
 const width = 40;
 /** When something ran, on a line as long as the whole run. */
@@ -62014,6 +62187,9 @@ async function remove(state, cluster, engine, kind, log) {
     await removeStaleLock(path, state.began);
     await kind?.delete(cluster.name, path, log).catch((error) => log.line((0,problems/* messageOf */.bD)(error)));
     await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
+    // What helped to load images removes itself, unless its step was killed before it started.
+    const helpers = await engine.labelled(clusterLabel, cluster.name);
+    await Promise.all(helpers.map((id) => engine.removeContainer(id)));
     await removeNetwork(engine, cluster.network);
     if (!existed)
         await removeIfEmpty(path);

@@ -3,6 +3,9 @@ import type { Engine } from "../docker/engine.ts";
 /** Labels what the action makes: its value is the run that made it. */
 export const runLabel = "kind-action.run";
 
+/** Labels what belongs to a cluster and is no node of it: its value is the cluster's name. */
+export const clusterLabel = "kind-action.cluster";
+
 const prefix = "kind-action.";
 
 /**

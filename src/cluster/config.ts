@@ -20,6 +20,8 @@ export interface ClusterConfig {
   readonly disableDefaultCNI: boolean;
   /** Every patch of kubeadm's configuration: what it names as its kind and apiVersion. */
   readonly kubeadmPatches: readonly KubeadmPatch[];
+  /** Whether a patch turns on the admission plugin that makes every pod pull its images. */
+  readonly alwaysPullsImages: boolean;
   /** The text as a document, so that what is not changed stays as the user wrote it. */
   readonly document: Document;
 }
@@ -137,6 +139,7 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
       disableDefaultCNI: networking?.disableDefaultCNI ?? false,
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+      alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch)),
       // All values as texts, in the way they were written: 0755 stays 0755.
       document: parseDocument(source, { schema: "failsafe" }),
     },
@@ -172,6 +175,9 @@ const kubeadmPatch = z.looseObject({
   apiVersion: z.string().optional(),
   failCgroupV1: z.boolean().optional(),
 });
+
+/** As a field of `extraArgs` up to kubeadm's v1beta3, and as an item of the list that it is since. */
+const enablesAlwaysPull = /enable-admission-plugins["']?\s*:?\s*(value\s*:\s*)?[^\n]*AlwaysPullImages/;
 
 /** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
 function parseKubeadmPatch(source: string): KubeadmPatch[] {

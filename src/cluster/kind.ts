@@ -11,8 +11,6 @@ export interface Kind {
     folder: string,
     log: Log,
   ): Promise<void>;
-  /** Copies an image archive into every node. */
-  loadArchive(cluster: string, archive: string, log: Log): Promise<void>;
   /** Removes the nodes, and the cluster's context from the kubeconfig. */
   delete(cluster: string, kubeconfig: string, log: Log): Promise<void>;
   /** Writes every node's logs under a folder. What can be had is there even when it fails. */
@@ -51,9 +49,6 @@ export function kindAt(path: string, run: Run, env: Readonly<Record<string, stri
       ];
       // In the workspace, because relative paths of the configuration start where kind runs.
       await kind([...args, "--verbosity", String(verbosity)], 15 * minutes, log, { cwd: workspace });
-    },
-    async loadArchive(cluster, archive, log) {
-      await kind(["load", "image-archive", archive, "--name", cluster], 15 * minutes, log);
     },
     async delete(cluster, kubeconfig, log) {
       await kind(["delete", "cluster", "--name", cluster, "--kubeconfig", kubeconfig], 1 * minutes, log);

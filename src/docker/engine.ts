@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import { z } from "zod";
 import type { Endpoint } from "./endpoint.ts";
@@ -34,6 +35,44 @@ export interface Network {
     string,
     { readonly name: string; readonly ipv4?: string; readonly ipv6?: string }
   >;
+}
+
+/** What an image is made for, in the words of OCI: `linux`, `amd64`, `v8`. */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+}
+
+/** A container as it was made. */
+export interface ContainerDetails {
+  readonly id: string;
+  /** The ID of its image. */
+  readonly image: string;
+  readonly running: boolean;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+  readonly mounts: readonly Mount[];
+}
+
+export interface Mount {
+  readonly type: string;
+  /** Where it is in the container. */
+  readonly destination: string;
+  /** Where it is on the daemon's machine. */
+  readonly source: string;
+  /** A volume's name and driver. */
+  readonly name: string | undefined;
+  readonly driver: string | undefined;
+}
+
+/** A program that runs in a container. */
+export interface ContainerProgram {
+  readonly stdin: NodeJS.WritableStream;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Closes the connection: a program that reads its input finds the end of it. */
+  close(): void;
 }
 
 /** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
@@ -75,6 +114,12 @@ export class Engine {
     }));
   }
 
+  /** The IDs of all containers with a label of a value. */
+  async labelled(label: string, value: string): Promise<string[]> {
+    const filters = { label: [`${label}=${value}`] };
+    return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
+  }
+
   /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
   async removeContainer(id: string): Promise<void> {
     await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
@@ -84,6 +129,157 @@ export class Engine {
   async imageId(reference: string): Promise<string | undefined> {
     const image = await unless(gone, this.#docker.getImage(reference).inspect());
     return image?.Id;
+  }
+
+  /** What an image that the daemon has was made for. */
+  async imagePlatform(reference: string): Promise<Platform> {
+    const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+    return {
+      os: image.Os,
+      architecture: image.Architecture,
+      ...(image.Variant ? { variant: image.Variant } : {}),
+    };
+  }
+
+  /**
+   * Images as the daemon exports them, one archive with all of them.
+   *
+   * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+   */
+  async saveImages(
+    names: readonly string[],
+    platform: Platform | undefined,
+    signal: AbortSignal,
+  ): Promise<Readable> {
+    const query = new URLSearchParams();
+    for (const name of names) query.append("names", name);
+    if (platform !== undefined) query.set("platform", JSON.stringify(platform));
+    return await new Promise((resolve, reject) => {
+      this.#docker.modem.dial(
+        {
+          // docker-modem cuts off the last letter of a query that it did not write.
+          path: `/images/get?${query}&`,
+          method: "GET",
+          abortSignal: signal,
+          isStream: true,
+          statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
+        },
+        (error: unknown, stream: unknown) => {
+          if (stream instanceof Readable) resolve(stream);
+          else reject(error);
+        },
+      );
+    });
+  }
+
+  /** @throws when there is no such container */
+  async container(id: string): Promise<ContainerDetails> {
+    const container = containerFacts.parse(await this.#docker.getContainer(id).inspect());
+    return {
+      id: container.Id,
+      image: container.Image,
+      running: container.State.Running,
+      created: Date.parse(container.Created),
+      mounts: container.Mounts.map((mount) => ({
+        type: mount.Type,
+        destination: mount.Destination,
+        source: mount.Source,
+        name: mount.Name,
+        driver: mount.Driver,
+      })),
+    };
+  }
+
+  /** Runs a program in a container that runs. */
+  async exec(id: string, argv: readonly string[]): Promise<ContainerProgram> {
+    const exec = await this.#docker.getContainer(id).exec({
+      Cmd: [...argv],
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+    });
+    return this.#program(await exec.start({ hijack: true, stdin: true }));
+  }
+
+  /**
+   * Runs a program in a container of its own, without a network, without rights beyond its user's. The container and
+   * its volume are gone when the program ends, which it has to when its input does.
+   *
+   * @param binds daemon's path to path in the container; `true` makes it read-only
+   * @param volume where the container has a volume of its own
+   */
+  async runAlone(container: {
+    image: string;
+    argv: readonly string[];
+    labels: Record<string, string>;
+    binds: readonly { source: string; target: string; readOnly: boolean }[];
+    volume: string;
+  }): Promise<{ id: string; program: ContainerProgram; volume: string }> {
+    const [entrypoint = "", ...args] = container.argv;
+    const made = await this.#docker.createContainer({
+      Image: container.image,
+      Entrypoint: [entrypoint],
+      Cmd: args,
+      User: "0:0",
+      Labels: container.labels,
+      OpenStdin: true,
+      StdinOnce: true,
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+      Volumes: { [container.volume]: {} },
+      HostConfig: {
+        AutoRemove: true,
+        NetworkMode: "none",
+        ReadonlyRootfs: true,
+        UsernsMode: "host",
+        CapDrop: ["ALL"],
+        SecurityOpt: ["no-new-privileges", "label=disable"],
+        Mounts: container.binds.map(({ source, target, readOnly }) => ({
+          Type: "bind",
+          Source: source,
+          Target: target,
+          ReadOnly: readOnly,
+        })),
+      },
+    });
+    try {
+      const stream = await made.attach({
+        stream: true,
+        hijack: true,
+        stdin: true,
+        stdout: true,
+        stderr: true,
+      });
+      await made.start();
+      const { mounts } = await this.container(made.id);
+      const volume = mounts.find(({ destination }) => destination === container.volume)?.name;
+      if (volume === undefined) throw new Error(`The container ${made.id} has no volume of its own.`);
+      return { id: made.id, program: this.#program(stream), volume };
+    } catch (error) {
+      await this.removeContainer(made.id);
+      throw error;
+    }
+  }
+
+  /** Waits until a container that removes itself is gone. */
+  async removed(id: string): Promise<void> {
+    await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
+  }
+
+  #program(stream: NodeJS.ReadWriteStream): ContainerProgram {
+    const stdout = new PassThrough();
+    const stderr = new PassThrough();
+    this.#docker.modem.demuxStream(stream, stdout, stderr);
+    const end = (error?: Error) => {
+      stdout.destroy(error);
+      stderr.end();
+    };
+    stream
+      .once("end", () => stdout.end())
+      .once("error", end)
+      .once("close", () => stdout.end());
+    return { stdin: stream, stdout, stderr, close: () => stream.end() };
   }
 
   async network(name: string): Promise<Network | undefined> {
@@ -162,6 +358,28 @@ export class Engine {
 }
 
 const daemonFacts = z.looseObject({ CgroupVersion: z.string().optional(), DockerRootDir: z.string() });
+
+const platformFacts = z.looseObject({
+  Os: z.string(),
+  Architecture: z.string(),
+  Variant: z.string().optional(),
+});
+
+const containerFacts = z.looseObject({
+  Id: z.string(),
+  Image: z.string(),
+  Created: z.string(),
+  State: z.looseObject({ Running: z.boolean() }),
+  Mounts: z.array(
+    z.looseObject({
+      Type: z.string(),
+      Destination: z.string(),
+      Source: z.string(),
+      Name: z.string().optional(),
+      Driver: z.string().optional(),
+    }),
+  ),
+});
 
 const networkFacts = z.looseObject({
   Id: z.string(),

@@ -9,12 +9,12 @@ import { ProgramError, type Run } from "../process.ts";
 const attempts = 3;
 
 /**
- * Sees to it that the Docker daemon has an image, so that kind finds it there.
+ * Sees to it that the Docker daemon has an image.
  * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
  *
  * @throws when it cannot be pulled
  */
-export async function ensureNodeImage(
+export async function ensureImage(
   image: string,
   on: { engine: Engine; endpoint: Endpoint; run: Run },
   log: Log,
@@ -30,7 +30,7 @@ export async function ensureNodeImage(
       return;
     } catch (error) {
       if (!(error instanceof ProgramError) || attempt === attempts || isFinal(error)) {
-        throw new Error(`The node image ${image} cannot be pulled: ${messageOf(error)}`, {
+        throw new Error(`The image ${image} cannot be pulled: ${messageOf(error)}`, {
           cause: error,
         });
       }

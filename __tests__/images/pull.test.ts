@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ensureNodeImage } from "../../src/images/node-image.ts";
+import { ensureImage } from "../../src/images/pull.ts";
 import { ProgramError, type Run } from "../../src/process.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
@@ -24,7 +24,7 @@ async function ensure({ run }: { run: Run }, there = false) {
   if (there) images.set(image, "sha256:id");
   const log = recordingLog();
   const pauses: number[] = [];
-  const outcome = ensureNodeImage(image, { engine, endpoint, run }, log, async (milliseconds) =>
+  const outcome = ensureImage(image, { engine, endpoint, run }, log, async (milliseconds) =>
     pauses.push(milliseconds),
   );
   return { outcome, log, pauses, endpoint };
@@ -62,7 +62,7 @@ describe("the node image", () => {
     const docker = dockerThat("net/http: TLS handshake timeout");
     const { outcome } = await ensure(docker);
     await expect(outcome).rejects.toThrow(
-      `The node image ${image} cannot be pulled: \`docker pull ${image}\` failed with exit code 1:\nnet/http: TLS handshake timeout`,
+      `The image ${image} cannot be pulled: \`docker pull ${image}\` failed with exit code 1:\nnet/http: TLS handshake timeout`,
     );
     expect(docker.pulls).toHaveLength(3);
   });
@@ -89,7 +89,7 @@ describe("the node image", () => {
     };
     const { outcome } = await ensure({ run });
     await expect(outcome).rejects.toThrow(
-      `The node image ${image} cannot be pulled: Unable to locate executable`,
+      `The image ${image} cannot be pulled: Unable to locate executable`,
     );
     expect(starts).toBe(1);
   });

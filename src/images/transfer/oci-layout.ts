@@ -1,0 +1,86 @@
+import { open } from "node:fs/promises";
+import { Header } from "tar/header";
+import type { FileBlob } from "./blob-links.ts";
+import type { BroughtImage } from "./node-plan.ts";
+
+/** An archive that is written while it is read. */
+export interface ArchiveStream {
+  readonly bytes: number;
+  read(): AsyncGenerator<Uint8Array>;
+}
+
+type Entry = { readonly name: string } & ({ readonly bytes: Buffer } | { readonly blob: FileBlob });
+
+/**
+ * Images as an archive in OCI layout, as `ctr images import` reads it: their documents, those blobs that are to travel
+ * in it, and an index that gives each image its names, whole, by containerd's own annotation.
+ * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+export function ociLayout(images: readonly BroughtImage[], blobs: readonly FileBlob[]): ArchiveStream {
+  const documents = new Map(
+    images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]),
+  );
+  const manifests = images.flatMap(
+    ({
+      names,
+      content: {
+        target: { mediaType, digest, size },
+      },
+    }) =>
+      names.map((name) => ({ mediaType, digest, size, annotations: { "io.containerd.image.name": name } })),
+  );
+  const entries: Entry[] = [
+    { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
+    ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
+    ...blobs.map((blob) => ({ name: pathOf(blob.digest), blob })),
+    { name: "index.json", bytes: json({ schemaVersion: 2, manifests }) },
+  ];
+  return {
+    bytes: entries.reduce((sum, entry) => sum + block + padded(sizeOf(entry)), endOfTar.length),
+    read: () => write(entries),
+  };
+}
+
+async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {
+  for (const entry of entries) {
+    const size = sizeOf(entry);
+    yield header(entry.name, size);
+    if ("bytes" in entry) yield entry.bytes;
+    else yield* bytesOf(entry.blob);
+    yield Buffer.alloc(padded(size) - size);
+  }
+  yield endOfTar;
+}
+
+/** A blob's bytes, a megabyte at a time. @throws when the file has become shorter */
+async function* bytesOf({ file, offset, size }: FileBlob): AsyncGenerator<Uint8Array> {
+  const handle = await open(file);
+  try {
+    for (let done = 0; done < size; ) {
+      const { buffer, bytesRead } = await handle.read({
+        buffer: Buffer.allocUnsafe(Math.min(chunk, size - done)),
+        position: offset + done,
+      });
+      if (bytesRead === 0) throw new Error(`${file} became shorter while it was loaded.`);
+      yield buffer.subarray(0, bytesRead);
+      done += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+const chunk = 1024 * 1024;
+const block = 512;
+const endOfTar = Buffer.alloc(2 * block);
+const padded = (size: number) => Math.ceil(size / block) * block;
+const sizeOf = (entry: Entry) => ("bytes" in entry ? entry.bytes.length : entry.blob.size);
+const pathOf = (digest: string) => `blobs/${digest.replace(":", "/")}`;
+const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+function header(path: string, size: number): Buffer {
+  const head = new Header({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
+  const buffer = Buffer.alloc(block);
+  if (head.encode(buffer, 0)) throw new Error(`${path} does not fit into a tar's header.`);
+  return buffer;
+}

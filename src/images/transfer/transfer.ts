@@ -1,0 +1,254 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConversationError } from "../../docker/conversation.ts";
+import type { ContainerDetails, Engine } from "../../docker/engine.ts";
+import type { Log } from "../../log.ts";
+import { messageOf } from "../../problems.ts";
+import { BadArchive } from "../archive.ts";
+import { BlobLinks, type FileBlob, linkable } from "./blob-links.ts";
+import { Containerd, type Inventory } from "./containerd.ts";
+import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
+import { ociLayout } from "./oci-layout.ts";
+import { verifier } from "./verify.ts";
+
+/** A node that has said what it has. */
+export interface AskedNode {
+  readonly name: string;
+  readonly container: ContainerDetails;
+  readonly containerd: Containerd;
+  readonly inventory: Inventory;
+}
+
+/** What became of an image. */
+export interface TransferredImage {
+  /** All its names. */
+  readonly names: readonly string[];
+  readonly id: string;
+  readonly outcome: "loaded" | "re-tagged" | "already there";
+  /** The nodes that have it now. */
+  readonly nodes: readonly string[];
+  /** What was brought for it: each blob once, however many nodes lacked it; what images share counts with the first. */
+  readonly bytes: number;
+}
+
+/** What the nodes of a cluster lack, they have afterwards. */
+export interface TransferSettings {
+  readonly engine: Engine;
+  /** For the container that links blobs. */
+  readonly labels: Record<string, string>;
+  readonly log: Log;
+}
+
+/** Opens a conversation with a node and asks what it has. @param deadline milliseconds in which its containerd has to be up */
+export async function askNode(
+  engine: Engine,
+  { name, container }: { name: string; container: ContainerDetails },
+  deadline: number,
+): Promise<AskedNode> {
+  const until = performance.now() + deadline;
+  for (;;) {
+    try {
+      const containerd = await Containerd.in(engine, { ...container, name });
+      return {
+        name,
+        container,
+        containerd,
+        inventory: await containerd.inventory(until - performance.now()),
+      };
+    } catch (error) {
+      // A containerd that is just starting refuses the first question.
+      if (!(error instanceof ConversationError) || performance.now() + pause > until) throw error;
+      await sleep(pause);
+    }
+  }
+}
+
+const pause = 200;
+
+/**
+ * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
+ *
+ * @returns what became of each image
+ * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
+ */
+export async function transfer(
+  images: readonly SourceImage[],
+  nodes: readonly AskedNode[],
+  { engine, labels, log }: TransferSettings,
+): Promise<TransferredImage[]> {
+  const place = linkable(nodes.map(({ container }) => container));
+  const planFor = (canLink: boolean) => nodes.map(({ inventory }) => planNode(images, inventory, canLink));
+  let plans = planFor(place !== undefined);
+  const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
+  // Hashing begins while the container that links starts. Who needs a blob hears of it.
+  for (const blob of plans.flatMap(({ link, send }) => [...link, ...send])) verified(blob).catch(() => {});
+  const links = await openLinks(plans, nodes, place?.root, { engine, labels, log });
+  if (links === undefined) plans = planFor(false);
+  const placing: Promise<void>[] = [];
+  const bringing = nodes.map((node, index) => {
+    const plan = plans[index] ?? planNode(images, node.inventory, false);
+    const placed = link(plan.link, node, place?.volumes.get(node.container.id), links, verified);
+    placing.push(placed);
+    return bring(images, node, plan, placed, { engine, verified, log });
+  });
+  const closed = Promise.allSettled(placing).then(() => links?.close());
+  const settled = await Promise.allSettled(bringing);
+  await closed;
+  throwFailures(settled, nodes);
+  const counted = new Set<string>();
+  return images.map((image) => outcomeOf(image, plans, nodes, counted));
+}
+
+/** The container that links, where a node has something to be linked and the daemon sees the files. */
+async function openLinks(
+  plans: readonly NodePlan[],
+  nodes: readonly AskedNode[],
+  volumes: string | undefined,
+  { engine, labels, log }: TransferSettings,
+): Promise<BlobLinks | undefined> {
+  const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
+  const image = nodes[0]?.container.image;
+  if (archives.length === 0 || volumes === undefined || image === undefined) return undefined;
+  try {
+    return await BlobLinks.open(engine, { volumes, archives, image, labels });
+  } catch (error) {
+    log.line(`Blobs are sent to each node, because they cannot be linked: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+type Verified = (blob: FileBlob) => Promise<void>;
+
+async function link(
+  blobs: readonly FileBlob[],
+  { containerd }: AskedNode,
+  volume: string | undefined,
+  links: BlobLinks | undefined,
+  verified: Verified,
+): Promise<void> {
+  if (links === undefined || volume === undefined) return;
+  for (const blob of blobs) {
+    await verified(blob);
+    await links.stage(blob);
+    await links.link(blob, volume);
+    await containerd.ingest(blob);
+  }
+}
+
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration, and containerd's garbage collector may take a blob that no image refers to yet.
+ */
+const attempts = 3;
+
+async function bring(
+  images: readonly SourceImage[],
+  node: AskedNode,
+  plan: NodePlan,
+  placed: Promise<void>,
+  on: { engine: Engine; verified: Verified; log: Log },
+  attempt = 1,
+): Promise<void> {
+  try {
+    await placed;
+    await complete(plan, node, on.verified);
+    await confirm(images, plan, node);
+  } catch (error) {
+    const passes = error instanceof ConversationError || error instanceof Unconfirmed;
+    if (!passes || attempt === attempts) throw error;
+    on.log.line(`Attempt ${attempt} of ${attempts}: ${error.message}`);
+    const again = await askNode(on.engine, node, patience);
+    const rest = planNode(images, again.inventory, false);
+    await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
+  } finally {
+    node.containerd.close();
+  }
+}
+
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+
+/** Sends what is not linked, and gives everything its names. */
+async function complete(plan: NodePlan, { containerd }: AskedNode, verified: Verified): Promise<void> {
+  await Promise.all(plan.send.map(verified));
+  if (plan.bring.length > 0) await containerd.import(ociLayout(plan.bring, plan.send));
+  for (const { image, names } of plan.retag) {
+    for (const name of names) await containerd.tag(image.id, name);
+  }
+}
+
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+  override readonly name = "Unconfirmed";
+}
+
+/** Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's. */
+async function confirm(
+  images: readonly SourceImage[],
+  { bring }: NodePlan,
+  { name, containerd }: AskedNode,
+): Promise<void> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const lacking = missingFrom(images, bring, await containerd.inventory(patience));
+    if (lacking === undefined) return;
+    if (performance.now() > until)
+      throw new Unconfirmed(`${name} was told of everything, and has no ${lacking}`);
+    await sleep(50);
+  }
+}
+
+function missingFrom(
+  images: readonly SourceImage[],
+  brought: readonly BroughtImage[],
+  has: Inventory,
+): string | undefined {
+  for (const { names, id } of images) {
+    const name = names.find((each) => has.names.get(each) !== id);
+    if (name !== undefined) return `image ${name} with the ID ${id}`;
+  }
+  return brought
+    .flatMap(({ content }) => [...content.documents, ...content.layers])
+    .map(({ digest }) => digest)
+    .find((digest) => !has.content.has(digest));
+}
+
+/** A wrong archive is wrong for every node; nodes fail each for itself. */
+function throwFailures(settled: readonly PromiseSettledResult<void>[], nodes: readonly AskedNode[]): void {
+  const failures = settled.flatMap((result, index) =>
+    result.status === "rejected"
+      ? [{ node: nodes[index]?.name ?? "", reason: result.reason as unknown }]
+      : [],
+  );
+  const wrong = failures.find(({ reason }) => reason instanceof BadArchive);
+  if (wrong !== undefined) throw wrong.reason;
+  if (failures.length === 0) return;
+  const failed = failures.map(({ node }) => node);
+  const others = nodes.map(({ name }) => name).filter((name) => !failed.includes(name));
+  throw new Error(
+    [
+      `The images did not get into ${failed.join(", ")}.`,
+      ...failures.map(({ node, reason }) => `- ${node}: ${messageOf(reason)}`),
+      ...(others.length === 0 ? [] : [`They are in ${others.join(", ")}.`]),
+    ].join("\n"),
+  );
+}
+
+function outcomeOf(
+  image: SourceImage,
+  plans: readonly NodePlan[],
+  nodes: readonly AskedNode[],
+  counted: Set<string>,
+): TransferredImage {
+  const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
+  const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
+  const own = new Set(image.content?.layers.map(({ digest }) => digest));
+  let bytes = 0;
+  for (const { digest, size } of blobs) {
+    if (!own.has(digest) || counted.has(digest)) continue;
+    counted.add(digest);
+    bytes += size;
+  }
+  const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
+  const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
+  return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
+}

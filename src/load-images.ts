@@ -1,0 +1,148 @@
+import { mkdir } from "node:fs/promises";
+import type { ClusterNode } from "./cluster/nodes.ts";
+import type { Endpoint } from "./docker/endpoint.ts";
+import type { Engine, Platform } from "./docker/engine.ts";
+import { type ArchiveImage, readArchive } from "./images/archive.ts";
+import { type DaemonImage, findDaemonImages, saveDaemonImages } from "./images/daemon-images.ts";
+import type { Archive } from "./images/find-archives.ts";
+import { merge, type SourceImage } from "./images/transfer/node-plan.ts";
+import { type AskedNode, askNode, type TransferredImage, transfer } from "./images/transfer/transfer.ts";
+import type { Log } from "./log.ts";
+import type { Run } from "./process.ts";
+
+/** What is to be in the nodes. */
+export interface LoadPlan {
+  readonly archives: readonly Archive[];
+  /** Names of images of the runner's Docker daemon. */
+  readonly images: readonly string[];
+  /** An existing or yet missing folder of this run's own. */
+  readonly folder: string;
+}
+
+/** An image, as the `images` output lists it. */
+export interface LoadedImage extends TransferredImage {
+  /** From the beginning until every node had it. */
+  readonly seconds: number;
+}
+
+/** What loading works on. */
+export interface LoadSurroundings {
+  readonly engine: Engine;
+  readonly endpoint: Endpoint;
+  readonly run: Run;
+  /** On the containers that it takes. */
+  readonly labels: Record<string, string>;
+}
+
+export const hasImages = ({ archives, images }: Pick<LoadPlan, "archives" | "images">): boolean =>
+  archives.length + images.length > 0;
+
+/** How long a node's containerd may take to come up, in milliseconds. */
+const starting = 300_000;
+
+/**
+ * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
+ * meanwhile.
+ *
+ * @param cluster.nodes those to load into, as soon as their containers run
+ * @returns what became of each image
+ * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
+ */
+export async function loadImages(
+  plan: LoadPlan,
+  cluster: { platform: Platform; nodes: Promise<readonly ClusterNode[]> },
+  on: LoadSurroundings,
+  log: Log,
+): Promise<LoadedImage[]> {
+  const began = performance.now();
+  await mkdir(plan.folder, { recursive: true });
+  const asking = askAll(cluster.nodes, on.engine);
+  try {
+    const [fromArchives, daemonImages, nodes] = await Promise.all([
+      readArchives(
+        plan.archives.map(({ path }) => path),
+        cluster.platform,
+        plan.folder,
+      ),
+      findDaemonImages(plan.images, on, log),
+      asking,
+    ]);
+    const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
+    const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
+    const seconds = Math.round(performance.now() - began) / 1000;
+    const images = loaded.map((image) => ({ ...image, seconds }));
+    for (const image of images) log.line(describe(image));
+    return images;
+  } finally {
+    for (const { containerd } of await asking.catch(() => [])) containerd.close();
+  }
+}
+
+async function askAll(nodes: Promise<readonly ClusterNode[]>, engine: Engine): Promise<AskedNode[]> {
+  return await Promise.all((await nodes).map((node) => askNode(engine, node, starting)));
+}
+
+/** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
+const archivesAtOnce = 4;
+
+async function readArchives(
+  paths: readonly string[],
+  platform: Platform,
+  scratch: string,
+): Promise<SourceImage[]> {
+  const waiting = [...paths.entries()];
+  const images: SourceImage[][] = [];
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, path] = next;
+      const archive = await readArchive(path, { platform, scratch });
+      images[index] = archive.images.map((image) => source(image, path, archive.file));
+    }
+  };
+  await Promise.all(Array.from({ length: archivesAtOnce }, worker));
+  return images.flat();
+}
+
+/**
+ * Images of the daemon: those that some node lacks are exported, the others have nothing but their name and ID, which
+ * is enough to give them another name.
+ */
+async function missingImages(
+  images: readonly DaemonImage[],
+  nodes: readonly AskedNode[],
+  platform: Platform,
+  folder: string,
+  engine: Engine,
+): Promise<SourceImage[]> {
+  const missing = images.filter(({ id }) => !nodes.every(({ inventory }) => inventory.ids.has(id)));
+  const known = images.filter((image) => !missing.includes(image));
+  const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);
+  return [
+    ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
+    ...saved,
+  ];
+}
+
+async function readSaved(
+  images: readonly DaemonImage[],
+  platform: Platform,
+  folder: string,
+  engine: Engine,
+): Promise<SourceImage[]> {
+  const path = await saveDaemonImages(images, { engine, platform, folder });
+  const { file, images: found } = await readArchive(path, { platform, scratch: folder });
+  const from = images.map(({ reference }) => reference).join(", ");
+  return found.map((image) => source(image, from, file));
+}
+
+const source = ({ names, id, ...content }: ArchiveImage, from: string, file: string): SourceImage => ({
+  names,
+  id,
+  from,
+  content: { ...content, file },
+});
+
+const describe = ({ names, outcome, nodes, bytes, seconds }: LoadedImage) =>
+  outcome === "loaded"
+    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${(bytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`
+    : `${names.join(", ")}: ${outcome} in ${nodes.join(", ")}`;

@@ -1,0 +1,78 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { getInput } from "@actions/core";
+import { clusterLabel, runLabel } from "./cluster/claim.ts";
+import { contextOf } from "./cluster/kubeconfig.ts";
+import { type ClusterNode, runningNodes, selectNodes } from "./cluster/nodes.ts";
+import { restart } from "./cluster/restart.ts";
+import { resolveEndpoint } from "./docker/endpoint.ts";
+import { Engine } from "./docker/engine.ts";
+import { pullWarnings } from "./images/pull-warnings.ts";
+import { type LoadStepInputs, readLoadInputs } from "./inputs.ts";
+import { loadImages } from "./load-images.ts";
+import { setImagesOutput } from "./outputs.ts";
+import { BadInputs } from "./problems.ts";
+import type { Surroundings } from "./step.ts";
+import { writeLoaded } from "./summary.ts";
+import { timeline } from "./timeline.ts";
+
+/** The step `load`: brings images into a cluster made earlier in the job, and restarts what runs them. */
+export async function loadIntoCluster(on: Surroundings): Promise<void> {
+  const [inputs, endpoint] = await Promise.all([
+    readLoadInputs(getInput, on.job.workspace),
+    resolveEndpoint(on.env, on.start),
+  ]);
+  const engine = new Engine(endpoint);
+  const cluster = inputs.clusterName ?? on.job.clusterName ?? "kind";
+  const nodes = await nodesToLoad(cluster, inputs, engine);
+  const folder = join(on.job.temp, `kind-action-${on.run}`);
+  const run = timeline(on.printer);
+  try {
+    const loaded = run.task("Load images", [], async (log) => {
+      const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
+      const labels = { [runLabel]: on.run, [clusterLabel]: cluster };
+      return await loadImages(
+        { ...inputs.load, folder },
+        { platform, nodes: Promise.resolve(nodes) },
+        { engine, endpoint, run: on.start, labels },
+        log,
+      );
+    });
+    if (inputs.restart.length > 0) {
+      run.task("Restart what runs them", [loaded], (log) =>
+        restart(inputs.restart, { run: on.start, context: contextOf(cluster), deadline: inputs.wait }, log),
+      );
+    }
+    await run.finish();
+    const images = await loaded.result;
+    for (const warning of pullWarnings(
+      images.flatMap(({ names }) => names),
+      false,
+    ))
+      on.printer.warning(warning);
+    setImagesOutput(images);
+    await writeLoaded(cluster, images);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** @throws BadInputs with everything that is wrong with the inputs, the cluster and its nodes included */
+async function nodesToLoad(
+  cluster: string,
+  { load, problems }: LoadStepInputs,
+  engine: Engine,
+): Promise<ClusterNode[]> {
+  const nodes = await runningNodes(engine, cluster);
+  if (nodes.length === 0) {
+    const reason = "there is no running cluster of that name: make it first, with `org/kind-action` or kind";
+    throw new BadInputs([...problems, { input: "cluster_name", value: cluster, reason }]);
+  }
+  const selected = selectNodes(nodes, load.nodes);
+  if (!("problem" in selected) && problems.length === 0) return selected;
+  const given = typeof load.nodes === "string" ? load.nodes : load.nodes.join(", ");
+  throw new BadInputs([
+    ...problems,
+    ...("problem" in selected ? [{ input: "load_nodes", value: given, reason: selected.problem }] : []),
+  ]);
+}
