@@ -22,6 +22,9 @@ const action = z
 const inputs = Object.entries(action.inputs).filter(([name]) => !hidden.includes(name));
 const inputNames = inputs.map(([name]) => name);
 const outputNames = Object.keys(action.outputs);
+const loadAction = z
+  .object({ inputs: parameters, outputs: parameters })
+  .parse(parse(await readFile(join(root, "load/action.yml"), "utf8")));
 
 interface Page {
   readonly path: string;
@@ -83,10 +86,12 @@ const examples: Example[] = blocks
   });
 
 const isOurs = (uses: string | undefined) => uses?.startsWith("org/kind-action@") || uses === "./";
+const isLoad = (uses: string | undefined) =>
+  uses?.startsWith("org/kind-action/load@") || uses === "./load";
 
 const workflowFiles = globSync(".github/workflows/*.yml", { cwd: root });
 /** What zizmor reads beside the examples. */
-const audited = ["action.yml", ".github/dependabot.yml", ...workflowFiles];
+const audited = ["action.yml", "load/action.yml", ".github/dependabot.yml", ...workflowFiles];
 
 /** The rows of the table below a heading, without its head. */
 function tableBelow(heading: string, text: string): string[][] {
@@ -111,6 +116,14 @@ describe("the README", () => {
   it("lists action.yml's outputs, in order", () => {
     const listed = tableBelow("## Outputs", page("README.md")).map(([name]) => name);
     expect(listed).toEqual(outputNames.map(code));
+  });
+});
+
+describe("the README's section on load", () => {
+  it("lists load/action.yml's inputs with their defaults, in order", () => {
+    const listed = tableBelow("## The action `load`", page("README.md")).map(([name, value]) => [name, value]);
+    const declared = Object.entries(loadAction.inputs);
+    expect(listed).toEqual(declared.map(([name, input]) => [code(name), code(input.default)]));
   });
 });
 
@@ -154,6 +167,8 @@ describe.each(examples)("the example $at", (example) => {
   it("sets inputs that there are", () => {
     for (const { with: given } of used.filter(({ uses }) => isOurs(uses)))
       expect(inputNames).toEqual(expect.arrayContaining(Object.keys(given)));
+    for (const { with: given } of used.filter(({ uses }) => isLoad(uses)))
+      expect(Object.keys(loadAction.inputs)).toEqual(expect.arrayContaining(Object.keys(given)));
   });
 
   it("reads outputs that there are", () => {
