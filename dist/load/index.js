@@ -56544,9 +56544,12 @@ class Engine {
             });
         });
     }
-    /** @throws when there is no such container */
+    /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
     async container(id) {
-        const container = containerFacts.parse(await this.#docker.getContainer(id).inspect());
+        const found = await unless(gone, this.#docker.getContainer(id).inspect());
+        if (found === undefined)
+            return undefined;
+        const container = containerFacts.parse(found);
         return {
             id: container.Id,
             image: container.Image,
@@ -56616,8 +56619,7 @@ class Engine {
                 stderr: true,
             });
             await made.start();
-            const { mounts } = await this.container(made.id);
-            const volume = mounts.find(({ destination }) => destination === container.volume)?.name;
+            const volume = (await this.container(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
             if (volume === undefined)
                 throw new Error(`The container ${made.id} has no volume of its own.`);
             return { id: made.id, program: this.#program(stream), volume };
@@ -56906,7 +56908,7 @@ async function runningNodes(engine, cluster) {
         if (role !== "control-plane" && role !== "worker")
             return [];
         const container = await engine.container(id);
-        return container.running ? [{ name, role, container }] : [];
+        return container?.running ? [{ name, role, container }] : [];
     }));
     return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
 }
@@ -62171,6 +62173,7 @@ const limitsOf = (compressed) => ({
     bytes: Math.max(1024 ** 3, 100 * compressed),
     frames: 2_000,
 });
+/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
 const chunkSize = 1024 * 1024;
 /**
  * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
@@ -62239,20 +62242,13 @@ function refusal(error, compression) {
     }
     if (/^(?:Z|ZSTD)_/.test(code))
         return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
-    if (code === "ENOSPC")
-        return new Refused("there is no room on the disk for what it holds", "Leave it uncompressed, or make room", {
-            cause: error,
-        });
+    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
+        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
     return error;
 }
 
 ;// CONCATENATED MODULE: ./lib/images/document-kinds.js
 
-const mebibyte = 1024 ** 2;
-/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"): no image is larger. */
-const mostOfManifest = 4 * mebibyte;
-/** Configs carry labels and history, and are some kilobytes; containerd stops at 20 MiB, this action for its memory's sake before. */
-const mostOfConfig = 8 * mebibyte;
 /** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
 const mostLayers = 1_000;
 /** Images of an archive, platforms of an image, names of an image. */
@@ -62283,6 +62279,7 @@ const descriptor = schemas/* object */.Ikc({
         "io.containerd.image.name": optionalText,
         "org.opencontainers.image.ref.name": optionalText,
         "vnd.docker.reference.type": optionalText,
+        "io.containerd.manifest.subject": optionalText,
     }, "is not an object")
         .nullish()
         .transform((annotations) => annotations ?? undefined),
@@ -62308,7 +62305,6 @@ const absent = schemas/* undefined */.Vxk("does not belong there").optional();
 /** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
 const indexKind = {
     name: "image index",
-    most: mostOfManifest,
     schema: schemas/* object */.Ikc({
         mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
         manifests: list(descriptor, mostImages),
@@ -62319,7 +62315,6 @@ const indexKind = {
 /** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
 const manifestKind = {
     name: "image manifest",
-    most: mostOfManifest,
     schema: schemas/* object */.Ikc({
         mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
         config: descriptor,
@@ -62330,7 +62325,6 @@ const manifestKind = {
 /** An image's config (OCI image-spec, config.md; Docker's is the same). */
 const configKind = {
     name: "image config",
-    most: mostOfConfig,
     schema: schemas/* object */.Ikc({
         os: optionalWord,
         architecture: optionalWord,
@@ -62343,21 +62337,25 @@ const configKind = {
 /** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
 const layoutKind = {
     name: "oci-layout file",
-    most: mostOfManifest,
     schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
 };
+const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
 /** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
 const savedImagesKind = {
     name: "list of images",
-    most: mostOfManifest,
     schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
         .max(mostImages, `it has more than ${mostImages} elements`)
-        .pipe(schemas/* array */.YOg(schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object"))),
+        .pipe(schemas/* array */.YOg(savedImage)),
 };
 
 ;// CONCATENATED MODULE: ./lib/images/documents.js
 
 
+/**
+ * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
+ * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
+ */
+const mostOfDocument = 4 * 1024 ** 2;
 /** All documents of an archive are held at once. This is 500 images with 64 kB each. */
 const mostOfAll = 32 * 1024 ** 2;
 /** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
@@ -62376,10 +62374,9 @@ class Documents {
      */
     async read(of, kind) {
         const name = `the ${kind.name} ${of.digest}`;
-        const found = await this.#bytes(blobPath(of.digest), name, kind.most);
-        if (found === undefined)
+        const bytes = await this.#bytes(blobPath(of.digest), name);
+        if (bytes === undefined)
             throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
-        const { bytes } = found;
         if (bytes.length !== of.size)
             throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
         if (digestOf(bytes) !== of.digest)
@@ -62389,23 +62386,23 @@ class Documents {
     }
     /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
     async named(file, kind) {
-        const found = await this.#bytes(file, quoted(file), kind.most);
-        return found && { bytes: found.bytes, content: parse(found.bytes, `${quoted(file)} in it`, kind) };
+        const bytes = await this.#bytes(file, quoted(file));
+        return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
     }
     /** Counts a document that was made, not read, to those that are held. */
     count(bytes) {
         this.#left -= bytes;
         if (this.#left < 0)
-            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`);
+            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
     }
-    async #bytes(file, name, most) {
+    async #bytes(file, name) {
         const content = this.#tar.find(file);
         if (content === undefined)
             return undefined;
-        if (content.size > most)
-            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${most} that are read`);
+        if (content.size > mostOfDocument)
+            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
         this.count(content.size);
-        return { bytes: Buffer.from(await this.#file.bytes(content.offset, content.size)) };
+        return Buffer.from(await this.#file.bytes(content.offset, content.size));
     }
 }
 /** Where an OCI layout has what a digest names. */
@@ -62514,41 +62511,37 @@ async function readDockerArchive(contents, node) {
         throw new Refused(whatItIs(contents.tar), saveIt);
     const layers = layerReader(contents);
     const candidates = [];
-    for (const { Config: configFile, RepoTags, Layers } of list.content) {
-        const read = await contents.documents.named(configFile, configKind);
-        if (read === undefined)
-            throw new Refused(`the image config ${quoted(configFile)} is not in it`);
-        const config = describe(read.bytes, dockerConfig);
-        const claimed = digestInName(configFile);
-        if (claimed !== undefined && claimed !== config.digest)
-            throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
-        checkCount(Layers, read.content, config.digest);
-        const platform = platformOf(read.content, node);
-        const fit = fitness(platform, node);
-        if (fit === 0) {
-            candidates.push({ names: RepoTags, platforms: [platform], fitness: fit, image: undefined });
-            continue;
-        }
-        const found = [];
-        for (const [index, file] of Layers.entries()) {
-            found.push(await layers(file, read.content.rootfs[index] ?? ""));
-        }
-        const manifest = describe(manifestOf(config, found), dockerManifest);
-        contents.documents.count(manifest.size);
-        candidates.push({
-            names: RepoTags,
-            platforms: [platform],
-            fitness: fit,
-            image: {
-                id: config.digest,
-                platform: platformText(platform),
-                target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
-                documents: [manifest, config],
-                layers: found,
-            },
-        });
-    }
+    for (const saved of list.content)
+        candidates.push(await readSaved(saved, contents, layers, node));
     return candidates;
+}
+async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
+    const read = await documents.named(configFile, configKind);
+    if (read === undefined)
+        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+    const config = describe(read.bytes, dockerConfig);
+    const claimed = digestInName(configFile);
+    if (claimed !== undefined && claimed !== config.digest)
+        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+    checkCount(files, read.content, config.digest);
+    const platform = platformOf(read.content, node);
+    const fit = fitness(platform, node);
+    if (fit === 0)
+        return { names, platforms: [platform], fitness: fit, image: undefined };
+    const layers = [];
+    for (const [index, file] of files.entries()) {
+        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
+    }
+    const manifest = describe(manifestOf(config, layers), dockerManifest);
+    documents.count(manifest.size);
+    const image = {
+        id: config.digest,
+        platform: platformText(platform),
+        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+        documents: [manifest, config],
+        layers,
+    };
+    return { names, platforms: [platform], fitness: fit, image };
 }
 function whatItIs(tar) {
     if (tar.find("repositories") !== undefined)
@@ -62577,7 +62570,7 @@ function manifestOf(config, layers) {
         layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     }));
 }
-/** Reads layers by their names, each once: images of one archive share them. */
+/** Looks into every layer once: images of one archive share them. */
 function layerReader({ file, tar }) {
     /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
     const hashes = new Map();
@@ -62631,7 +62624,7 @@ async function readOciArchive(contents, node) {
     const saved = await savedNames(contents);
     const targets = new Map();
     const candidates = [];
-    for (const entry of index.content.manifests.filter((one) => !isAttestation(one))) {
+    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
         const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
         targets.set(entry.digest, target);
         const given = nameOf(entry);
@@ -62640,8 +62633,9 @@ async function readOciArchive(contents, node) {
     }
     return candidates;
 }
-/** What BuildKit adds to an index about an image: no image, and for no platform. */
-const isAttestation = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+    annotations?.["io.containerd.manifest.subject"] !== undefined ||
     (platform?.os === "unknown" && platform.architecture === "unknown");
 /** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
 function nameOf({ annotations }) {
@@ -62695,7 +62689,7 @@ async function readTarget(target, contents, node) {
 }
 async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
     const { digest, mediaType } = reference;
-    if (isAttestation(reference))
+    if (isAbout(reference))
         return;
     if (isManifest(mediaType))
         yield { manifest: reference, indexes };
@@ -64658,13 +64652,13 @@ async function readArchives(paths, platform, scratch) {
 async function missingImages(images, nodes, platform, folder, engine) {
     const missing = images.filter(({ id }) => !nodes.every(({ inventory }) => inventory.ids.has(id)));
     const known = images.filter((image) => !missing.includes(image));
-    const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);
+    const saved = missing.length === 0 ? [] : await load_images_readSaved(missing, platform, folder, engine);
     return [
         ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
         ...saved,
     ];
 }
-async function readSaved(images, platform, folder, engine) {
+async function load_images_readSaved(images, platform, folder, engine) {
     const path = await saveDaemonImages(images, { engine, platform, folder });
     const { file, images: found } = await readArchive(path, { platform, scratch: folder });
     const from = images.map(({ reference }) => reference).join(", ");

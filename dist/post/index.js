@@ -59755,9 +59755,12 @@ class Engine {
             });
         });
     }
-    /** @throws when there is no such container */
+    /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
     async container(id) {
-        const container = containerFacts.parse(await this.#docker.getContainer(id).inspect());
+        const found = await unless(gone, this.#docker.getContainer(id).inspect());
+        if (found === undefined)
+            return undefined;
+        const container = containerFacts.parse(found);
         return {
             id: container.Id,
             image: container.Image,
@@ -59827,8 +59830,7 @@ class Engine {
                 stderr: true,
             });
             await made.start();
-            const { mounts } = await this.container(made.id);
-            const volume = mounts.find(({ destination }) => destination === container.volume)?.name;
+            const volume = (await this.container(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
             if (volume === undefined)
                 throw new Error(`The container ${made.id} has no volume of its own.`);
             return { id: made.id, program: this.#program(stream), volume };

@@ -37,7 +37,7 @@ export async function runningNodes(engine: Engine, cluster: string): Promise<Clu
     listed.map(async ({ id, name, role }): Promise<ClusterNode[]> => {
       if (role !== "control-plane" && role !== "worker") return [];
       const container = await engine.container(id);
-      return container.running ? [{ name, role, container }] : [];
+      return container?.running ? [{ name, role, container }] : [];
     }),
   );
   return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));

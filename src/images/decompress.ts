@@ -57,7 +57,9 @@ export const limitsOf = (compressed: number): Limits => ({
   frames: 2_000,
 });
 
+/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
 const chunkSize = 1024 * 1024;
+
 /**
  * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
  * than some megabytes.
@@ -145,13 +147,11 @@ function refusal(error: unknown, compression: Compression): unknown {
   }
   if (/^(?:Z|ZSTD)_/.test(code))
     return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
-  if (code === "ENOSPC")
+  if (error instanceof Error && "syscall" in error && error.syscall !== "read")
     return new Refused(
-      "there is no room on the disk for what it holds",
-      "Leave it uncompressed, or make room",
-      {
-        cause: error,
-      },
+      `what it holds cannot be written to a file (${error.message})`,
+      "Make room for it, or leave it uncompressed",
+      { cause: error },
     );
   return error;
 }

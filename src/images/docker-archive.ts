@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Layer } from "./archive.ts";
 import { compressionOf, signatureBytes } from "./decompress.ts";
-import { configKind, dockerConfig, dockerManifest, savedImagesKind } from "./document-kinds.ts";
+import {
+  configKind,
+  dockerConfig,
+  dockerManifest,
+  type SavedImage,
+  savedImagesKind,
+} from "./document-kinds.ts";
 import { type Contents, type Document, digestOf } from "./documents.ts";
 import { checkCount, dockerLayer } from "./layers.ts";
 import type { OpenFile } from "./open-file.ts";
@@ -23,40 +29,40 @@ export async function readDockerArchive(contents: Contents, node: Platform): Pro
   if (list === undefined) throw new Refused(whatItIs(contents.tar), saveIt);
   const layers = layerReader(contents);
   const candidates: Candidate[] = [];
-  for (const { Config: configFile, RepoTags, Layers } of list.content) {
-    const read = await contents.documents.named(configFile, configKind);
-    if (read === undefined) throw new Refused(`the image config ${quoted(configFile)} is not in it`);
-    const config = describe(read.bytes, dockerConfig);
-    const claimed = digestInName(configFile);
-    if (claimed !== undefined && claimed !== config.digest)
-      throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
-    checkCount(Layers, read.content, config.digest);
-    const platform = platformOf(read.content, node);
-    const fit = fitness(platform, node);
-    if (fit === 0) {
-      candidates.push({ names: RepoTags, platforms: [platform], fitness: fit, image: undefined });
-      continue;
-    }
-    const found: Layer[] = [];
-    for (const [index, file] of Layers.entries()) {
-      found.push(await layers(file, read.content.rootfs[index] ?? ""));
-    }
-    const manifest = describe(manifestOf(config, found), dockerManifest);
-    contents.documents.count(manifest.size);
-    candidates.push({
-      names: RepoTags,
-      platforms: [platform],
-      fitness: fit,
-      image: {
-        id: config.digest,
-        platform: platformText(platform),
-        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
-        documents: [manifest, config],
-        layers: found,
-      },
-    });
-  }
+  for (const saved of list.content) candidates.push(await readSaved(saved, contents, layers, node));
   return candidates;
+}
+
+async function readSaved(
+  { Config: configFile, RepoTags: names, Layers: files }: SavedImage,
+  { documents }: Contents,
+  readLayer: LayerReader,
+  node: Platform,
+): Promise<Candidate> {
+  const read = await documents.named(configFile, configKind);
+  if (read === undefined) throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+  const config = describe(read.bytes, dockerConfig);
+  const claimed = digestInName(configFile);
+  if (claimed !== undefined && claimed !== config.digest)
+    throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+  checkCount(files, read.content, config.digest);
+  const platform = platformOf(read.content, node);
+  const fit = fitness(platform, node);
+  if (fit === 0) return { names, platforms: [platform], fitness: fit, image: undefined };
+  const layers: Layer[] = [];
+  for (const [index, file] of files.entries()) {
+    layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
+  }
+  const manifest = describe(manifestOf(config, layers), dockerManifest);
+  documents.count(manifest.size);
+  const image = {
+    id: config.digest,
+    platform: platformText(platform),
+    target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+    documents: [manifest, config],
+    layers,
+  };
+  return { names, platforms: [platform], fitness: fit, image };
 }
 
 function whatItIs(tar: TarIndex): string {
@@ -92,8 +98,11 @@ function manifestOf(config: Document, layers: readonly Layer[]): Buffer {
   );
 }
 
-/** Reads layers by their names, each once: images of one archive share them. */
-function layerReader({ file, tar }: Contents): (name: string, diffId: string) => Promise<Layer> {
+/** Reads a layer by its name. @param diffId what it hashes to uncompressed */
+type LayerReader = (name: string, diffId: string) => Promise<Layer>;
+
+/** Looks into every layer once: images of one archive share them. */
+function layerReader({ file, tar }: Contents): LayerReader {
   /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
   const hashes = new Map<number, string | undefined>();
   return async (name, diffId) => {

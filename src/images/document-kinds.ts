@@ -1,19 +1,13 @@
 import { z } from "zod";
 
-/** A kind of document: what it is called in messages, how large it may be, and what of it is read. */
+/** A kind of document: what it is called in messages, and what of it is read. */
 export interface Kind<T> {
   readonly name: string;
-  readonly most: number;
   readonly schema: z.ZodType<T>;
 }
 
-const mebibyte = 1024 ** 2;
-/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"): no image is larger. */
-const mostOfManifest = 4 * mebibyte;
-/** Configs carry labels and history, and are some kilobytes; containerd stops at 20 MiB, this action for its memory's sake before. */
-const mostOfConfig = 8 * mebibyte;
 /** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
-export const mostLayers = 1_000;
+const mostLayers = 1_000;
 /** Images of an archive, platforms of an image, names of an image. */
 export const mostImages = 1_000;
 
@@ -53,6 +47,7 @@ const descriptor = z.object(
           "io.containerd.image.name": optionalText,
           "org.opencontainers.image.ref.name": optionalText,
           "vnd.docker.reference.type": optionalText,
+          "io.containerd.manifest.subject": optionalText,
         },
         "is not an object",
       )
@@ -87,7 +82,6 @@ const absent = z.undefined("does not belong there").optional();
 /** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
 export const indexKind = {
   name: "image index",
-  most: mostOfManifest,
   schema: z.object(
     {
       mediaType: optionalText.refine(
@@ -104,7 +98,6 @@ export const indexKind = {
 /** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
 export const manifestKind = {
   name: "image manifest",
-  most: mostOfManifest,
   schema: z.object(
     {
       mediaType: optionalText.refine(
@@ -123,7 +116,6 @@ export type Manifest = z.output<typeof manifestKind.schema>;
 /** An image's config (OCI image-spec, config.md; Docker's is the same). */
 export const configKind = {
   name: "image config",
-  most: mostOfConfig,
   schema: z.object(
     {
       os: optionalWord,
@@ -142,25 +134,21 @@ export type Config = z.output<typeof configKind.schema>;
 /** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
 export const layoutKind = {
   name: "oci-layout file",
-  most: mostOfManifest,
   schema: z.object(
     { imageLayoutVersion: z.literal("1.0.0", "is not 1.0.0, the only version there is") },
     "it is not an object",
   ),
 };
+const savedImage = z.object(
+  { Config: text, RepoTags: list(text, mostImages), Layers: list(text, mostLayers) },
+  "is not an object",
+);
+export type SavedImage = z.output<typeof savedImage>;
 /** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
 export const savedImagesKind = {
   name: "list of images",
-  most: mostOfManifest,
   schema: z
     .array(z.unknown(), "it is not a list")
     .max(mostImages, `it has more than ${mostImages} elements`)
-    .pipe(
-      z.array(
-        z.object(
-          { Config: text, RepoTags: list(text, mostImages), Layers: list(text, mostLayers) },
-          "is not an object",
-        ),
-      ),
-    ),
+    .pipe(z.array(savedImage)),
 };

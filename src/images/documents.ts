@@ -17,6 +17,11 @@ export interface Contents {
   readonly documents: Documents;
 }
 
+/**
+ * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
+ * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
+ */
+const mostOfDocument = 4 * 1024 ** 2;
 /** All documents of an archive are held at once. This is 500 images with 64 kB each. */
 const mostOfAll = 32 * 1024 ** 2;
 
@@ -38,10 +43,9 @@ export class Documents {
    */
   async read<T>(of: Reference, kind: Kind<T>): Promise<{ document: Document; content: T }> {
     const name = `the ${kind.name} ${of.digest}`;
-    const found = await this.#bytes(blobPath(of.digest), name, kind.most);
-    if (found === undefined)
+    const bytes = await this.#bytes(blobPath(of.digest), name);
+    if (bytes === undefined)
       throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
-    const { bytes } = found;
     if (bytes.length !== of.size)
       throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
     if (digestOf(bytes) !== of.digest)
@@ -52,24 +56,30 @@ export class Documents {
 
   /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
   async named<T>(file: string, kind: Kind<T>): Promise<{ bytes: Buffer; content: T } | undefined> {
-    const found = await this.#bytes(file, quoted(file), kind.most);
-    return found && { bytes: found.bytes, content: parse(found.bytes, `${quoted(file)} in it`, kind) };
+    const bytes = await this.#bytes(file, quoted(file));
+    return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
   }
 
   /** Counts a document that was made, not read, to those that are held. */
   count(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0)
-      throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`);
+      throw new Refused(
+        `its indexes, manifests and configs have more than ${mostOfAll} bytes`,
+        "Save fewer images in one archive",
+      );
   }
 
-  async #bytes(file: string, name: string, most: number): Promise<{ bytes: Buffer } | undefined> {
+  async #bytes(file: string, name: string): Promise<Buffer | undefined> {
     const content = this.#tar.find(file);
     if (content === undefined) return undefined;
-    if (content.size > most)
-      throw new Refused(`${name} in it has ${content.size} bytes, more than the ${most} that are read`);
+    if (content.size > mostOfDocument)
+      throw new Refused(
+        `${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`,
+        "Build the image with fewer labels",
+      );
     this.count(content.size);
-    return { bytes: Buffer.from(await this.#file.bytes(content.offset, content.size)) };
+    return Buffer.from(await this.#file.bytes(content.offset, content.size));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Descriptor, Layer } from "./archive.ts";
+import type { Layer } from "./archive.ts";
 import type { Config, Manifest } from "./document-kinds.ts";
 import { blobPath } from "./documents.ts";
 import { quoted, Refused } from "./refused.ts";
@@ -40,7 +40,7 @@ export function findLayers(manifest: Manifest, tar: TarIndex): Layer[] {
 }
 
 /** @throws Refused when a config is not that of an image with so many layers */
-export function checkCount(layers: readonly unknown[], config: Config, id: Descriptor["digest"]): void {
+export function checkCount(layers: readonly unknown[], config: Config, id: string): void {
   if (layers.length !== config.rootfs.length)
     throw new Refused(
       `it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`,

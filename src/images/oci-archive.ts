@@ -34,7 +34,7 @@ export async function readOciArchive(contents: Contents, node: Platform): Promis
   const saved = await savedNames(contents);
   const targets = new Map<string, Omit<Candidate, "names">>();
   const candidates: Candidate[] = [];
-  for (const entry of index.content.manifests.filter((one) => !isAttestation(one))) {
+  for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
     const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
     targets.set(entry.digest, target);
     const given = nameOf(entry);
@@ -44,9 +44,10 @@ export async function readOciArchive(contents: Contents, node: Platform): Promis
   return candidates;
 }
 
-/** What BuildKit adds to an index about an image: no image, and for no platform. */
-const isAttestation = ({ annotations, platform }: Reference): boolean =>
+/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+const isAbout = ({ annotations, platform }: Reference): boolean =>
   annotations?.["vnd.docker.reference.type"] !== undefined ||
+  annotations?.["io.containerd.manifest.subject"] !== undefined ||
   (platform?.os === "unknown" && platform.architecture === "unknown");
 
 /** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
@@ -129,7 +130,7 @@ async function* leadsOf(
   seen = new Set<string>(),
 ): AsyncGenerator<Lead> {
   const { digest, mediaType } = reference;
-  if (isAttestation(reference)) return;
+  if (isAbout(reference)) return;
   if (isManifest(mediaType)) yield { manifest: reference, indexes };
   else if (isIndex(mediaType)) {
     if (seen.has(digest)) return;
