@@ -288,6 +288,8 @@ class Reader {
       const name = fullName(line);
       if (typeof name !== "string")
         this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
+      else if (name.includes("@"))
+        this.problem("load_images", "names a digest, which Docker's export does not keep: wants a tag", line);
     }
     return lines;
   }

@@ -67,6 +67,29 @@ describe("an image for several platforms", () => {
     );
   });
 
+  it("may be listed by its index over and over", async () => {
+    const levels = [index];
+    for (let level = 1; level < 8; level++) {
+      const [below = index] = levels;
+      levels.unshift(ociIndex(Array.from({ length: 20 }, () => ({ of: below }))));
+    }
+    const { images } = await read(
+      ociLayout([{ ...levels[0]?.descriptor, ...named("web:1") }], [...levels, ...amd.blobs]),
+    );
+    expect(images[0]?.documents).toHaveLength(10);
+  });
+
+  it("may have statements about it beside it, which are no images without a name", async () => {
+    const about = [
+      { ...statement.descriptor, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
+      { ...statement.descriptor, annotations: { "io.containerd.manifest.subject": index.descriptor.digest } },
+      { ...statement.descriptor, platform: { os: "unknown", architecture: "unknown" } },
+    ];
+    const entries = [...about, { ...index.descriptor, ...named("web:1") }];
+    const { images } = await read(ociLayout(entries, [index, ...amd.blobs]));
+    expect(images.map(({ id }) => id)).toEqual([web.id]);
+  });
+
   it("may be Docker's manifest list", async () => {
     const list = blob({ schemaVersion: 2, manifests: [amd.manifest.descriptor] }, mediaTypes.dockerList);
     const { images } = await read(
@@ -80,6 +103,12 @@ describe("an image for several platforms", () => {
     const blobs = [silent, ...amd.blobs, ...arm.blobs];
     const { images } = await read(ociLayout([{ ...silent.descriptor, ...named("web:1") }], blobs));
     expect(images[0]?.id).toBe(web.id);
+  });
+
+  it("may be there in two wrappings under one name: the first counts", async () => {
+    const entries = [index, amd.manifest].map(({ descriptor }) => ({ ...descriptor, ...named("web:1") }));
+    const { images } = await read(ociLayout(entries, [index, ...amd.blobs]));
+    expect(images.map(({ target }) => target.digest)).toEqual([index.descriptor.digest]);
   });
 
   it("may be listed platform by platform under one name", async () => {
@@ -100,6 +129,8 @@ describe("an image for other platforms than the nodes' is refused:", () => {
     { of: oci.manifest, platform: "linux/amd64/v3" },
     { of: oci.manifest, platform: "unknown/unknown" },
   ]);
+  const crowdNames = Array.from({ length: 12 }, (_, which) => `linux/${which}`);
+  const crowd = ociIndex(crowdNames.map((platform) => ({ of: oci.manifest, platform })));
   it.each<[string, Member[], string]>([
     [
       "of docker save",
@@ -127,6 +158,11 @@ describe("an image for other platforms than the nodes' is refused:", () => {
       "for none",
       layout({ ...ociIndex([]).descriptor, ...named("web:1") }, [ociIndex([])]),
       "docker.io/library/web:1 in it is for no platform",
+    ],
+    [
+      "for more than can be listed",
+      layout({ ...crowd.descriptor, ...named("web:1") }, [crowd]),
+      `docker.io/library/web:1 in it is for ${crowdNames.slice(0, 10).join(", ")}, …`,
     ],
   ])("%s", async (_, archive, said) => {
     expect(await refusal(archive)).toBe(`${said}, ${build}`);

@@ -7,6 +7,8 @@ import {
   type Blob,
   blob,
   dockerSaveOld,
+  having,
+  imageOf,
   json,
   mediaTypes,
   named,
@@ -19,6 +21,7 @@ import { again, name, refusal, save } from "./reading.ts";
 import { type Member, tar } from "./tar-files.ts";
 
 const web = sample("web");
+const saved = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
 const oci = ociImage(web);
 const layerDigest = oci.layers[0]?.descriptor.digest;
 const chart = blob(
@@ -145,7 +148,6 @@ describe("an image without a proper name is refused:", () => {
 });
 
 describe("a link, a folder or a device in the place of a layer is refused:", () => {
-  const saved = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
   const at = saved.findIndex((member) => member.name.endsWith("/layer.tar"));
   const layer = saved[at]?.name ?? "";
   const instead = (member: Omit<Member, "name">) => saved.with(at, { name: layer, ...member });
@@ -182,6 +184,43 @@ describe("a link, a folder or a device in the place of a layer is refused:", () 
     ],
   ])("%s", async (_, archive, said) => {
     expect(await refusal(archive)).toBe(`"${layer}" in it ${said}. ${again}`);
+  });
+});
+
+describe("an archive whose documents would take much memory is refused:", () => {
+  const config = saved.find((member) => member.name.endsWith(".json"))?.name ?? "";
+  const five = Buffer.alloc(5 * 1024 ** 2, " ");
+  const big = { name: "big", content: Buffer.from(`{}${" ".repeat(3.9 * 1024 ** 2)}`) };
+  const entries = Array.from({ length: 9 }, () => ({ Config: "big", RepoTags: ["web:1"], Layers: [] }));
+  const crowded = imageOf(Array.from({ length: 300 }, (_, index) => Buffer.from(`${index}`)));
+  const crowd = Array.from({ length: 600 }, () => ({
+    Config: "config",
+    RepoTags: ["web:1"],
+    Layers: crowded.layers.map((_, index) => `${index}`),
+  }));
+  const tooMany = "its indexes, manifests and configs have more than 33554432 bytes";
+  const tooLarge =
+    "has 5242880 bytes, more than the 4194304 that are read. Build the image with fewer labels.";
+  it.each<[string, Member[], string]>([
+    ["a list of 5 MiB", having(saved, "manifest.json", five), `"manifest.json" in it ${tooLarge}`],
+    ["a config of 5 MiB", having(saved, config, five), `"${config}" in it ${tooLarge}`],
+    [
+      "nine configs of 4 MB",
+      [big, ...having(saved, "manifest.json", entries)],
+      `${tooMany}. Save fewer images in one archive.`,
+    ],
+    [
+      // Configs of 13 MB: what is made of them counts as well.
+      "manifests of 27 MB",
+      [
+        { name: "config", content: crowded.config },
+        ...crowded.layers.map((content, index) => ({ name: `${index}`, content })),
+        { name: "manifest.json", content: json(crowd) },
+      ],
+      `${tooMany}. Save fewer images in one archive.`,
+    ],
+  ])("%s", async (_, archive, said) => {
+    expect(await refusal(archive)).toBe(said);
   });
 });
 

@@ -203,6 +203,14 @@ export function dockerSaveNew(saved: readonly Saved[]): Member[] {
   ];
 }
 
+/** The members of an archive, one of them with another content. */
+export const having = (members: readonly Member[], file: string, content: unknown): Member[] =>
+  members.map((member) =>
+    member.name === file
+      ? { ...member, content: Buffer.isBuffer(content) ? content : json(content) }
+      : member,
+  );
+
 /** Writes an archive into a folder. @returns its path */
 export function writeArchive(folder: string, archive: readonly Member[] | Buffer): string {
   const path = join(folder, "image.tar");

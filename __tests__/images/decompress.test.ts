@@ -130,3 +130,10 @@ describe("a decompression bomb", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 });
+
+it("what is compressed is refused when what comes out cannot be written", async () => {
+  const archive = await opened(gzipSync(content));
+  await expect(decompress(archive, "gzip", join(temporaryFolder(), "missing"))).rejects.toThrow(
+    /^what it holds cannot be written to a file \(ENOENT: no such file or directory, open .*\)$/,
+  );
+});

@@ -59691,7 +59691,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 5648:
+/***/ 795:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -61617,6 +61617,8 @@ class Reader {
             const name = fullName(line);
             if (typeof name !== "string")
                 this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
+            else if (name.includes("@"))
+                this.problem("load_images", "names a digest, which Docker's export does not keep: wants a tag", line);
         }
         return lines;
     }
@@ -62400,14 +62402,17 @@ function best(name, candidates, node) {
     const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
     const [image] = images;
     if (image === undefined) {
-        const platforms = new Set(candidates.flatMap((candidate) => candidate.platforms.map(platformText)));
-        throw new Refused(`${name} in it is for ${[...platforms].join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
+        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
+        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
     }
-    const other = images.find(({ target }) => target.digest !== image.target.digest);
+    const other = images.find(({ id }) => id !== image.id);
     if (other !== undefined)
         throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
     return image;
 }
+/** The official images of Docker Hub are for ten platforms at most. */
+const mostShown = 10;
 /** How the tools that make archives are told a name. */
 const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
     "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
@@ -63601,7 +63606,11 @@ class Answer {
     }
 }
 const drained = (stream) => new Promise((resolve) => {
-    stream.once("drain", resolve).once("close", resolve);
+    const done = () => {
+        stream.off("drain", done).off("close", done);
+        resolve();
+    };
+    stream.on("drain", done).on("close", done);
 });
 
 ;// CONCATENATED MODULE: ./lib/images/transfer/containerd.js
@@ -63719,6 +63728,17 @@ const lines = (text) => text.split("\n").filter(Boolean);
  */
 const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
 
+;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
+
+/** How the container that links tells files apart, for GNU `stat --format`. */
+const identityFormat = "%i %s %.9Y";
+/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
+async function identityOf(file) {
+    const { ino, size, mtimeNs } = await (0,promises_.stat)(file, { bigint: true });
+    const nanoseconds = String(mtimeNs % 1000000000n).padStart(9, "0");
+    return `${ino} ${size} ${mtimeNs / 1000000000n}.${nanoseconds}`;
+}
+
 ;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
 
 
@@ -63732,9 +63752,9 @@ staging=
 while read -r command a b c d; do
   case $command in
     staging) staging=/volumes/$a/_data ;;
-    identity) stat --format '%i %s %.9Y' "/archives/$a" ;;
+    identity) stat --format '${identityFormat}' "/archives/$a" ;;
     stage) dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &&
-      chmod 0444 "$staging/$d" ;;
+      chmod 0444 "$staging/$d" && stat --format '${identityFormat}' "/archives/$a" ;;
     link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -63785,15 +63805,26 @@ class BlobLinks {
             throw error;
         }
     }
-    /** Writes a blob where it can be linked from, once however often it is asked to. The bytes are not looked at. */
-    stage(blob) {
+    /**
+     * Writes a blob where it can be linked from, once however often it is asked to.
+     *
+     * @param verified the identity of the file in which the blob was found to be what its digest says
+     * @throws when the file is another one now
+     */
+    stage(blob, verified) {
         const known = this.#staged.get(blob.digest);
         if (known !== undefined)
             return known;
-        const archive = this.#archives.indexOf(blob.file);
-        const staged = this.#conversation.ask(["stage", String(archive), String(blob.offset), String(blob.size), hexOf(blob.digest)], deadline);
+        const staged = this.#copy(blob, verified);
         this.#staged.set(blob.digest, staged);
         return staged;
+    }
+    async #copy({ file, offset, size, digest }, verified) {
+        const archive = String(this.#archives.indexOf(file));
+        const command = ["stage", archive, String(offset), String(size), hexOf(digest)];
+        const identity = await this.#conversation.ask(command, deadline);
+        if (identity.trim() !== verified)
+            throw new Error(`${file} was changed while it was loaded.`);
     }
     /** Links a staged blob into the content store in a node's volume; one that is there is left alone. */
     async link(blob, volume) {
@@ -63808,13 +63839,11 @@ class BlobLinks {
     /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
     async #mustBeSame(file, index) {
         const [here, there] = await Promise.all([
-            (0,promises_.stat)(file, { bigint: true }),
+            identityOf(file),
             this.#conversation.ask(["identity", String(index)], deadline),
         ]);
-        const modified = `${here.mtimeNs / 1000000000n}.${String(here.mtimeNs % 1000000000n).padStart(9, "0")}`;
-        if (there.trim() !== `${here.ino} ${here.size} ${modified}`) {
+        if (there.trim() !== here)
             throw new Error(`${file} is another file for the Docker daemon`);
-        }
     }
 }
 /**
@@ -63847,7 +63876,12 @@ function linkable(nodes) {
  */
 function ociLayout(images, blobs) {
     const documents = new Map(images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]));
-    const manifests = images.flatMap(({ names, content: { target: { mediaType, digest, size }, }, }) => names.map((name) => ({ mediaType, digest, size, annotations: { "io.containerd.image.name": name } })));
+    const manifests = images.flatMap(({ names, content: { target } }) => [...names, ...namesByDigest(names, target)].map((name) => ({
+        mediaType: target.mediaType,
+        digest: target.digest,
+        size: target.size,
+        annotations: { "io.containerd.image.name": name },
+    })));
     const entries = [
         { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
         ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
@@ -63858,6 +63892,15 @@ function ociLayout(images, blobs) {
         bytes: entries.reduce((sum, entry) => sum + block + oci_layout_padded(oci_layout_sizeOf(entry)), endOfTar.length),
         read: () => write(entries),
     };
+}
+/**
+ * An image that keeps its registry's digest is there for pods that name it by that: an OCI layout does, what is made of
+ * an archive in Docker's format has a manifest of its own.
+ */
+function namesByDigest(names, { mediaType, digest }) {
+    if (!mediaType.startsWith("application/vnd.oci."))
+        return [];
+    return [...new Set(names.map((name) => `${name.replace(/[:@][^/]*$/, "")}@${digest}`))];
 }
 async function* write(entries) {
     for (const entry of entries) {
@@ -63909,6 +63952,7 @@ function header(path, size) {
 
 
 
+
 /**
  * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
  * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
@@ -63920,13 +63964,17 @@ function verifier(archiveOf) {
     let last = Promise.resolve();
     return (blob) => {
         const key = `${blob.file} ${blob.offset} ${blob.digest}`;
-        const verified = known.get(key) ?? last.then(() => mustMatch(blob, archiveOf(blob.file)));
+        const before = known.get(key);
+        if (before !== undefined)
+            return before;
+        const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
         known.set(key, verified);
         last = verified.catch(() => { });
         return verified;
     };
 }
 async function mustMatch({ file, offset, size, digest }, archive) {
+    const identity = await identityOf(file);
     const hash = (0,external_node_crypto_.createHash)("sha256");
     const handle = await (0,promises_.open)(file);
     try {
@@ -63946,6 +63994,7 @@ async function mustMatch({ file, offset, size, digest }, archive) {
     if (found !== digest) {
         throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
     }
+    return identity;
 }
 const verify_chunk = 1024 * 1024;
 const verify_again = "Make the archive again, and see that all of it is copied";
@@ -64031,8 +64080,7 @@ async function transfer_link(blobs, { containerd }, volume, links, verified) {
     if (links === undefined || volume === undefined)
         return;
     for (const blob of blobs) {
-        await verified(blob);
-        await links.stage(blob);
+        await links.stage(blob, await verified(blob));
         await links.link(blob, volume);
         await containerd.ingest(blob);
     }
@@ -66519,7 +66567,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5648);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(795);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 

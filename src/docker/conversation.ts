@@ -142,5 +142,9 @@ class Answer {
 
 const drained = (stream: NodeJS.WritableStream) =>
   new Promise<void>((resolve) => {
-    stream.once("drain", resolve).once("close", resolve);
+    const done = () => {
+      stream.off("drain", done).off("close", done);
+      resolve();
+    };
+    stream.on("drain", done).on("close", done);
   });

@@ -60,13 +60,14 @@ function best(name: string, candidates: readonly Candidate[], node: Platform): O
   const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
   const [image] = images;
   if (image === undefined) {
-    const platforms = new Set(candidates.flatMap((candidate) => candidate.platforms.map(platformText)));
+    const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+    const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
     throw new Refused(
-      `${name} in it is for ${[...platforms].join(", ") || "no platform"}, and the nodes run ${platformText(node)}`,
+      `${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`,
       `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``,
     );
   }
-  const other = images.find(({ target }) => target.digest !== image.target.digest);
+  const other = images.find(({ id }) => id !== image.id);
   if (other !== undefined)
     throw new Refused(
       `${name} in it names two images, ${image.id} and ${other.id}`,
@@ -74,6 +75,9 @@ function best(name: string, candidates: readonly Candidate[], node: Platform): O
     );
   return image;
 }
+
+/** The official images of Docker Hub are for ten platforms at most. */
+const mostShown = 10;
 
 /** How the tools that make archives are told a name. */
 const saveNamed =

@@ -1,7 +1,7 @@
-import { stat } from "node:fs/promises";
 import { Conversation } from "../../docker/conversation.ts";
 import type { ContainerDetails, Engine } from "../../docker/engine.ts";
 import { blobsFolder, hexOf } from "./containerd.ts";
+import { identityFormat, identityOf } from "./file-identity.ts";
 
 /** A blob, and where its bytes are. */
 export interface FileBlob {
@@ -21,9 +21,9 @@ staging=
 while read -r command a b c d; do
   case $command in
     staging) staging=/volumes/$a/_data ;;
-    identity) stat --format '%i %s %.9Y' "/archives/$a" ;;
+    identity) stat --format '${identityFormat}' "/archives/$a" ;;
     stage) dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &&
-      chmod 0444 "$staging/$d" ;;
+      chmod 0444 "$staging/$d" && stat --format '${identityFormat}' "/archives/$a" ;;
     link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -42,7 +42,7 @@ export class BlobLinks {
   readonly #container: string;
   readonly #conversation: Conversation;
   readonly #archives: readonly string[];
-  readonly #staged = new Map<string, Promise<unknown>>();
+  readonly #staged = new Map<string, Promise<void>>();
 
   private constructor(
     engine: Engine,
@@ -91,17 +91,25 @@ export class BlobLinks {
     }
   }
 
-  /** Writes a blob where it can be linked from, once however often it is asked to. The bytes are not looked at. */
-  stage(blob: FileBlob): Promise<unknown> {
+  /**
+   * Writes a blob where it can be linked from, once however often it is asked to.
+   *
+   * @param verified the identity of the file in which the blob was found to be what its digest says
+   * @throws when the file is another one now
+   */
+  stage(blob: FileBlob, verified: string): Promise<void> {
     const known = this.#staged.get(blob.digest);
     if (known !== undefined) return known;
-    const archive = this.#archives.indexOf(blob.file);
-    const staged = this.#conversation.ask(
-      ["stage", String(archive), String(blob.offset), String(blob.size), hexOf(blob.digest)],
-      deadline,
-    );
+    const staged = this.#copy(blob, verified);
     this.#staged.set(blob.digest, staged);
     return staged;
+  }
+
+  async #copy({ file, offset, size, digest }: FileBlob, verified: string): Promise<void> {
+    const archive = String(this.#archives.indexOf(file));
+    const command = ["stage", archive, String(offset), String(size), hexOf(digest)];
+    const identity = await this.#conversation.ask(command, deadline);
+    if (identity.trim() !== verified) throw new Error(`${file} was changed while it was loaded.`);
   }
 
   /** Links a staged blob into the content store in a node's volume; one that is there is left alone. */
@@ -119,13 +127,10 @@ export class BlobLinks {
   /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
   async #mustBeSame(file: string, index: number): Promise<void> {
     const [here, there] = await Promise.all([
-      stat(file, { bigint: true }),
+      identityOf(file),
       this.#conversation.ask(["identity", String(index)], deadline),
     ]);
-    const modified = `${here.mtimeNs / 1_000_000_000n}.${String(here.mtimeNs % 1_000_000_000n).padStart(9, "0")}`;
-    if (there.trim() !== `${here.ino} ${here.size} ${modified}`) {
-      throw new Error(`${file} is another file for the Docker daemon`);
-    }
+    if (there.trim() !== here) throw new Error(`${file} is another file for the Docker daemon`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { Header } from "tar/header";
+import type { Descriptor } from "../archive.ts";
 import type { FileBlob } from "./blob-links.ts";
 import type { BroughtImage } from "./node-plan.ts";
 
@@ -20,14 +21,13 @@ export function ociLayout(images: readonly BroughtImage[], blobs: readonly FileB
   const documents = new Map(
     images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]),
   );
-  const manifests = images.flatMap(
-    ({
-      names,
-      content: {
-        target: { mediaType, digest, size },
-      },
-    }) =>
-      names.map((name) => ({ mediaType, digest, size, annotations: { "io.containerd.image.name": name } })),
+  const manifests = images.flatMap(({ names, content: { target } }) =>
+    [...names, ...namesByDigest(names, target)].map((name) => ({
+      mediaType: target.mediaType,
+      digest: target.digest,
+      size: target.size,
+      annotations: { "io.containerd.image.name": name },
+    })),
   );
   const entries: Entry[] = [
     { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
@@ -39,6 +39,15 @@ export function ociLayout(images: readonly BroughtImage[], blobs: readonly FileB
     bytes: entries.reduce((sum, entry) => sum + block + padded(sizeOf(entry)), endOfTar.length),
     read: () => write(entries),
   };
+}
+
+/**
+ * An image that keeps its registry's digest is there for pods that name it by that: an OCI layout does, what is made of
+ * an archive in Docker's format has a manifest of its own.
+ */
+function namesByDigest(names: readonly string[], { mediaType, digest }: Descriptor): string[] {
+  if (!mediaType.startsWith("application/vnd.oci.")) return [];
+  return [...new Set(names.map((name) => `${name.replace(/[:@][^/]*$/, "")}@${digest}`))];
 }
 
 async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {

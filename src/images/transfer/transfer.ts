@@ -8,7 +8,7 @@ import { BlobLinks, type FileBlob, linkable } from "./blob-links.ts";
 import { Containerd, type Inventory } from "./containerd.ts";
 import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
 import { ociLayout } from "./oci-layout.ts";
-import { verifier } from "./verify.ts";
+import { type Verify, verifier } from "./verify.ts";
 
 /** A node that has said what it has. */
 export interface AskedNode {
@@ -116,19 +116,16 @@ async function openLinks(
   }
 }
 
-type Verified = (blob: FileBlob) => Promise<void>;
-
 async function link(
   blobs: readonly FileBlob[],
   { containerd }: AskedNode,
   volume: string | undefined,
   links: BlobLinks | undefined,
-  verified: Verified,
+  verified: Verify,
 ): Promise<void> {
   if (links === undefined || volume === undefined) return;
   for (const blob of blobs) {
-    await verified(blob);
-    await links.stage(blob);
+    await links.stage(blob, await verified(blob));
     await links.link(blob, volume);
     await containerd.ingest(blob);
   }
@@ -145,7 +142,7 @@ async function bring(
   node: AskedNode,
   plan: NodePlan,
   placed: Promise<void>,
-  on: { engine: Engine; verified: Verified; log: Log },
+  on: { engine: Engine; verified: Verify; log: Log },
   attempt = 1,
 ): Promise<void> {
   try {
@@ -168,7 +165,7 @@ async function bring(
 const patience = 10_000;
 
 /** Sends what is not linked, and gives everything its names. */
-async function complete(plan: NodePlan, { containerd }: AskedNode, verified: Verified): Promise<void> {
+async function complete(plan: NodePlan, { containerd }: AskedNode, verified: Verify): Promise<void> {
   await Promise.all(plan.send.map(verified));
   if (plan.bring.length > 0) await containerd.import(ociLayout(plan.bring, plan.send));
   for (const { image, names } of plan.retag) {

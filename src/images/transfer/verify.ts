@@ -2,6 +2,10 @@ import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { BadArchive } from "../archive.ts";
 import type { FileBlob } from "./blob-links.ts";
+import { identityOf } from "./file-identity.ts";
+
+/** Sees that a blob's bytes are what its digest says. @returns the identity of the file that they were read from */
+export type Verify = (blob: FileBlob) => Promise<string>;
 
 /**
  * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
@@ -9,19 +13,22 @@ import type { FileBlob } from "./blob-links.ts";
  *
  * @param archiveOf the archive as the user named it, by its file
  */
-export function verifier(archiveOf: (file: string) => string): (blob: FileBlob) => Promise<void> {
-  const known = new Map<string, Promise<void>>();
+export function verifier(archiveOf: (file: string) => string): Verify {
+  const known = new Map<string, Promise<string>>();
   let last: Promise<unknown> = Promise.resolve();
   return (blob) => {
     const key = `${blob.file} ${blob.offset} ${blob.digest}`;
-    const verified = known.get(key) ?? last.then(() => mustMatch(blob, archiveOf(blob.file)));
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
     known.set(key, verified);
     last = verified.catch(() => {});
     return verified;
   };
 }
 
-async function mustMatch({ file, offset, size, digest }: FileBlob, archive: string): Promise<void> {
+async function mustMatch({ file, offset, size, digest }: FileBlob, archive: string): Promise<string> {
+  const identity = await identityOf(file);
   const hash = createHash("sha256");
   const handle = await open(file);
   try {
@@ -39,6 +46,7 @@ async function mustMatch({ file, offset, size, digest }: FileBlob, archive: stri
   if (found !== digest) {
     throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, again);
   }
+  return identity;
 }
 
 const chunk = 1024 * 1024;
