@@ -86,8 +86,7 @@ const examples: Example[] = blocks
   });
 
 const isOurs = (uses: string | undefined) => uses?.startsWith("org/kind-action@") || uses === "./";
-const isLoad = (uses: string | undefined) =>
-  uses?.startsWith("org/kind-action/load@") || uses === "./load";
+const isLoad = (uses: string | undefined) => uses?.startsWith("org/kind-action/load@") || uses === "./load";
 
 const workflowFiles = globSync(".github/workflows/*.yml", { cwd: root });
 /** What zizmor reads beside the examples. */
@@ -121,7 +120,10 @@ describe("the README", () => {
 
 describe("the README's section on load", () => {
   it("lists load/action.yml's inputs with their defaults, in order", () => {
-    const listed = tableBelow("## The action `load`", page("README.md")).map(([name, value]) => [name, value]);
+    const listed = tableBelow("## The action `load`", page("README.md")).map(([name, value]) => [
+      name,
+      value,
+    ]);
     const declared = Object.entries(loadAction.inputs);
     expect(listed).toEqual(declared.map(([name, input]) => [code(name), code(input.default)]));
   });

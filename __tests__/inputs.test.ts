@@ -4,31 +4,46 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { type Inputs, readInputs } from "../src/inputs.ts";
+import { type Inputs, type LoadStepInputs, readInputs, readLoadInputs } from "../src/inputs.ts";
 import { quiet } from "./fixtures/quiet.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 
-const declared = z
-  .looseObject({ inputs: z.record(z.string(), z.looseObject({ default: z.string().optional() })) })
-  .parse(parse(readFileSync(new URL("../action.yml", import.meta.url), "utf8"))).inputs;
+type Declared = Readonly<Record<string, { readonly default?: string | undefined }>>;
+
+/** The inputs that an action declares. */
+const inputsOf = (file: string): Declared =>
+  z
+    .looseObject({ inputs: z.record(z.string(), z.looseObject({ default: z.string().optional() })) })
+    .parse(parse(readFileSync(new URL(`../${file}`, import.meta.url), "utf8"))).inputs;
+
+const declared = inputsOf("action.yml");
+const declaredByLoad = inputsOf("load/action.yml");
 
 let workspace: string;
 beforeEach(() => {
   workspace = temporaryFolder();
 });
 
-/** Reads inputs as a workflow gives them, with the defaults of action.yml. */
-function read(given: Readonly<Record<string, string>> = {}): Promise<Inputs> {
-  return readInputs((name) => {
-    const fallback = declared[name]?.default ?? "";
-    // What the runner evaluates is the job's status and its matrix.
-    return given[name] ?? (fallback.startsWith("${{") ? "" : fallback);
-  }, workspace);
-}
+/** Inputs as a workflow gives them, with the defaults of an action's file. */
+const givenTo = (action: Declared, given: Readonly<Record<string, string>>) => (name: string) => {
+  const fallback = action[name]?.default ?? "";
+  // What the runner evaluates is the job's status and its matrix.
+  return given[name] ?? (fallback.startsWith("${{") ? "" : fallback);
+};
+
+const read = (given: Readonly<Record<string, string>> = {}): Promise<Inputs> =>
+  readInputs(givenTo(declared, given), workspace);
+
+/** Reads what the step `load` is given. */
+const readLoad = (given: Readonly<Record<string, string>>): Promise<LoadStepInputs> =>
+  readLoadInputs(givenTo(declaredByLoad, given), workspace);
 
 /** The problems with inputs, as `INPUT VALUE: REASON`. */
-async function problemsOf(given: Readonly<Record<string, string>>): Promise<string[]> {
-  const { problems } = await read(given);
+async function problemsOf(
+  given: Readonly<Record<string, string>>,
+  reading: typeof read | typeof readLoad = read,
+): Promise<string[]> {
+  const { problems } = await reading(given);
   return problems.map(({ input, value, reason }) => `${input} ${JSON.stringify(value)}: ${reason}`);
 }
 
@@ -60,7 +75,7 @@ describe("the inputs", () => {
       kubectlVersion: undefined,
       installOnly: false,
       ignoreFailedClean: false,
-      loadArchives: [],
+      load: { archives: [], images: [], nodes: "all" },
       logs: "on-failure",
       checksums: {},
       downloadBaseUrls: {},
@@ -243,7 +258,7 @@ describe("config", () => {
 
 describe("load_archives", () => {
   const archives = async (lines: string) =>
-    (await read({ load_archives: lines })).loadArchives.map(({ path, bytes }) => [
+    (await read({ load_archives: lines })).load.archives.map(({ path, bytes }) => [
       path.replace(`${workspace}/`, ""),
       bytes,
     ]);
@@ -306,6 +321,150 @@ describe("load_archives", () => {
     await symlink("/nonexistent", join(workspace, "images/broken.tar"));
     expect(await archives("images/*.tar")).toHaveLength(2);
     expect(await problemsOf({ load_archives: "images/*.tar" })).toEqual([]);
+  });
+});
+
+describe("load_images", () => {
+  const images = async (lines: string) => (await read({ load_images: lines })).load.images;
+
+  it("are none unless they are given", async () => {
+    expect(await images("")).toEqual([]);
+  });
+
+  it("are names as Docker takes them, one a line, each once", async () => {
+    expect(await images("web\n\n  ghcr.io/shop/api:1.2  \nlocalhost:5000/db:dev\nweb")).toEqual([
+      "web",
+      "ghcr.io/shop/api:1.2",
+      "localhost:5000/db:dev",
+    ]);
+  });
+
+  it("that name a digest are a problem: the nodes would have the image without it", async () => {
+    const digest = `sha256:${"a".repeat(64)}`;
+    for (const name of [`web@${digest}`, `ghcr.io/shop/api:1@${digest}`])
+      expect(await problemsOf({ load_images: name })).toEqual([
+        `load_images "${name}": names a digest, which Docker's export does not keep: wants a tag`,
+      ]);
+  });
+
+  it("that are no names are a problem for each line, with what is wrong", async () => {
+    const id = "c".repeat(64);
+    expect(await problemsOf({ load_images: `web:1\nWeb\nmy web\n--all\n${id}\nweb:1, api:1` })).toEqual([
+      'load_images "Web": has upper case letters in its repository; wants names of images, one a line',
+      'load_images "my web": is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST; wants names of images, one a line',
+      'load_images "--all": is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST; wants names of images, one a line',
+      `load_images "${id}": is an image's ID, not a name; wants names of images, one a line`,
+      'load_images "web:1, api:1": is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST; wants names of images, one a line',
+    ]);
+  });
+});
+
+describe("load_nodes", () => {
+  const nodes = async (given: string) => (await read({ load_nodes: given })).load.nodes;
+
+  it("are all unless said otherwise", async () => {
+    expect((await read()).load.nodes).toBe("all");
+    expect(await nodes("")).toBe("all");
+    expect(await nodes(" all\n")).toBe("all");
+    expect(await nodes("workers")).toBe("workers");
+  });
+
+  it("are names, one a line, or with commas between them as kind's --nodes has them", async () => {
+    expect(await nodes("kind-worker")).toEqual(["kind-worker"]);
+    expect(await nodes("kind-worker\n\n  kind-worker2 \n")).toEqual(["kind-worker", "kind-worker2"]);
+    expect(await nodes("kind-worker, kind-worker2,")).toEqual(["kind-worker", "kind-worker2"]);
+  });
+
+  it("that cannot be names of nodes are a problem for each", async () => {
+    const reason = "wants `all`, `workers`, or names of nodes, one a line";
+    expect(await problemsOf({ load_nodes: "Kind Worker, $(id), kind-worker" })).toEqual([
+      `load_nodes "Kind Worker": ${reason}`,
+      `load_nodes "$(id)": ${reason}`,
+    ]);
+  });
+
+  it("are all, or workers, or names, not a mixture", async () => {
+    expect(await problemsOf({ load_nodes: "workers, kind-control-plane" })).toEqual([
+      'load_nodes "workers": wants `all`, `workers`, or names of nodes, one a line',
+    ]);
+  });
+});
+
+describe("the step load", () => {
+  it("has the inputs that load/action.yml declares", async () => {
+    const asked = new Set<string>();
+    await readLoadInputs((name) => {
+      asked.add(name);
+      return "";
+    }, workspace);
+    expect([...asked].toSorted()).toEqual(Object.keys(declaredByLoad).toSorted());
+  });
+
+  it("needs no more than what to load", async () => {
+    expect(await readLoad({ load_images: "web" })).toEqual({
+      clusterName: undefined,
+      load: { archives: [], images: ["web"], nodes: "all" },
+      restart: [],
+      wait: 300_000,
+      problems: [],
+    });
+  });
+
+  it("loads what the main action would: archives, images, into nodes", async () => {
+    await file("web.tar", "archive");
+    const given = { load_archives: "web.tar", load_images: "api", load_nodes: "workers" };
+    const { load, problems } = await readLoad(given);
+    expect(problems).toEqual([]);
+    expect(load).toEqual({
+      archives: [{ path: join(workspace, "web.tar"), bytes: 7 }],
+      images: ["api"],
+      nodes: "workers",
+    });
+    expect((await read(given)).load).toEqual(load);
+  });
+
+  it("has nothing to do without anything to load, which is a mistake", async () => {
+    expect(await problemsOf({}, readLoad)).toEqual([
+      'load_archives "": nothing to load: give `load_archives`, `load_images` or both',
+    ]);
+    // What was given and is wrong is told alone.
+    expect(await problemsOf({ load_archives: "missing.tar" }, readLoad)).toEqual([
+      'load_archives "missing.tar": there is no such file',
+    ]);
+  });
+
+  it("restarts workloads, one a line, of the current namespace or another", async () => {
+    const { restart, problems } = await readLoad({
+      load_images: "web",
+      restart: "deployment/web\n\n shop/statefulset/db \nds/agent",
+    });
+    expect(problems).toEqual([]);
+    expect(restart).toEqual([
+      { namespace: undefined, name: "deployment/web" },
+      { namespace: "shop", name: "statefulset/db" },
+      { namespace: undefined, name: "ds/agent" },
+    ]);
+  });
+
+  it("tells everything that is wrong at once, as given", async () => {
+    const given = {
+      cluster_name: "My Cluster",
+      load_images: "Web",
+      load_nodes: "all, workers",
+      restart: "web\npod/web",
+      wait: "soon",
+    };
+    const workload =
+      "wants deployment/NAME, statefulset/NAME or daemonset/NAME, with NAMESPACE/ before it if need be";
+    expect((await problemsOf(given, readLoad)).toSorted()).toEqual([
+      'cluster_name "My Cluster": wants lower-case letters, digits, dots and hyphens, with a letter or digit first',
+      'load_images "Web": has upper case letters in its repository; wants names of images, one a line',
+      'load_nodes "all": wants `all`, `workers`, or names of nodes, one a line',
+      'load_nodes "workers": wants `all`, `workers`, or names of nodes, one a line',
+      `restart "pod/web": ${workload}`,
+      `restart "web": ${workload}`,
+      'wait "soon": wants a duration with its unit, such as 5m, 90s or 1m30s; 0s waits for nothing',
+    ]);
   });
 });
 
@@ -496,8 +655,8 @@ describe("the other inputs", () => {
 describe("a path that leads through its parents", () => {
   it("is read like any other, absolute too", async () => {
     await file("app.tar", "archive");
-    const { loadArchives, problems } = await read({ load_archives: `${workspace}/images/../app.tar` });
+    const { load, problems } = await read({ load_archives: `${workspace}/images/../app.tar` });
     expect(problems).toEqual([]);
-    expect(loadArchives.map(({ path }) => path)).toEqual([join(workspace, "app.tar")]);
+    expect(load.archives.map(({ path }) => path)).toEqual([join(workspace, "app.tar")]);
   });
 });

@@ -2,7 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { readJob } from "../src/facts.ts";
-import { describeCluster, exportCluster, setClusterOutputs, setRunOutputs } from "../src/outputs.ts";
+import {
+  describeCluster,
+  exportCluster,
+  setClusterOutputs,
+  setImagesOutput,
+  setRunOutputs,
+} from "../src/outputs.ts";
 import type { ClusterPlan } from "../src/plan.ts";
 import { dockerDaemon, type KeptContainer, nodeContainer } from "./fixtures/docker-daemon.ts";
 import { FakeApi } from "./fixtures/kubernetes-api.ts";
@@ -12,14 +18,16 @@ const plan: ClusterPlan = {
   name: "shop",
   config: "",
   workspace: "/workspace",
-  nodes: 1,
+  nodes: ["shop-control-plane"],
   images: ["kindest/node:v1.37.0@sha256:aa", "kindest/node:v1.36.0@sha256:bb"],
   network: "kind",
   kubeconfig: "/home/me/.kube/config",
   verbosity: 0,
   wait: 300_000,
   readiness: "everything",
-  archives: [],
+  load: { archives: [], images: [], folder: "/tmp/run/images" },
+  loadInto: ["shop-control-plane"],
+  alwaysPullsImages: false,
   logs: { when: "on-failure", folder: "/tmp/logs", artifact: "kind-logs" },
   ignoreFailedClean: false,
 };
@@ -143,6 +151,27 @@ describe("what the job's next steps get", () => {
       nodes: JSON.stringify(nodes),
       network: JSON.stringify(network),
     });
+  });
+
+  it("is every name that was loaded, with its image's ID, its nodes, and what it took", () => {
+    const { outputs } = runner();
+    const nodes = ["shop-control-plane", "shop-worker"];
+    setImagesOutput([
+      { names: ["a:1", "a:2"], id: "sha256:aa", outcome: "loaded", nodes, bytes: 5_000_000, seconds: 1.25 },
+      { names: ["b:1"], id: "sha256:bb", outcome: "already there", nodes, bytes: 0, seconds: 1.25 },
+    ]);
+    expect(JSON.parse(outputs().images ?? "")).toEqual([
+      { name: "a:1", id: "sha256:aa", nodes, bytes: 5_000_000, seconds: 1.25 },
+      // Another name costs nothing: the sum of all bytes is what was brought.
+      { name: "a:2", id: "sha256:aa", nodes, bytes: 0, seconds: 1.25 },
+      { name: "b:1", id: "sha256:bb", nodes, bytes: 0, seconds: 1.25 },
+    ]);
+  });
+
+  it("is an empty list of images where none was loaded", () => {
+    const { outputs } = runner();
+    setImagesOutput([]);
+    expect(outputs()).toEqual({ images: "[]" });
   });
 
   it("is the tools' versions and the times of every run", () => {

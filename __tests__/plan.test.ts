@@ -41,7 +41,8 @@ async function planFor(
   } = {},
 ) {
   const read = await readInputs((name) => given[name] ?? "", "/workspace");
-  const inputs = on.archives === undefined ? read : { ...read, loadArchives: on.archives };
+  const inputs =
+    on.archives === undefined ? read : { ...read, load: { ...read.load, archives: on.archives } };
   const { plan, problems } = makePlan({
     inputs,
     daemon,
@@ -75,12 +76,15 @@ describe("a run with nothing but defaults", () => {
       kubectl: { name: "kubectl", version: "v1.37.0" },
       cluster: {
         name: "kind",
-        nodes: 1,
+        nodes: ["kind-control-plane"],
         images: [imageOf("1.37")],
         network: "kind",
         kubeconfig: "/home/me/.kube/config",
         wait: 300_000,
         readiness: "everything",
+        load: { archives: [], images: [] },
+        loadInto: ["kind-control-plane"],
+        alwaysPullsImages: false,
         logs: { when: "on-failure", artifact: "kind-logs-e2e-kind" },
         ignoreFailedClean: false,
       },
@@ -187,7 +191,10 @@ describe("the nodes' images", () => {
 
   it("are fetched once each, and counted for each node", async () => {
     const three = configWith("nodes:", "- role: control-plane", "- role: worker", "- role: worker");
-    expect((await planFor({ config: three })).cluster).toMatchObject({ nodes: 3, images: [imageOf("1.37")] });
+    expect((await planFor({ config: three })).cluster).toMatchObject({
+      nodes: ["kind-control-plane", "kind-worker", "kind-worker2"],
+      images: [imageOf("1.37")],
+    });
   });
 
   it("do not exist for a Kubernetes that the kind release has none for, and those that it has are told", async () => {
@@ -440,6 +447,75 @@ describe("how far ready a cluster gets", () => {
     const config = configWith("networking: {disableDefaultCNI: true}");
     expect((await planFor({ config })).cluster?.readiness).toBe("api");
     expect((await planFor()).cluster?.readiness).toBe("everything");
+  });
+});
+
+describe("what is loaded", () => {
+  const archives = [{ path: "/workspace/images.tar", bytes: 1e6 }];
+  const threeNodes = configWith(
+    "name: shop",
+    "nodes:",
+    "- role: control-plane",
+    "- role: worker",
+    "- role: worker",
+  );
+  const into = async (given: Record<string, string>) => {
+    const { cluster, problems } = await planFor(given);
+    return problems.length > 0 ? problems : cluster?.loadInto;
+  };
+
+  it("is what the inputs name, through a folder that is gone with the run", async () => {
+    const { plan, cluster } = await planFor({ load_images: "web:1\nghcr.io/shop/api:2" }, { archives });
+    expect(cluster?.load).toEqual({
+      archives,
+      images: ["web:1", "ghcr.io/shop/api:2"],
+      folder: "/runner/_temp/kind-action-12-1-abc/images",
+    });
+    expect(cluster?.load.folder.startsWith(`${plan.folder}/`)).toBe(true);
+  });
+
+  it("gets into all nodes, under the names that kind will give them", async () => {
+    expect(await into({})).toEqual(["kind-control-plane"]);
+    expect(await into({ config: threeNodes })).toEqual(["shop-control-plane", "shop-worker", "shop-worker2"]);
+    // The input's name wins over the configuration's.
+    expect(await into({ config: threeNodes, cluster_name: "mine", load_nodes: "mine-worker2" })).toEqual([
+      "mine-worker2",
+    ]);
+  });
+
+  it("gets into the workers alone, where that is asked for", async () => {
+    expect(await into({ config: threeNodes, load_nodes: "workers" })).toEqual([
+      "shop-worker",
+      "shop-worker2",
+    ]);
+  });
+
+  it("gets into no workers where there are none, and that is told before anything is made", async () => {
+    expect(await into({ load_nodes: "workers" })).toEqual([
+      "load_nodes: the cluster has no workers, only control planes",
+    ]);
+  });
+
+  it("gets into no node of another name, and those that there will be are told", async () => {
+    const { message } = await planFor({
+      config: threeNodes,
+      load_nodes: "shop-worker3, shop-worker, kind-worker",
+    });
+    expect(message).toBe(
+      'load_nodes "shop-worker3, shop-worker, kind-worker": the cluster has no node shop-worker3, kind-worker. It has: shop-control-plane, shop-worker, shop-worker2',
+    );
+  });
+
+  it("is known to be pulled again where the configuration says so", async () => {
+    const config = configWith(
+      "kubeadmConfigPatches:",
+      "- |",
+      "  kind: ClusterConfiguration",
+      "  apiServer:",
+      "    extraArgs:",
+      "      enable-admission-plugins: NodeRestriction,AlwaysPullImages",
+    );
+    expect((await planFor({ config })).cluster?.alwaysPullsImages).toBe(true);
   });
 });
 

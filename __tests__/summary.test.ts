@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { LoadedImage } from "../src/load-images.ts";
 import type { Plan } from "../src/plan.ts";
-import { renderFindings, renderSummary } from "../src/summary.ts";
+import { renderFindings, renderImages, renderSummary } from "../src/summary.ts";
 import type { Timing } from "../src/timeline.ts";
 
 const tool = (name: "kind" | "kubectl", version: string) =>
@@ -15,14 +16,16 @@ const plan: Plan = {
     name: "shop",
     config: "",
     workspace: "/work",
-    nodes: 1,
+    nodes: ["shop-control-plane"],
     images: [],
     network: "kind",
     kubeconfig: "/home/me/.kube/config",
     verbosity: 0,
     wait: 300_000,
     readiness: "everything",
-    archives: [],
+    load: { archives: [], images: [], folder: "/tmp/run/images" },
+    loadInto: ["shop-control-plane"],
+    alwaysPullsImages: false,
     logs: { when: "on-failure", folder: "/tmp/logs", artifact: "kind-logs" },
     ignoreFailedClean: false,
   },
@@ -58,7 +61,7 @@ const barsOf = (summary: string) =>
 describe("the summary of a run", () => {
   it("tells what was made, and how long each part took", () => {
     const timings = [timing("Install kind and kubectl", 0, 2), timing("Create the cluster", 2, 18)];
-    const summary = renderSummary({ plan, timings, cluster, succeeded: true });
+    const summary = renderSummary({ plan, timings, cluster, images: [], succeeded: true });
     expect(summary.split("\n")).toEqual([
       "### Cluster `shop`: ready after 20.0 s",
       "",
@@ -77,7 +80,7 @@ describe("the summary of a run", () => {
       timing("Install kind and kubectl", 0, 2),
       timing("Create the cluster", 2, 3.26, "failed"),
     ];
-    const summary = renderSummary({ plan, timings, cluster: undefined, succeeded: false });
+    const summary = renderSummary({ plan, timings, cluster: undefined, images: [], succeeded: false });
     expect(summary).toContain("### Cluster `shop`: failed after 5.3 s\n");
     expect(summary).toContain("| Create the cluster ✗ | 3.3 s |");
     expect(summary).not.toContain("Kubernetes v");
@@ -88,13 +91,14 @@ describe("the summary of a run", () => {
       plan: { ...plan, cluster: undefined },
       timings: [timing("Install kind and kubectl", 0, 2)],
       cluster: undefined,
+      images: [],
       succeeded: true,
     });
     expect(summary).toContain("### kind and kubectl: ready after 2.0 s\n");
   });
 
   it("has no table where nothing had begun", () => {
-    const summary = renderSummary({ plan, timings: [], cluster: undefined, succeeded: false });
+    const summary = renderSummary({ plan, timings: [], cluster: undefined, images: [], succeeded: false });
     expect(summary).toBe("### Cluster `shop`: failed after 0.0 s\n\n");
   });
 
@@ -106,7 +110,7 @@ describe("the summary of a run", () => {
       timing("blink", 5, 0),
       timing("last blink", 20, 0),
     ];
-    const bars = barsOf(renderSummary({ plan, timings, cluster, succeeded: true }));
+    const bars = barsOf(renderSummary({ plan, timings, cluster, images: [], succeeded: true }));
     expect(bars.whole).toMatch(/^█+$/);
     const width = bars.whole?.length ?? 0;
     expect(bars["first half"]).toBe("█".repeat(width / 2) + "·".repeat(width / 2));
@@ -115,6 +119,54 @@ describe("the summary of a run", () => {
     expect(bars.blink).toMatch(/^·+█·+$/);
     expect(bars["last blink"]).toMatch(/^·+█$/);
     for (const bar of Object.values(bars)) expect(bar).toHaveLength(width);
+  });
+});
+
+describe("the summary of what was loaded", () => {
+  const loaded: LoadedImage = {
+    names: ["docker.io/library/web:1", "docker.io/library/web:latest"],
+    id: "sha256:aa",
+    outcome: "loaded",
+    nodes: ["shop-control-plane", "shop-worker"],
+    bytes: 12_345_678,
+    seconds: 1.5,
+  };
+
+  it("tells of each image its names, what was brought for it, and how many nodes have it", () => {
+    expect(renderImages([loaded])).toEqual([
+      "| image | | brought | nodes |",
+      "|---|---|--:|--:|",
+      "| `docker.io/library/web:1`<br>`docker.io/library/web:latest` | loaded | 12.3 MB | 2 |",
+      "",
+    ]);
+  });
+
+  it("says where nothing had to be brought", () => {
+    const there = { ...loaded, names: ["docker.io/library/db:1"], bytes: 0 };
+    expect(
+      renderImages([
+        { ...there, outcome: "re-tagged" },
+        { ...there, outcome: "already there" },
+      ]),
+    ).toEqual(
+      expect.arrayContaining([
+        "| `docker.io/library/db:1` | re-tagged |  | 2 |",
+        "| `docker.io/library/db:1` | already there |  | 2 |",
+      ]),
+    );
+  });
+
+  it("is empty where nothing was loaded", () => {
+    expect(renderImages([])).toEqual([]);
+  });
+
+  it("is below the times of the run", () => {
+    const timings = [timing("Load images", 0, 2)];
+    const lines = renderSummary({ plan, timings, cluster, images: [loaded], succeeded: true }).split("\n");
+    const at = (text: string) => lines.findIndex((line) => line.includes(text));
+    expect(at("docker.io/library/web:1")).toBeGreaterThan(at("Load images"));
+    // Two tables of Markdown's, with an empty line between them.
+    expect(lines[at("| image |") - 1]).toBe("");
   });
 });
 

@@ -56,7 +56,7 @@ export async function loadImages(
 ): Promise<LoadedImage[]> {
   const began = performance.now();
   await mkdir(plan.folder, { recursive: true });
-  const asking = askAll(cluster.nodes, on.engine);
+  const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
   try {
     const [fromArchives, daemonImages, nodes] = await Promise.all([
       readArchives(
@@ -65,7 +65,7 @@ export async function loadImages(
         plan.folder,
       ),
       findDaemonImages(plan.images, on, log),
-      asking,
+      asked.then((nodes) => Promise.all(nodes)),
     ]);
     const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
     const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
@@ -74,12 +74,10 @@ export async function loadImages(
     for (const image of images) log.line(describe(image));
     return images;
   } finally {
-    for (const { containerd } of await asking.catch(() => [])) containerd.close();
+    // What went wrong is told at once: nobody waits for nodes that are yet to come up.
+    const close = async (node: Promise<AskedNode>) => (await node).containerd.close();
+    asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => {});
   }
-}
-
-async function askAll(nodes: Promise<readonly ClusterNode[]>, engine: Engine): Promise<AskedNode[]> {
-  return await Promise.all((await nodes).map((node) => askNode(engine, node, starting)));
 }
 
 /** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */

@@ -24,6 +24,7 @@ export interface Surroundings {
 export async function runStep(story: (on: Surroundings) => Promise<void>): Promise<never> {
   const job = readJob(process.env);
   const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
+  const programs = counting(programRunner(run, definedOf(process.env)));
   let cancelled = false;
   const cancel = (signal: string) => {
     if (cancelled) return;
@@ -48,18 +49,30 @@ export async function runStep(story: (on: Surroundings) => Promise<void>): Promi
       env: process.env,
       job,
       run,
-      start: programRunner(run, definedOf(process.env)),
+      start: programs.start,
       printer: core,
       began: Date.now(),
     });
   } catch (error) {
     if (!cancelled) core.setFailed(messageOf(error));
   }
-  // Tasks that a failed one left behind may still run programs.
-  await endProcesses(run);
+  // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
+  if (programs.running() > 0) await endProcesses(run);
   if (cancelled) await new Promise(() => {});
   // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
   process.exit();
+}
+
+/** Starts programs, and knows how many run. */
+function counting(start: Run): { start: Run; running(): number } {
+  let running = 0;
+  return {
+    start: (...args) => {
+      running++;
+      return start(...args).finally(() => running--);
+    },
+    running: () => running,
+  };
 }
 
 function definedOf(env: NodeJS.ProcessEnv): Record<string, string> {

@@ -19,6 +19,7 @@ describe("a kind configuration", () => {
         nodes: [],
         disableDefaultCNI: false,
         kubeadmPatches: [],
+        alwaysPullsImages: false,
       },
     });
   });
@@ -295,5 +296,43 @@ describe("a configuration that kind takes", () => {
     for (const written of ["mode: 0755", "sha: 12345678901234567890", "e: 1e3", "version: 1.10"]) {
       expect(text).toContain(written);
     }
+  });
+});
+
+describe("a configuration that makes every pod pull its images", () => {
+  const alwaysPulls = (...lines: string[]) =>
+    configOf(`kubeadmConfigPatches:\n- |\n${lines.map((line) => `  ${line}\n`).join("")}`).alwaysPullsImages;
+
+  it.each([
+    {
+      form: "a field, as up to kubeadm's v1beta3",
+      lines: ["    enable-admission-plugins: NodeRestriction,AlwaysPullImages"],
+    },
+    { form: "a field, quoted", lines: ['    "enable-admission-plugins": "AlwaysPullImages"'] },
+    {
+      form: "an item, as since",
+      lines: ["  - name: enable-admission-plugins", "    value: AlwaysPullImages"],
+    },
+    {
+      form: "an item of flow style",
+      lines: ['  - {name: "enable-admission-plugins", value: "A,AlwaysPullImages,B"}'],
+    },
+  ])("turns a plugin on with $form", ({ lines }) => {
+    expect(alwaysPulls("kind: ClusterConfiguration", "apiServer:", "  extraArgs:", ...lines)).toBe(true);
+  });
+
+  it("may do so for one node", () => {
+    const node =
+      "nodes:\n- role: control-plane\n  kubeadmConfigPatches:\n  - |\n    kind: ClusterConfiguration\n";
+    const patch = "    apiServer: {extraArgs: {enable-admission-plugins: AlwaysPullImages}}\n";
+    expect(configOf(node + patch).alwaysPullsImages).toBe(true);
+  });
+
+  it.each([
+    { form: "other plugins", lines: ["    enable-admission-plugins: NodeRestriction"] },
+    { form: "the plugin that is turned off", lines: ["    disable-admission-plugins: AlwaysPullImages"] },
+    { form: "a line that is a comment", lines: ["    # enable-admission-plugins: AlwaysPullImages"] },
+  ])("is none with $form", ({ lines }) => {
+    expect(alwaysPulls("kind: ClusterConfiguration", "apiServer:", "  extraArgs:", ...lines)).toBe(false);
   });
 });

@@ -57,23 +57,26 @@ describe("kind", () => {
     expect(log.lines).toContain("provider=docker");
   });
 
-  it("loads an archive whatever its name looks like", async () => {
-    const { kind, log } = await fakeKind();
-    await kind.loadArchive("shop", "/home/me/my $(images).tar", log);
-    expect(argumentsIn(log.lines)).toEqual([
-      "load",
-      "image-archive",
-      "/home/me/my $(images).tar",
-      "--name",
-      "shop",
-    ]);
+  it("fails with kind's own words", async () => {
+    const { kind, folder, log } = await fakeKind(
+      "echo 'ERROR: failed to create cluster: disk full' >&2; exit 1",
+    );
+    const cluster = {
+      name: "shop",
+      config,
+      workspace: folder,
+      kubeconfig: join(folder, "config"),
+      verbosity: 0,
+    };
+    await expect(kind.create(cluster, join(folder, "of the run"), log)).rejects.toThrow(
+      /failed with exit code 1:\nERROR: failed to create cluster: disk full$/,
+    );
   });
 
-  it("fails with kind's own words", async () => {
-    const { kind, log } = await fakeKind("echo 'ERROR: failed to load image: disk full' >&2; exit 1");
-    await expect(kind.loadArchive("shop", "/home/me/images.tar", log)).rejects.toThrow(
-      /failed with exit code 1:\nERROR: failed to load image: disk full$/,
-    );
+  it("is given paths whatever they look like", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/my $(kube config)", log);
+    expect(flag(log.lines, "--kubeconfig")).toBe("/home/me/my $(kube config)");
   });
 
   it("removes the cluster and its context from the kubeconfig", async () => {

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { buffer, text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { Engine } from "../../src/docker/engine.ts";
@@ -167,6 +169,235 @@ describe("the containers of kind", () => {
     const names = async (cluster?: string) => (await daemon.engine.nodes(cluster)).map(({ name }) => name);
     expect(await names("a")).toEqual(["a-control-plane"]);
     expect(await names()).toEqual(["a-control-plane", "b-worker"]);
+  });
+});
+
+describe("a container", () => {
+  it("is told with its image, its age and its mounts", async () => {
+    const daemon = await dockerDaemon();
+    const volume = "d1e9";
+    daemon.containers.set("id", {
+      ...nodeContainer("shop", "worker"),
+      id: "id",
+      image: "sha256:node",
+      created: "2026-01-02T03:04:05.678901234Z",
+      mounts: [
+        {
+          Type: "volume",
+          Name: volume,
+          Source: `/var/lib/docker/volumes/${volume}/_data`,
+          Destination: "/var",
+          Driver: "local",
+          Mode: "",
+          RW: true,
+        },
+        { Type: "bind", Source: "/lib/modules", Destination: "/lib/modules", Mode: "ro", RW: false },
+      ],
+    });
+    expect(await daemon.engine.container("id")).toEqual({
+      id: "id",
+      image: "sha256:node",
+      running: true,
+      created: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+      mounts: [
+        {
+          type: "volume",
+          destination: "/var",
+          source: `/var/lib/docker/volumes/${volume}/_data`,
+          name: volume,
+          driver: "local",
+        },
+        {
+          type: "bind",
+          destination: "/lib/modules",
+          source: "/lib/modules",
+          name: undefined,
+          driver: undefined,
+        },
+      ],
+    });
+  });
+
+  it("may be gone, or have ended", async () => {
+    const daemon = await dockerDaemon();
+    expect(await daemon.engine.container("id")).toBeUndefined();
+    daemon.containers.set("id", { id: "id", name: "n", labels: {}, stopped: true });
+    expect(await daemon.engine.container("id")).toMatchObject({ running: false });
+  });
+});
+
+/** A daemon with one container that runs. */
+async function daemonWithContainer() {
+  const daemon = await dockerDaemon();
+  daemon.containers.set("id", { id: "id", name: "node", labels: {} });
+  return daemon;
+}
+
+describe("a program in a container", () => {
+  it("is started with its arguments, reads what is written to it, and says what it says", async () => {
+    const daemon = await daemonWithContainer();
+    daemon.program = async ({ container, argv, stdin, stdout, stderr }) => {
+      stdout.write(`${argv.join("|")} in ${container}\n`);
+      const heard = await text(stdin);
+      stderr.write("warning: loud\n");
+      stdout.write(heard.toUpperCase());
+    };
+    const { stdin, stdout, stderr, close } = await daemon.engine.exec("id", ["bash", "-c", "cat  $(x)"]);
+    const complaint = new Promise((resolve) => stderr.once("data", (data) => resolve(String(data))));
+    stdin.write("hello, ");
+    stdin.write("world");
+    close();
+    expect(await text(stdout)).toBe("bash|-c|cat  $(x) in id\nHELLO, WORLD");
+    expect(await complaint).toBe("warning: loud\n");
+  });
+
+  it("may say and be told much more than goes through at once", async () => {
+    const daemon = await daemonWithContainer();
+    const bytes = Buffer.alloc(3_000_001, "0123456789abcde");
+    daemon.program = async ({ stdin, stdout }) => {
+      const heard = await buffer(stdin);
+      for (let at = 0; at < heard.length; at += 70_000) stdout.write(heard.subarray(at, at + 70_000));
+    };
+    const { stdin, stdout, close } = await daemon.engine.exec("id", ["cat"]);
+    stdin.write(bytes);
+    close();
+    expect((await buffer(stdout)).equals(bytes)).toBe(true);
+  });
+
+  it("ends when it ends by itself", async () => {
+    const daemon = await daemonWithContainer();
+    daemon.program = async ({ stdout }) => void stdout.write("done");
+    const { stdout } = await daemon.engine.exec("id", ["echo"]);
+    expect(await text(stdout)).toBe("done");
+    expect(daemon.running).toEqual([]);
+  });
+
+  it("ends with its container", async () => {
+    const daemon = await daemonWithContainer();
+    const { stdout } = await daemon.engine.exec("id", ["cat"]);
+    const said = text(stdout);
+    daemon.kill("id");
+    expect(await said).toBe("");
+  });
+
+  it("does not start in a container that has ended or is gone", async () => {
+    const daemon = await daemonWithContainer();
+    daemon.kill("id");
+    await expect(daemon.engine.exec("id", ["true"])).rejects.toThrow("container id is not running");
+    await expect(daemon.engine.exec("other", ["true"])).rejects.toThrow("No such container: other");
+  });
+});
+
+describe("a container for one program alone", () => {
+  const wanted = {
+    image: "sha256:node",
+    argv: ["bash", "-c", "cat >/staging/x"],
+    labels: { "kind-action.run": "12-1-abc" },
+    binds: [
+      { source: "/var/lib/docker/volumes", target: "/volumes", readOnly: false },
+      { source: "/workspace/my image.tar", target: "/archives/0", readOnly: true },
+    ],
+    volume: "/staging",
+  };
+
+  it("runs the program, and nothing else of its image, with a volume of its own", async () => {
+    const daemon = await dockerDaemon();
+    daemon.program = async ({ argv, stdin, stdout }) =>
+      void stdout.write(`${argv.join("|")}: ${await text(stdin)}`);
+    const { id, program, volume } = await daemon.engine.runAlone(wanted);
+    const container = daemon.containers.get(id);
+    expect(container).toMatchObject({ image: "sha256:node", labels: wanted.labels });
+    expect(container?.mounts).toContainEqual(
+      expect.objectContaining({ Name: volume, Destination: "/staging" }),
+    );
+    program.stdin.write("hello");
+    program.close();
+    expect(await text(program.stdout)).toBe("bash|-c|cat >/staging/x: hello");
+  });
+
+  it("has no network and no rights, and of the machine what is bound alone", async () => {
+    const daemon = await dockerDaemon();
+    const { id } = await daemon.engine.runAlone(wanted);
+    expect(daemon.containers.get(id)?.made?.HostConfig).toMatchObject({
+      NetworkMode: "none",
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: expect.arrayContaining(["no-new-privileges"]),
+      Mounts: [
+        { Type: "bind", Source: "/var/lib/docker/volumes", Target: "/volumes", ReadOnly: false },
+        { Type: "bind", Source: "/workspace/my image.tar", Target: "/archives/0", ReadOnly: true },
+      ],
+    });
+  });
+
+  it("is gone when the program has ended", async () => {
+    const daemon = await dockerDaemon();
+    const { id, program } = await daemon.engine.runAlone(wanted);
+    const removed = daemon.engine.removed(id);
+    program.close();
+    await removed;
+    expect(daemon.containers.size).toBe(0);
+    // It may have been gone before anybody asked.
+    await daemon.engine.removed(id);
+  });
+
+  it("is not left behind when it cannot be started", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = (call) =>
+      call.endsWith("/start") ? { status: 500, message: "exec: bash: not found in $PATH" } : undefined;
+    await expect(daemon.engine.runAlone(wanted)).rejects.toThrow("bash: not found in $PATH");
+    expect(daemon.containers.size).toBe(0);
+  });
+});
+
+describe("images", () => {
+  it("are made for a platform", async () => {
+    const arm = { Id: "sha256:aa", Os: "linux", Architecture: "arm64", Variant: "v8", Size: 1 };
+    const { port } = await serve((request, response) =>
+      response.end(JSON.stringify(request.url?.includes("arm") ? arm : { ...arm, Variant: "" })),
+    );
+    const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    expect(await engine.imagePlatform("arm")).toEqual({ os: "linux", architecture: "arm64", variant: "v8" });
+    expect(await engine.imagePlatform("other")).toEqual({ os: "linux", architecture: "arm64" });
+  });
+
+  const patient = () => new AbortController().signal;
+  const amd64 = { os: "linux", architecture: "amd64" };
+
+  it("are exported into one archive, of one platform where the daemon is asked to choose", async () => {
+    const daemon = await dockerDaemon();
+    for (const name of ["web:1", "ghcr.io/shop/api:2"]) daemon.images.set(name, `sha256:${name}`);
+    daemon.exported = ({ names, platform }) => Readable.from([`${names.join(", ")} for ${platform}`]);
+    const save = async (names: string[], platform: typeof amd64 | undefined) =>
+      text(await daemon.engine.saveImages(names, platform, patient()));
+    expect(await save(["web:1", "ghcr.io/shop/api:2"], undefined)).toBe("web:1, ghcr.io/shop/api:2 for null");
+    expect(await save(["web:1"], amd64)).toBe('web:1 for {"os":"linux","architecture":"amd64"}');
+  });
+
+  it("are not exported when the daemon lacks one", async () => {
+    const { engine } = await dockerDaemon();
+    await expect(engine.saveImages(["web:1"], undefined, patient())).rejects.toThrow("No such image: web:1");
+  });
+
+  it("fail when the daemon stops in the middle, or takes too long", async () => {
+    const daemon = await dockerDaemon();
+    daemon.images.set("web:1", "sha256:aa");
+    daemon.exported = () =>
+      Readable.from(
+        (async function* () {
+          yield "half of it";
+          throw new Error("the daemon fails");
+        })(),
+      );
+    await expect(daemon.engine.saveImages(["web:1"], undefined, patient()).then(text)).rejects.toThrow(
+      "aborted",
+    );
+
+    const late = new AbortController();
+    daemon.exported = () => new Readable({ read() {} });
+    const archive = await daemon.engine.saveImages(["web:1"], undefined, late.signal);
+    late.abort();
+    await expect(text(archive)).rejects.toThrow("aborted");
   });
 });
 

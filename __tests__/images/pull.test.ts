@@ -88,9 +88,7 @@ describe("the node image", () => {
       throw new Error("Unable to locate executable file: docker.");
     };
     const { outcome } = await ensure({ run });
-    await expect(outcome).rejects.toThrow(
-      `The image ${image} cannot be pulled: Unable to locate executable`,
-    );
+    await expect(outcome).rejects.toThrow(`The image ${image} cannot be pulled: Unable to locate executable`);
     expect(starts).toBe(1);
   });
 });

@@ -13,7 +13,6 @@ const unused = () => Promise.reject(new Error("collecting logs changes nothing")
 function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): Kind {
   return {
     create: unused,
-    loadArchive: unused,
     delete: unused,
     async exportLogs(_, folder) {
       for (const [path, text] of Object.entries(files)) {

@@ -60360,7 +60360,7 @@ function parseClusterConfig(source) {
             nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
-            alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch)),
+            alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
             // All values as texts, in the way they were written: 0755 stays 0755.
             document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
         },
@@ -60457,6 +60457,8 @@ async function restart(workloads, on, log) {
         const { name } = workload;
         try {
             await kubectl(["rollout", "restart", name], workload, 60_000);
+            if (on.deadline === 0)
+                return;
             const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
             await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
         }
@@ -63438,13 +63440,17 @@ function planNode(images, has, canLink) {
             present.push(image);
     }
     const missing = new Map();
-    for (const image of bring) {
-        for (const { digest, size, offset } of image.content.layers) {
-            if (has.content.has(digest) || missing.has(digest))
+    for (const { content } of bring) {
+        for (const { digest, size, offset } of content.layers) {
+            if (offset === undefined || has.content.has(digest) || missing.has(digest))
                 continue;
-            if (offset === undefined)
+            missing.set(digest, { digest, size, offset, file: content.file });
+        }
+    }
+    for (const image of bring) {
+        for (const { digest } of image.content.layers) {
+            if (!has.content.has(digest) && !missing.has(digest))
                 throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
-            missing.set(digest, { digest, size, offset, file: image.content.file });
         }
     }
     const blobs = [...missing.values()];
@@ -63483,19 +63489,21 @@ function node_plan_merge(images) {
 
 ;// CONCATENATED MODULE: ./lib/docker/conversation.js
 
+
 /** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
 const endOfAnswer = "\u0004";
 /**
  * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
  * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
  *
- * One `docker exec` costs about 50 ms of a processor, ten times what most commands in it take: so there is one per
- * container, and the commands go through it.
+ * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
+ * and the commands go through it, one after another.
  */
 class Conversation {
     #program;
     #with;
-    #waiting = [];
+    #turn = Promise.resolve();
+    #answer;
     #line = "";
     #stderr = "";
     #ended;
@@ -63514,16 +63522,25 @@ class Conversation {
         program.stdin.once("error", (error) => this.#end(error));
     }
     /**
-     * Sends a command and waits for its answer.
+     * Sends a command when those before it are answered, and waits for its answer.
      *
-     * @param deadline milliseconds
+     * @param deadline milliseconds, from when it is sent
      * @param payload what the command reads after its line: it knows itself where that ends
      * @returns what the program printed
-     * @throws when the command fails, when nothing comes in time, and when the program is gone
+     * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
      */
-    async ask(command, deadline, payload) {
+    ask(command, deadline, payload) {
+        const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
+        this.#turn = asked.catch(() => { });
+        return asked;
+    }
+    close() {
+        this.#program.close();
+    }
+    async #ask(command, deadline, payload) {
         const answer = new Answer();
-        this.#waiting.push(answer);
+        this.#answer = answer;
+        this.#stderr = "";
         if (this.#ended !== undefined)
             answer.fail(this.#ended);
         const late = new AbortController();
@@ -63531,7 +63548,6 @@ class Conversation {
             this.#end(new Error(`no answer within ${deadline / 1000} s`));
             this.#program.close();
         }, () => { });
-        this.#stderr = "";
         try {
             const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
             if (status !== 0)
@@ -63539,18 +63555,18 @@ class Conversation {
             return text;
         }
         catch (error) {
-            const reason = error instanceof Error ? error.message : String(error);
-            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${reason}`, { cause: error });
+            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+                cause: error,
+            });
         }
         finally {
             late.abort();
         }
     }
-    close() {
-        this.#program.close();
-    }
     async #send(command, payload, answer) {
         const { stdin } = this.#program;
+        if (answer.settled)
+            return;
         stdin.write(`${command.join(" ")}\n`);
         if (payload === undefined)
             return;
@@ -63566,20 +63582,17 @@ class Conversation {
         const lines = (this.#line + text).split("\n");
         this.#line = lines.pop() ?? "";
         for (const line of lines) {
-            const answer = this.#waiting[0];
-            if (!line.startsWith(endOfAnswer)) {
+            const answer = this.#answer;
+            if (!line.startsWith(endOfAnswer))
                 answer?.lines.push(line);
-                continue;
-            }
-            this.#waiting.shift();
             // What the program complained about comes through another pipe: it may be a moment late.
-            setImmediate(() => answer?.end(Number(line.slice(1))));
+            else
+                setImmediate(() => answer?.end(Number(line.slice(1))));
         }
     }
     #end(error) {
         this.#ended ??= error;
-        for (const answer of this.#waiting.splice(0))
-            answer.fail(this.#ended);
+        this.#answer?.fail(this.#ended);
     }
 }
 /** A container that does not answer, or answers that something failed. */
@@ -63629,17 +63642,24 @@ set -o pipefail
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
-until [[ -S /run/containerd/containerd.sock ]]; do
-  # Nobody says anything yet: a pause that starts no program, and ends when nobody is there any more.
-  read -rt 0.1; (( $? > 128 )) || exit 1
-done
 while read -r command a b; do
   case $command in
-    inventory) crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
-      find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n' ;;
+    inventory)
+      until [[ -S /run/containerd/containerd.sock ]]; do
+        # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
+        read -rt 0.1; (( $? > 128 )) || exit 1
+      done
+      crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
+        find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n'
+      ;;
     flags) ctr images import --help ;;
     ingest) ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" ;;
-    import) head -c "$a" | ctr images import $b - >&2 ;;
+    import)
+      head -c "$a" | ctr images import $b - >&2
+      status=$?
+      # What an import that failed has not read are an image's bytes, not commands.
+      (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
+      ;;
     tag) ctr images tag --force "$a" "$b" >&2 ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -63662,7 +63682,7 @@ class Containerd {
      */
     static async in(engine, node) {
         const program = await engine.exec(node.id, ["bash", "-c", answers]);
-        return new Containerd(new Conversation(program, node.name), node.created);
+        return new Containerd(new Conversation(program, "containerd"), node.created);
     }
     /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
     async inventory(deadline) {
@@ -63701,7 +63721,7 @@ const crictlImages = schemas/* looseObject */._H3({
 });
 /** Reads what `inventory` prints: crictl's list of images, the digests of all content, and those that came with the node image. */
 function parseInventory(text) {
-    const [listed = "", content = "", brought = ""] = text.split("\n---\n");
+    const [listed = "", content = "", brought = ""] = text.split(/^---$/m);
     const { images } = parseJson(listed);
     const old = new Set(lines(brought));
     return {
@@ -64013,19 +64033,17 @@ const verify_again = "Make the archive again, and see that all of it is copied";
 async function askNode(engine, { name, container }, deadline) {
     const until = performance.now() + deadline;
     for (;;) {
+        let containerd;
         try {
-            const containerd = await Containerd.in(engine, { ...container, name });
-            return {
-                name,
-                container,
-                containerd,
-                inventory: await containerd.inventory(until - performance.now()),
-            };
+            containerd = await Containerd.in(engine, { ...container, name });
+            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
+            return { name, container, containerd, inventory };
         }
         catch (error) {
+            containerd?.close();
             // A containerd that is just starting refuses the first question.
             if (!(error instanceof ConversationError) || performance.now() + pause > until)
-                throw error;
+                throw new Error(`${name} cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
             await (0,external_node_timers_promises_.setTimeout)(pause);
         }
     }
@@ -64055,7 +64073,9 @@ async function transfer(images, nodes, { engine, labels, log }) {
         placing.push(placed);
         return bring(images, node, plan, placed, { engine, verified, log });
     });
-    const closed = Promise.allSettled(placing).then(() => links?.close());
+    const closed = Promise.allSettled(placing)
+        .then(() => links?.close())
+        .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
     const settled = await Promise.allSettled(bringing);
     await closed;
     throwFailures(settled, nodes);
@@ -64094,20 +64114,26 @@ async function bring(images, node, plan, placed, on, attempt = 1) {
     try {
         await placed;
         await complete(plan, node, on.verified);
-        await transfer_confirm(images, plan, node);
+        if (plan.present.length < images.length)
+            await transfer_confirm(images, plan, node);
     }
     catch (error) {
         const passes = error instanceof ConversationError || error instanceof Unconfirmed;
         if (!passes || attempt === transfer_attempts)
             throw error;
-        on.log.line(`Attempt ${attempt} of ${transfer_attempts}: ${error.message}`);
+        on.log.line(`${node.name}, attempt ${attempt} of ${transfer_attempts}: ${error.message}`);
         const again = await askNode(on.engine, node, patience);
-        const rest = planNode(images, again.inventory, false);
+        const rest = planNode(images, withoutHalves(again.inventory, plan), false);
         await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
     }
     finally {
         node.containerd.close();
     }
+}
+/** What a node has whole: an image may be listed though the garbage collector took one of its blobs before. */
+function withoutHalves(has, { bring }) {
+    const halves = bring.filter((image) => contentOf([image]).some((digest) => !has.content.has(digest)));
+    return { ...has, ids: new Set([...has.ids].filter((id) => !halves.some((half) => half.id === id))) };
 }
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
@@ -64125,29 +64151,27 @@ async function complete(plan, { containerd }, verified) {
 class Unconfirmed extends Error {
     name = "Unconfirmed";
 }
-/** Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's. */
-async function transfer_confirm(images, { bring }, { name, containerd }) {
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
+async function transfer_confirm(images, { bring }, { containerd }) {
     const until = performance.now() + patience;
     for (;;) {
-        const lacking = missingFrom(images, bring, await containerd.inventory(patience));
-        if (lacking === undefined)
+        const has = await containerd.inventory(patience);
+        const blob = contentOf(bring).find((digest) => !has.content.has(digest));
+        if (blob !== undefined)
+            throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
+        const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+        if (unnamed === undefined)
             return;
         if (performance.now() > until)
-            throw new Unconfirmed(`${name} was told of everything, and has no ${lacking}`);
+            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
         await (0,external_node_timers_promises_.setTimeout)(50);
     }
 }
-function missingFrom(images, brought, has) {
-    for (const { names, id } of images) {
-        const name = names.find((each) => has.names.get(each) !== id);
-        if (name !== undefined)
-            return `image ${name} with the ID ${id}`;
-    }
-    return brought
-        .flatMap(({ content }) => [...content.documents, ...content.layers])
-        .map(({ digest }) => digest)
-        .find((digest) => !has.content.has(digest));
-}
+/** The digests of everything that images consist of. */
+const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
 /** A wrong archive is wrong for every node; nodes fail each for itself. */
 function throwFailures(settled, nodes) {
     const failures = settled.flatMap((result, index) => result.status === "rejected"
@@ -64202,12 +64226,12 @@ const starting = 300_000;
 async function loadImages(plan, cluster, on, log) {
     const began = performance.now();
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
-    const asking = askAll(cluster.nodes, on.engine);
+    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
     try {
         const [fromArchives, daemonImages, nodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
             findDaemonImages(plan.images, on, log),
-            asking,
+            asked.then((nodes) => Promise.all(nodes)),
         ]);
         const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
         const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
@@ -64218,12 +64242,10 @@ async function loadImages(plan, cluster, on, log) {
         return images;
     }
     finally {
-        for (const { containerd } of await asking.catch(() => []))
-            containerd.close();
+        // What went wrong is told at once: nobody waits for nodes that are yet to come up.
+        const close = async (node) => (await node).containerd.close();
+        asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => { });
     }
-}
-async function askAll(nodes, engine) {
-    return await Promise.all((await nodes).map((node) => askNode(engine, node, starting)));
 }
 /** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
 const archivesAtOnce = 4;
@@ -66819,6 +66841,7 @@ function signal(pid, name) {
 async function runStep(story) {
     const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
+    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -66840,7 +66863,7 @@ async function runStep(story) {
             env: process.env,
             job,
             run,
-            start: (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)),
+            start: programs.start,
             printer: _actions_core__WEBPACK_IMPORTED_MODULE_1__,
             began: Date.now(),
         });
@@ -66849,12 +66872,24 @@ async function runStep(story) {
         if (!cancelled)
             _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed((0,_problems_js__WEBPACK_IMPORTED_MODULE_3__/* .messageOf */ .bD)(error));
     }
-    // Tasks that a failed one left behind may still run programs.
-    await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
+    // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
+    if (programs.running() > 0)
+        await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
     if (cancelled)
         await new Promise(() => { });
     // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
     process.exit();
+}
+/** Starts programs, and knows how many run. */
+function counting(start) {
+    let running = 0;
+    return {
+        start: (...args) => {
+            running++;
+            return start(...args).finally(() => running--);
+        },
+        running: () => running,
+    };
 }
 function definedOf(env) {
     return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

@@ -62410,6 +62410,7 @@ async function readEvent(env) {
 async function runStep(story) {
     const job = readJob(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
+    const programs = counting((0,lib_process/* programRunner */.zh)(run, definedOf(process.env)));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -62431,7 +62432,7 @@ async function runStep(story) {
             env: process.env,
             job,
             run,
-            start: (0,lib_process/* programRunner */.zh)(run, definedOf(process.env)),
+            start: programs.start,
             printer: core,
             began: Date.now(),
         });
@@ -62440,12 +62441,24 @@ async function runStep(story) {
         if (!cancelled)
             core.setFailed((0,problems/* messageOf */.bD)(error));
     }
-    // Tasks that a failed one left behind may still run programs.
-    await (0,lib_process/* endProcesses */.Hk)(run);
+    // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
+    if (programs.running() > 0)
+        await (0,lib_process/* endProcesses */.Hk)(run);
     if (cancelled)
         await new Promise(() => { });
     // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
     process.exit();
+}
+/** Starts programs, and knows how many run. */
+function counting(start) {
+    let running = 0;
+    return {
+        start: (...args) => {
+            running++;
+            return start(...args).finally(() => running--);
+        },
+        running: () => running,
+    };
 }
 function definedOf(env) {
     return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

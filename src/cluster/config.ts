@@ -139,7 +139,7 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
       disableDefaultCNI: networking?.disableDefaultCNI ?? false,
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
-      alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch)),
+      alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
       // All values as texts, in the way they were written: 0755 stays 0755.
       document: parseDocument(source, { schema: "failsafe" }),
     },

@@ -50,6 +50,7 @@ export async function restart(
       const { name } = workload;
       try {
         await kubectl(["rollout", "restart", name], workload, 60_000);
+        if (on.deadline === 0) return;
         const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
         await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
       } catch (error) {

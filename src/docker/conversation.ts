@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../problems.ts";
 import type { ContainerProgram } from "./engine.ts";
 
 /** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
@@ -8,13 +9,14 @@ const endOfAnswer = "\u0004";
  * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
  * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
  *
- * One `docker exec` costs about 50 ms of a processor, ten times what most commands in it take: so there is one per
- * container, and the commands go through it.
+ * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
+ * and the commands go through it, one after another.
  */
 export class Conversation {
   readonly #program: ContainerProgram;
   readonly #with: string;
-  readonly #waiting: Answer[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+  #answer: Answer | undefined;
   #line = "";
   #stderr = "";
   #ended: Error | undefined;
@@ -35,20 +37,31 @@ export class Conversation {
   }
 
   /**
-   * Sends a command and waits for its answer.
+   * Sends a command when those before it are answered, and waits for its answer.
    *
-   * @param deadline milliseconds
+   * @param deadline milliseconds, from when it is sent
    * @param payload what the command reads after its line: it knows itself where that ends
    * @returns what the program printed
-   * @throws when the command fails, when nothing comes in time, and when the program is gone
+   * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
    */
-  async ask(
+  ask(command: readonly string[], deadline: number, payload?: AsyncIterable<Uint8Array>): Promise<string> {
+    const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
+    this.#turn = asked.catch(() => {});
+    return asked;
+  }
+
+  close(): void {
+    this.#program.close();
+  }
+
+  async #ask(
     command: readonly string[],
     deadline: number,
-    payload?: AsyncIterable<Uint8Array>,
+    payload: AsyncIterable<Uint8Array> | undefined,
   ): Promise<string> {
     const answer = new Answer();
-    this.#waiting.push(answer);
+    this.#answer = answer;
+    this.#stderr = "";
     if (this.#ended !== undefined) answer.fail(this.#ended);
     const late = new AbortController();
     sleep(deadline, undefined, { signal: late.signal, ref: false }).then(
@@ -58,21 +71,17 @@ export class Conversation {
       },
       () => {},
     );
-    this.#stderr = "";
     try {
       const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
       if (status !== 0) throw new Error(this.#stderr.trim() || `exit status ${status}`);
       return text;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new ConversationError(`${this.#with}: ${command[0]} failed: ${reason}`, { cause: error });
+      throw new ConversationError(`${this.#with}: ${command[0]} failed: ${messageOf(error)}`, {
+        cause: error,
+      });
     } finally {
       late.abort();
     }
-  }
-
-  close(): void {
-    this.#program.close();
   }
 
   async #send(
@@ -81,6 +90,7 @@ export class Conversation {
     answer: Answer,
   ): Promise<void> {
     const { stdin } = this.#program;
+    if (answer.settled) return;
     stdin.write(`${command.join(" ")}\n`);
     if (payload === undefined) return;
     for await (const chunk of payload) {
@@ -94,20 +104,16 @@ export class Conversation {
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop() ?? "";
     for (const line of lines) {
-      const answer = this.#waiting[0];
-      if (!line.startsWith(endOfAnswer)) {
-        answer?.lines.push(line);
-        continue;
-      }
-      this.#waiting.shift();
+      const answer = this.#answer;
+      if (!line.startsWith(endOfAnswer)) answer?.lines.push(line);
       // What the program complained about comes through another pipe: it may be a moment late.
-      setImmediate(() => answer?.end(Number(line.slice(1))));
+      else setImmediate(() => answer?.end(Number(line.slice(1))));
     }
   }
 
   #end(error: Error): void {
     this.#ended ??= error;
-    for (const answer of this.#waiting.splice(0)) answer.fail(this.#ended);
+    this.#answer?.fail(this.#ended);
   }
 }
 

@@ -29,17 +29,24 @@ set -o pipefail
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
-until [[ -S /run/containerd/containerd.sock ]]; do
-  # Nobody says anything yet: a pause that starts no program, and ends when nobody is there any more.
-  read -rt 0.1; (( $? > 128 )) || exit 1
-done
 while read -r command a b; do
   case $command in
-    inventory) crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
-      find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n' ;;
+    inventory)
+      until [[ -S /run/containerd/containerd.sock ]]; do
+        # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
+        read -rt 0.1; (( $? > 128 )) || exit 1
+      done
+      crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
+        find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n'
+      ;;
     flags) ctr images import --help ;;
     ingest) ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" ;;
-    import) head -c "$a" | ctr images import $b - >&2 ;;
+    import)
+      head -c "$a" | ctr images import $b - >&2
+      status=$?
+      # What an import that failed has not read are an image's bytes, not commands.
+      (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
+      ;;
     tag) ctr images tag --force "$a" "$b" >&2 ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -66,7 +73,7 @@ export class Containerd {
    */
   static async in(engine: Engine, node: { id: string; name: string; created: number }): Promise<Containerd> {
     const program = await engine.exec(node.id, ["bash", "-c", answers]);
-    return new Containerd(new Conversation(program, node.name), node.created);
+    return new Containerd(new Conversation(program, "containerd"), node.created);
   }
 
   /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
@@ -115,7 +122,7 @@ const crictlImages = z.looseObject({
 
 /** Reads what `inventory` prints: crictl's list of images, the digests of all content, and those that came with the node image. */
 export function parseInventory(text: string): Inventory {
-  const [listed = "", content = "", brought = ""] = text.split("\n---\n");
+  const [listed = "", content = "", brought = ""] = text.split(/^---$/m);
   const { images } = parseJson(listed);
   const old = new Set(lines(brought));
   return {

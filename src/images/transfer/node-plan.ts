@@ -71,16 +71,20 @@ export function planNode(images: readonly SourceImage[], has: Inventory, canLink
     else present.push(image);
   }
   const missing = new Map<string, FileBlob>();
+  for (const { content } of bring) {
+    for (const { digest, size, offset } of content.layers) {
+      if (offset === undefined || has.content.has(digest) || missing.has(digest)) continue;
+      missing.set(digest, { digest, size, offset, file: content.file });
+    }
+  }
   for (const image of bring) {
-    for (const { digest, size, offset } of image.content.layers) {
-      if (has.content.has(digest) || missing.has(digest)) continue;
-      if (offset === undefined)
+    for (const { digest } of image.content.layers) {
+      if (!has.content.has(digest) && !missing.has(digest))
         throw new BadArchive(
           image.from,
           `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`,
           "Save the image again: with Docker's containerd image store, by `docker save --platform`",
         );
-      missing.set(digest, { digest, size, offset, file: image.content.file });
     }
   }
   const blobs = [...missing.values()];

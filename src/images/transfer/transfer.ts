@@ -46,17 +46,16 @@ export async function askNode(
 ): Promise<AskedNode> {
   const until = performance.now() + deadline;
   for (;;) {
+    let containerd: Containerd | undefined;
     try {
-      const containerd = await Containerd.in(engine, { ...container, name });
-      return {
-        name,
-        container,
-        containerd,
-        inventory: await containerd.inventory(until - performance.now()),
-      };
+      containerd = await Containerd.in(engine, { ...container, name });
+      const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
+      return { name, container, containerd, inventory };
     } catch (error) {
+      containerd?.close();
       // A containerd that is just starting refuses the first question.
-      if (!(error instanceof ConversationError) || performance.now() + pause > until) throw error;
+      if (!(error instanceof ConversationError) || performance.now() + pause > until)
+        throw new Error(`${name} cannot be asked what it has: ${messageOf(error)}`, { cause: error });
       await sleep(pause);
     }
   }
@@ -90,7 +89,9 @@ export async function transfer(
     placing.push(placed);
     return bring(images, node, plan, placed, { engine, verified, log });
   });
-  const closed = Promise.allSettled(placing).then(() => links?.close());
+  const closed = Promise.allSettled(placing)
+    .then(() => links?.close())
+    .catch((error: unknown) => log.line(`The container that links is not gone: ${messageOf(error)}`));
   const settled = await Promise.allSettled(bringing);
   await closed;
   throwFailures(settled, nodes);
@@ -148,17 +149,23 @@ async function bring(
   try {
     await placed;
     await complete(plan, node, on.verified);
-    await confirm(images, plan, node);
+    if (plan.present.length < images.length) await confirm(images, plan, node);
   } catch (error) {
     const passes = error instanceof ConversationError || error instanceof Unconfirmed;
     if (!passes || attempt === attempts) throw error;
-    on.log.line(`Attempt ${attempt} of ${attempts}: ${error.message}`);
+    on.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
     const again = await askNode(on.engine, node, patience);
-    const rest = planNode(images, again.inventory, false);
+    const rest = planNode(images, withoutHalves(again.inventory, plan), false);
     await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
   } finally {
     node.containerd.close();
   }
+}
+
+/** What a node has whole: an image may be listed though the garbage collector took one of its blobs before. */
+function withoutHalves(has: Inventory, { bring }: NodePlan): Inventory {
+  const halves = bring.filter((image) => contentOf([image]).some((digest) => !has.content.has(digest)));
+  return { ...has, ids: new Set([...has.ids].filter((id) => !halves.some((half) => half.id === id))) };
 }
 
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
@@ -178,36 +185,33 @@ class Unconfirmed extends Error {
   override readonly name = "Unconfirmed";
 }
 
-/** Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's. */
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
 async function confirm(
   images: readonly SourceImage[],
   { bring }: NodePlan,
-  { name, containerd }: AskedNode,
+  { containerd }: AskedNode,
 ): Promise<void> {
   const until = performance.now() + patience;
   for (;;) {
-    const lacking = missingFrom(images, bring, await containerd.inventory(patience));
-    if (lacking === undefined) return;
+    const has = await containerd.inventory(patience);
+    const blob = contentOf(bring).find((digest) => !has.content.has(digest));
+    if (blob !== undefined) throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
+    const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+    if (unnamed === undefined) return;
     if (performance.now() > until)
-      throw new Unconfirmed(`${name} was told of everything, and has no ${lacking}`);
+      throw new Unconfirmed(
+        `it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`,
+      );
     await sleep(50);
   }
 }
 
-function missingFrom(
-  images: readonly SourceImage[],
-  brought: readonly BroughtImage[],
-  has: Inventory,
-): string | undefined {
-  for (const { names, id } of images) {
-    const name = names.find((each) => has.names.get(each) !== id);
-    if (name !== undefined) return `image ${name} with the ID ${id}`;
-  }
-  return brought
-    .flatMap(({ content }) => [...content.documents, ...content.layers])
-    .map(({ digest }) => digest)
-    .find((digest) => !has.content.has(digest));
-}
+/** The digests of everything that images consist of. */
+const contentOf = (images: readonly BroughtImage[]) =>
+  images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
 
 /** A wrong archive is wrong for every node; nodes fail each for itself. */
 function throwFailures(settled: readonly PromiseSettledResult<void>[], nodes: readonly AskedNode[]): void {
