@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { type ClusterNode, runningNodes } from "../src/cluster/nodes.ts";
+import { type ClusterNode, clusterNodes } from "../src/cluster/nodes.ts";
 import { hasImages, type LoadPlan, loadImages } from "../src/load-images.ts";
 import { ProgramError, type Run } from "../src/process.ts";
 import { type Machine, machine } from "./fixtures/machine.ts";
@@ -49,7 +49,7 @@ async function load(
   const log = recordingLog();
   const outcome = loadImages(
     { archives: [], images: [], folder: join(temporaryFolder(), "images"), ...plan },
-    { platform: amd64, nodes: nodes ?? runningNodes(engine, "shop") },
+    { platform: amd64, nodes: nodes ?? clusterNodes(engine, "shop") },
     { engine, endpoint, run, labels: {} },
     log,
   );
@@ -115,7 +115,7 @@ describe("loading", () => {
     ];
     const nodes = Promise.withResolvers<readonly ClusterNode[]>();
     const { outcome } = await load(to, { archives }, { nodes: nodes.promise });
-    nodes.resolve(await runningNodes(to.daemon.engine, "shop"));
+    nodes.resolve(await clusterNodes(to.daemon.engine, "shop"));
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
   });
 
@@ -260,7 +260,7 @@ describe("what cannot be loaded", () => {
 
   it("is what a node that dies while it is asked was to get: it is named, and nothing is left in the others", async () => {
     const to = await machine(twoNodes);
-    const nodes = await runningNodes(to.daemon.engine, "shop");
+    const nodes = await clusterNodes(to.daemon.engine, "shop");
     const [first, second] = to.nodes;
     const answered = Promise.withResolvers<void>();
     if (first !== undefined)

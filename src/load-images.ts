@@ -6,7 +6,14 @@ import { type ArchiveImage, readArchive } from "./images/archive.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "./images/daemon-images.ts";
 import type { Archive } from "./images/find-archives.ts";
 import { merge, type SourceImage } from "./images/transfer/node-plan.ts";
-import { type AskedNode, askNode, type TransferredImage, transfer } from "./images/transfer/transfer.ts";
+import {
+  type AskedNode,
+  askNode,
+  type FailedNode,
+  type TransferredImage,
+  throwFailures,
+  transfer,
+} from "./images/transfer/transfer.ts";
 import type { Log } from "./log.ts";
 import type { Run } from "./process.ts";
 
@@ -58,17 +65,24 @@ export async function loadImages(
   await mkdir(plan.folder, { recursive: true });
   const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
   try {
-    const [fromArchives, daemonImages, nodes] = await Promise.all([
+    const [fromArchives, daemonImages, askedNodes] = await Promise.all([
       readArchives(
         plan.archives.map(({ path }) => path),
         cluster.platform,
         plan.folder,
       ),
       findDaemonImages(plan.images, on, log),
-      asked.then((nodes) => Promise.all(nodes)),
+      asked.then((nodes) => Promise.allSettled(nodes)),
     ]);
+    const { nodes, unreachable } = answers(askedNodes, await cluster.nodes);
+    if (nodes.length === 0) throwFailures(unreachable, []);
+
     const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-    const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
+    const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, {
+      ...on,
+      log,
+      unreachable,
+    });
     const seconds = Math.round(performance.now() - began) / 1000;
     const images = loaded.map((image) => ({ ...image, seconds }));
     for (const image of images) log.line(describe(image));
@@ -78,6 +92,19 @@ export async function loadImages(
     const close = async (node: Promise<AskedNode>) => (await node).containerd.close();
     asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => {});
   }
+}
+
+/** Those that said what they have, and why the others did not. */
+function answers(
+  asked: readonly PromiseSettledResult<AskedNode>[],
+  nodes: readonly ClusterNode[],
+): { nodes: AskedNode[]; unreachable: FailedNode[] } {
+  return {
+    nodes: asked.flatMap((result) => (result.status === "fulfilled" ? [result.value] : [])),
+    unreachable: asked.flatMap((result, index) =>
+      result.status === "rejected" ? [{ name: nodes[index]?.name ?? "", reason: result.reason }] : [],
+    ),
+  };
 }
 
 /** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */

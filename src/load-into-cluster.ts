@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { getInput } from "@actions/core";
 import { clusterLabel, runLabel } from "./cluster/claim.ts";
 import { contextOf } from "./cluster/kubeconfig.ts";
-import { type ClusterNode, runningNodes, selectNodes } from "./cluster/nodes.ts";
+import { type ClusterNode, clusterNodes, selectNodes } from "./cluster/nodes.ts";
 import { restart } from "./cluster/restart.ts";
 import { resolveEndpoint } from "./docker/endpoint.ts";
 import { Engine } from "./docker/engine.ts";
@@ -63,8 +63,8 @@ async function nodesToLoad(
   { load, problems }: LoadStepInputs,
   engine: Engine,
 ): Promise<ClusterNode[]> {
-  const nodes = await runningNodes(engine, cluster);
-  if (nodes.length === 0) {
+  const nodes = await clusterNodes(engine, cluster);
+  if (!nodes.some(({ container }) => container.running)) {
     const reason = "there is no running cluster of that name: make it first, with `org/kind-action` or kind";
     throw new BadInputs([...problems, { input: "cluster_name", value: cluster, reason }]);
   }

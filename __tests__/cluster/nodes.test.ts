@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nodeNames, runningNodes, selectNodes, waitForNodes } from "../../src/cluster/nodes.ts";
+import { clusterNodes, nodeNames, selectNodes, waitForNodes } from "../../src/cluster/nodes.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 
 async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
@@ -16,7 +16,7 @@ describe("the nodes of a cluster", () => {
       { ...nodeContainer("shop", "control-plane"), image: "sha256:node" },
       nodeContainer("other", "control-plane"),
     );
-    const nodes = await runningNodes(engine, "shop");
+    const nodes = await clusterNodes(engine, "shop");
     expect(nodes.map(({ name, role }) => [name, role])).toEqual([
       ["shop-control-plane", "control-plane"],
       ["shop-worker", "worker"],
@@ -29,13 +29,17 @@ describe("the nodes of a cluster", () => {
     });
   });
 
-  it("are not the load balancer, nor what has ended", async () => {
+  it("are not the load balancer, but those that have ended too", async () => {
     const { engine } = await daemonWith(
       nodeContainer("shop", "external-load-balancer"),
       nodeContainer("shop", "control-plane"),
       { ...nodeContainer("shop", "worker"), stopped: true },
     );
-    expect((await runningNodes(engine, "shop")).map(({ name }) => name)).toEqual(["shop-control-plane"]);
+    const nodes = await clusterNodes(engine, "shop");
+    expect(nodes.map(({ name, container }) => [name, container.running])).toEqual([
+      ["shop-control-plane", true],
+      ["shop-worker", false],
+    ]);
   });
 
   it("are not one that is gone the moment after it was listed", async () => {
@@ -44,13 +48,13 @@ describe("the nodes of a cluster", () => {
       call === "GET /containers/id-of-shop-worker/json"
         ? { status: 404, message: "No such container: id-of-shop-worker" }
         : undefined;
-    expect((await runningNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual([
+    expect((await clusterNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual([
       "shop-control-plane",
     ]);
   });
 
   it("may be none", async () => {
-    expect(await runningNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
+    expect(await clusterNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
   });
 });
 

@@ -56892,7 +56892,7 @@ var external_node_timers_promises_ = __nccwpck_require__(8500);
 async function waitForNodes(engine, cluster, names, deadline) {
     const until = performance.now() + deadline;
     for (;;) {
-        const nodes = await runningNodes(engine, cluster);
+        const nodes = (await clusterNodes(engine, cluster)).filter(({ container }) => container.running);
         const missing = names.filter((name) => !nodes.some((node) => node.name === name));
         if (missing.length === 0)
             return nodes;
@@ -56901,14 +56901,14 @@ async function waitForNodes(engine, cluster, names, deadline) {
         await sleep(150);
     }
 }
-/** The nodes of a cluster whose containers run, in the order of their names. */
-async function runningNodes(engine, cluster) {
+/** The nodes of a cluster, those that do not run as well, in the order of their names. */
+async function clusterNodes(engine, cluster) {
     const listed = await engine.nodes(cluster);
     const nodes = await Promise.all(listed.map(async ({ id, name, role }) => {
         if (role !== "control-plane" && role !== "worker")
             return [];
         const container = await engine.container(id);
-        return container?.running ? [{ name, role, container }] : [];
+        return container ? [{ name, role, container }] : [];
     }));
     return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
 }
@@ -63885,7 +63885,7 @@ function planNode(images, has, canLink) {
             if (replaced !== undefined && has.own.has(replaced))
                 throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
         }
-        if (!has.ids.has(image.id))
+        if (!isWhole(image, has))
             bring.push(withContent(image));
         else if (names.length > 0)
             retag.push({ image, names });
@@ -63910,6 +63910,18 @@ function planNode(images, has, canLink) {
     const large = blobs.filter(({ size }) => size >= largeBlob);
     const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
     return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+/**
+ * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
+ * What the node image brought is as it is.
+ */
+function isWhole({ id, content }, has) {
+    if (!has.ids.has(id))
+        return false;
+    if (content === undefined || has.own.has(id))
+        return true;
+    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
+    return blobs.every(({ digest }) => has.content.has(digest));
 }
 function withContent(image) {
     const { content } = image;
@@ -64496,7 +64508,7 @@ async function askNode(engine, { name, container }, deadline) {
             containerd?.close();
             // A containerd that is just starting refuses the first question.
             if (!(error instanceof ConversationError) || performance.now() + pause > until)
-                throw new Error(`${name} cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
             await (0,external_node_timers_promises_.setTimeout)(pause);
         }
     }
@@ -64508,7 +64520,7 @@ const pause = 200;
  * @returns what became of each image
  * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
  */
-async function transfer(images, nodes, { engine, labels, log }) {
+async function transfer(images, nodes, { engine, labels, log, unreachable = [] }) {
     const place = linkable(nodes.map(({ container }) => container));
     const planFor = (canLink) => nodes.map(({ inventory }) => planNode(images, inventory, canLink));
     let plans = planFor(place !== undefined);
@@ -64531,7 +64543,15 @@ async function transfer(images, nodes, { engine, labels, log }) {
         .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
     const settled = await Promise.allSettled(bringing);
     await closed;
-    throwFailures(settled, nodes);
+    const failed = nodes.flatMap(({ name }, index) => {
+        const result = settled[index];
+        return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
+    });
+    // A wrong archive is wrong for every node; nodes fail each for itself.
+    const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
+    if (wrong !== undefined)
+        throw wrong.reason;
+    throwFailures([...unreachable, ...failed], nodes.filter(({ name }) => !failed.some((node) => node.name === name)));
     const counted = new Set();
     return images.map((image) => outcomeOf(image, plans, nodes, counted));
 }
@@ -64576,17 +64596,12 @@ async function bring(images, node, plan, placed, on, attempt = 1) {
             throw error;
         on.log.line(`${node.name}, attempt ${attempt} of ${transfer_attempts}: ${error.message}`);
         const again = await askNode(on.engine, node, patience);
-        const rest = planNode(images, withoutHalves(again.inventory, plan), false);
+        const rest = planNode(images, again.inventory, false);
         await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
     }
     finally {
         node.containerd.close();
     }
-}
-/** What a node has whole: an image may be listed though the garbage collector took one of its blobs before. */
-function withoutHalves(has, { bring }) {
-    const halves = bring.filter((image) => contentOf([image]).some((digest) => !has.content.has(digest)));
-    return { ...has, ids: new Set([...has.ids].filter((id) => !halves.some((half) => half.id === id))) };
 }
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
@@ -64625,22 +64640,14 @@ async function transfer_confirm(images, { bring }, { containerd }) {
 }
 /** The digests of everything that images consist of. */
 const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
-/** A wrong archive is wrong for every node; nodes fail each for itself. */
-function throwFailures(settled, nodes) {
-    const failures = settled.flatMap((result, index) => result.status === "rejected"
-        ? [{ node: nodes[index]?.name ?? "", reason: result.reason }]
-        : []);
-    const wrong = failures.find(({ reason }) => reason instanceof BadArchive);
-    if (wrong !== undefined)
-        throw wrong.reason;
-    if (failures.length === 0)
+/** @throws naming the nodes that failed, each with its reason, and those that did not */
+function throwFailures(failed, others) {
+    if (failed.length === 0)
         return;
-    const failed = failures.map(({ node }) => node);
-    const others = nodes.map(({ name }) => name).filter((name) => !failed.includes(name));
     throw new Error([
-        `The images did not get into ${failed.join(", ")}.`,
-        ...failures.map(({ node, reason }) => `- ${node}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
-        ...(others.length === 0 ? [] : [`They are in ${others.join(", ")}.`]),
+        `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
+        ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
+        ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
     ].join("\n"));
 }
 function outcomeOf(image, plans, nodes, counted) {
@@ -64681,13 +64688,20 @@ async function loadImages(plan, cluster, on, log) {
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
     const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
     try {
-        const [fromArchives, daemonImages, nodes] = await Promise.all([
+        const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
             findDaemonImages(plan.images, on, log),
-            asked.then((nodes) => Promise.all(nodes)),
+            asked.then((nodes) => Promise.allSettled(nodes)),
         ]);
+        const { nodes, unreachable } = load_images_answers(askedNodes, await cluster.nodes);
+        if (nodes.length === 0)
+            throwFailures(unreachable, []);
         const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, { ...on, log });
+        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, {
+            ...on,
+            log,
+            unreachable,
+        });
         const seconds = Math.round(performance.now() - began) / 1000;
         const images = loaded.map((image) => ({ ...image, seconds }));
         for (const image of images)
@@ -64699,6 +64713,13 @@ async function loadImages(plan, cluster, on, log) {
         const close = async (node) => (await node).containerd.close();
         asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => { });
     }
+}
+/** Those that said what they have, and why the others did not. */
+function load_images_answers(asked, nodes) {
+    return {
+        nodes: asked.flatMap((result) => (result.status === "fulfilled" ? [result.value] : [])),
+        unreachable: asked.flatMap((result, index) => result.status === "rejected" ? [{ name: nodes[index]?.name ?? "", reason: result.reason }] : []),
+    };
 }
 /** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
 const archivesAtOnce = 4;
@@ -65148,8 +65169,8 @@ async function loadIntoCluster(on) {
 }
 /** @throws BadInputs with everything that is wrong with the inputs, the cluster and its nodes included */
 async function nodesToLoad(cluster, { load, problems }, engine) {
-    const nodes = await runningNodes(engine, cluster);
-    if (nodes.length === 0) {
+    const nodes = await clusterNodes(engine, cluster);
+    if (!nodes.some(({ container }) => container.running)) {
         const reason = "there is no running cluster of that name: make it first, with `org/kind-action` or kind";
         throw new lib_problems/* BadInputs */.JM([...problems, { input: "cluster_name", value: cluster, reason }]);
     }

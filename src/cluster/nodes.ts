@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerDetails, Engine } from "../docker/engine.ts";
 import type { ConfiguredNode } from "./config.ts";
 
-/** A node of a cluster whose container runs. */
+/** A node of a cluster. */
 export interface ClusterNode {
   readonly name: string;
   readonly role: "control-plane" | "worker";
@@ -21,7 +21,7 @@ export async function waitForNodes(
 ): Promise<ClusterNode[]> {
   const until = performance.now() + deadline;
   for (;;) {
-    const nodes = await runningNodes(engine, cluster);
+    const nodes = (await clusterNodes(engine, cluster)).filter(({ container }) => container.running);
     const missing = names.filter((name) => !nodes.some((node) => node.name === name));
     if (missing.length === 0) return nodes;
     if (performance.now() > until)
@@ -30,14 +30,14 @@ export async function waitForNodes(
   }
 }
 
-/** The nodes of a cluster whose containers run, in the order of their names. */
-export async function runningNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
+/** The nodes of a cluster, those that do not run as well, in the order of their names. */
+export async function clusterNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
   const listed = await engine.nodes(cluster);
   const nodes = await Promise.all(
     listed.map(async ({ id, name, role }): Promise<ClusterNode[]> => {
       if (role !== "control-plane" && role !== "worker") return [];
       const container = await engine.container(id);
-      return container?.running ? [{ name, role, container }] : [];
+      return container ? [{ name, role, container }] : [];
     }),
   );
   return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));

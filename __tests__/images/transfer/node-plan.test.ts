@@ -40,12 +40,12 @@ const has = (more: Partial<Inventory> = {}): Inventory => ({
   ...more,
 });
 
-/** A node that has images under these names. */
-const hasImages = (images: readonly SourceImage[], content: readonly string[] = []): Inventory =>
+/** A node that has images under these names, with their blobs. */
+const hasImages = (images: readonly SourceImage[]): Inventory =>
   has({
     names: new Map(images.flatMap(({ names, id }) => names.map((name) => [name, id]))),
     ids: new Set(images.map(({ id }) => id)),
-    content: new Set(content),
+    content: new Set(images.flatMap(({ content }) => content?.layers ?? []).map(({ digest: each }) => each)),
   });
 
 const namesOf = (blobs: readonly { digest: string }[]) => blobs.map(({ digest: each }) => each);
@@ -76,6 +76,15 @@ describe("a node", () => {
       link: [],
       send: [],
     });
+  });
+
+  it("that has lost a layer of the image is brought that", () => {
+    const inventory = { ...hasImages([web]), content: new Set([digest("base")]) };
+    const { bring, send } = planNode([web], inventory, true);
+    expect(bring).toEqual([web]);
+    expect(namesOf(send)).toEqual([digest("app")]);
+    // What the node image brought is as it is: its layers may be there unpacked alone.
+    expect(planNode([web], { ...inventory, own: new Set([web.id]) }, true).present).toEqual([web]);
   });
 
   it("that has the image under another name is told the name alone", () => {
@@ -228,7 +237,10 @@ describe("any images and any node", () => {
         // Every image is in one of the three.
         const planned = [...present, ...retag.map((each) => each.image), ...bring];
         expect(planned.map(({ id }) => id).toSorted()).toEqual(wanted.map(({ id }) => id).toSorted());
-        for (const { id } of bring) expect(node.ids.has(id)).toBe(false);
+        for (const { id, content } of bring) {
+          const whole = content.layers.every((each) => node.content.has(each.digest));
+          expect(node.ids.has(id) && (whole || node.own.has(id))).toBe(false);
+        }
         // Afterwards every name is right, and no other has changed.
         const after = new Map(node.names);
         for (const { names, id } of bring) for (const name of names) after.set(name, id);

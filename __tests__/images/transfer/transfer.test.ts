@@ -430,7 +430,7 @@ describe("asking a node", () => {
     if (node === undefined || container === undefined) throw new Error("there is a node");
     node.containerd.fail = () => "connect: connection refused";
     await expect(askNode(to.daemon.engine, { name: node.name, container }, 100)).rejects.toThrow(
-      "shop-control-plane cannot be asked what it has: containerd: inventory failed: connect: connection refused",
+      "it cannot be asked what it has: containerd: inventory failed: connect: connection refused",
     );
   });
 });

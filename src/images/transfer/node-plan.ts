@@ -66,7 +66,7 @@ export function planNode(images: readonly SourceImage[], has: Inventory, canLink
           "Give the image another name; for another Kubernetes, take another node image",
         );
     }
-    if (!has.ids.has(image.id)) bring.push(withContent(image));
+    if (!isWhole(image, has)) bring.push(withContent(image));
     else if (names.length > 0) retag.push({ image, names });
     else present.push(image);
   }
@@ -91,6 +91,17 @@ export function planNode(images: readonly SourceImage[], has: Inventory, canLink
   const large = blobs.filter(({ size }) => size >= largeBlob);
   const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
   return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+
+/**
+ * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
+ * What the node image brought is as it is.
+ */
+function isWhole({ id, content }: SourceImage, has: Inventory): boolean {
+  if (!has.ids.has(id)) return false;
+  if (content === undefined || has.own.has(id)) return true;
+  const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
+  return blobs.every(({ digest }) => has.content.has(digest));
 }
 
 function withContent(image: SourceImage): BroughtImage {

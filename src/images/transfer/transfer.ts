@@ -36,6 +36,8 @@ export interface TransferSettings {
   /** For the container that links blobs. */
   readonly labels: Record<string, string>;
   readonly log: Log;
+  /** Nodes that could not be asked: they fail the transfer when the others are done. */
+  readonly unreachable?: readonly FailedNode[];
 }
 
 /** Opens a conversation with a node and asks what it has. @param deadline milliseconds in which its containerd has to be up */
@@ -55,7 +57,7 @@ export async function askNode(
       containerd?.close();
       // A containerd that is just starting refuses the first question.
       if (!(error instanceof ConversationError) || performance.now() + pause > until)
-        throw new Error(`${name} cannot be asked what it has: ${messageOf(error)}`, { cause: error });
+        throw new Error(`it cannot be asked what it has: ${messageOf(error)}`, { cause: error });
       await sleep(pause);
     }
   }
@@ -72,7 +74,7 @@ const pause = 200;
 export async function transfer(
   images: readonly SourceImage[],
   nodes: readonly AskedNode[],
-  { engine, labels, log }: TransferSettings,
+  { engine, labels, log, unreachable = [] }: TransferSettings,
 ): Promise<TransferredImage[]> {
   const place = linkable(nodes.map(({ container }) => container));
   const planFor = (canLink: boolean) => nodes.map(({ inventory }) => planNode(images, inventory, canLink));
@@ -94,7 +96,17 @@ export async function transfer(
     .catch((error: unknown) => log.line(`The container that links is not gone: ${messageOf(error)}`));
   const settled = await Promise.allSettled(bringing);
   await closed;
-  throwFailures(settled, nodes);
+  const failed = nodes.flatMap(({ name }, index): FailedNode[] => {
+    const result = settled[index];
+    return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
+  });
+  // A wrong archive is wrong for every node; nodes fail each for itself.
+  const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
+  if (wrong !== undefined) throw wrong.reason;
+  throwFailures(
+    [...unreachable, ...failed],
+    nodes.filter(({ name }) => !failed.some((node) => node.name === name)),
+  );
   const counted = new Set<string>();
   return images.map((image) => outcomeOf(image, plans, nodes, counted));
 }
@@ -155,17 +167,11 @@ async function bring(
     if (!passes || attempt === attempts) throw error;
     on.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
     const again = await askNode(on.engine, node, patience);
-    const rest = planNode(images, withoutHalves(again.inventory, plan), false);
+    const rest = planNode(images, again.inventory, false);
     await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
   } finally {
     node.containerd.close();
   }
-}
-
-/** What a node has whole: an image may be listed though the garbage collector took one of its blobs before. */
-function withoutHalves(has: Inventory, { bring }: NodePlan): Inventory {
-  const halves = bring.filter((image) => contentOf([image]).some((digest) => !has.content.has(digest)));
-  return { ...has, ids: new Set([...has.ids].filter((id) => !halves.some((half) => half.id === id))) };
 }
 
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
@@ -213,23 +219,20 @@ async function confirm(
 const contentOf = (images: readonly BroughtImage[]) =>
   images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
 
-/** A wrong archive is wrong for every node; nodes fail each for itself. */
-function throwFailures(settled: readonly PromiseSettledResult<void>[], nodes: readonly AskedNode[]): void {
-  const failures = settled.flatMap((result, index) =>
-    result.status === "rejected"
-      ? [{ node: nodes[index]?.name ?? "", reason: result.reason as unknown }]
-      : [],
-  );
-  const wrong = failures.find(({ reason }) => reason instanceof BadArchive);
-  if (wrong !== undefined) throw wrong.reason;
-  if (failures.length === 0) return;
-  const failed = failures.map(({ node }) => node);
-  const others = nodes.map(({ name }) => name).filter((name) => !failed.includes(name));
+/** Why a node does not have the images. */
+export interface FailedNode {
+  readonly name: string;
+  readonly reason: unknown;
+}
+
+/** @throws naming the nodes that failed, each with its reason, and those that did not */
+export function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
+  if (failed.length === 0) return;
   throw new Error(
     [
-      `The images did not get into ${failed.join(", ")}.`,
-      ...failures.map(({ node, reason }) => `- ${node}: ${messageOf(reason)}`),
-      ...(others.length === 0 ? [] : [`They are in ${others.join(", ")}.`]),
+      `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
+      ...failed.map(({ name, reason }) => `- ${name}: ${messageOf(reason)}`),
+      ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
     ].join("\n"),
   );
 }
