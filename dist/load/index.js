@@ -63990,7 +63990,8 @@ class Conversation {
      * Sends a command when those before it are answered, and waits for its answer.
      *
      * @param deadline milliseconds, from when it is sent
-     * @param payload what the command reads after its line: it knows itself where that ends
+     * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
+     *   next is asked for
      * @returns what the program printed
      * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
      */
@@ -64039,8 +64040,8 @@ class Conversation {
             // A command that has failed reads no more.
             if (answer.settled)
                 return;
-            if (!stdin.write(chunk))
-                await Promise.race([drained(stdin), answer.result.catch(() => { })]);
+            const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
+            await Promise.race([written, answer.result.catch(() => { })]);
         }
     }
     #read(text) {
@@ -64083,13 +64084,6 @@ class Answer {
         this.#settle.reject(error);
     }
 }
-const drained = (stream) => new Promise((resolve) => {
-    const done = () => {
-        stream.off("drain", done).off("close", done);
-        resolve();
-    };
-    stream.on("drain", done).on("close", done);
-});
 
 ;// CONCATENATED MODULE: ./lib/images/transfer/containerd.js
 
@@ -64399,15 +64393,18 @@ async function* write(entries) {
     }
     yield endOfTar;
 }
-/** A blob's bytes, a megabyte at a time. @throws when the file has become shorter */
+/**
+ * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
+ * one piece.
+ *
+ * @throws when the file has become shorter
+ */
 async function* oci_layout_bytesOf({ file, offset, size }) {
     const handle = await (0,promises_.open)(file);
     try {
+        const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
         for (let done = 0; done < size;) {
-            const { buffer, bytesRead } = await handle.read({
-                buffer: Buffer.allocUnsafe(Math.min(chunk, size - done)),
-                position: offset + done,
-            });
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
             if (bytesRead === 0)
                 throw new Error(`${file} became shorter while it was loaded.`);
             yield buffer.subarray(0, bytesRead);
@@ -64418,7 +64415,7 @@ async function* oci_layout_bytesOf({ file, offset, size }) {
         await handle.close();
     }
 }
-const chunk = 1024 * 1024;
+const chunk = 512 * 1024;
 const block = 512;
 const endOfTar = Buffer.alloc(2 * block);
 const oci_layout_padded = (size) => Math.ceil(size / block) * block;

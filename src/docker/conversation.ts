@@ -40,7 +40,8 @@ export class Conversation {
    * Sends a command when those before it are answered, and waits for its answer.
    *
    * @param deadline milliseconds, from when it is sent
-   * @param payload what the command reads after its line: it knows itself where that ends
+   * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
+   *   next is asked for
    * @returns what the program printed
    * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
    */
@@ -96,7 +97,8 @@ export class Conversation {
     for await (const chunk of payload) {
       // A command that has failed reads no more.
       if (answer.settled) return;
-      if (!stdin.write(chunk)) await Promise.race([drained(stdin), answer.result.catch(() => {})]);
+      const written = new Promise<void>((resolve) => stdin.write(chunk, () => resolve()));
+      await Promise.race([written, answer.result.catch(() => {})]);
     }
   }
 
@@ -145,12 +147,3 @@ class Answer {
     this.#settle.reject(error);
   }
 }
-
-const drained = (stream: NodeJS.WritableStream) =>
-  new Promise<void>((resolve) => {
-    const done = () => {
-      stream.off("drain", done).off("close", done);
-      resolve();
-    };
-    stream.on("drain", done).on("close", done);
-  });

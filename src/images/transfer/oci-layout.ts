@@ -7,6 +7,7 @@ import type { BroughtImage } from "./node-plan.ts";
 /** An archive that is written while it is read. */
 export interface ArchiveStream {
   readonly bytes: number;
+  /** Each piece is good until the next is asked for. */
   read(): AsyncGenerator<Uint8Array>;
 }
 
@@ -61,15 +62,18 @@ async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {
   yield endOfTar;
 }
 
-/** A blob's bytes, a megabyte at a time. @throws when the file has become shorter */
+/**
+ * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
+ * one piece.
+ *
+ * @throws when the file has become shorter
+ */
 async function* bytesOf({ file, offset, size }: FileBlob): AsyncGenerator<Uint8Array> {
   const handle = await open(file);
   try {
+    const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
     for (let done = 0; done < size; ) {
-      const { buffer, bytesRead } = await handle.read({
-        buffer: Buffer.allocUnsafe(Math.min(chunk, size - done)),
-        position: offset + done,
-      });
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
       if (bytesRead === 0) throw new Error(`${file} became shorter while it was loaded.`);
       yield buffer.subarray(0, bytesRead);
       done += bytesRead;
@@ -79,7 +83,7 @@ async function* bytesOf({ file, offset, size }: FileBlob): AsyncGenerator<Uint8A
   }
 }
 
-const chunk = 1024 * 1024;
+const chunk = 512 * 1024;
 const block = 512;
 const endOfTar = Buffer.alloc(2 * block);
 const padded = (size: number) => Math.ceil(size / block) * block;
