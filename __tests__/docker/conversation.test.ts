@@ -211,9 +211,9 @@ describe("what a command reads", () => {
     const program = containerProgram(4 * 1024);
     const { taken, bytes } = endless();
     const asked = new Conversation(program, "kind-worker").ask(["import", "1"], soon, bytes);
-    await expect.poll(() => program.stdin.writableNeedDrain, { interval: 1 }).toBe(true);
+    for (let turn = 0; turn < 100; turn++) await aMoment();
     const before = taken.chunks;
-    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 50; turn++) await aMoment();
     // A pipe's worth on either side, and then it stands still.
     expect(taken.chunks).toBe(before);
     expect(before).toBeLessThan(20);
