@@ -49,7 +49,7 @@ async function load(
   const log = recordingLog();
   const outcome = loadImages(
     { archives: [], images: [], folder: join(temporaryFolder(), "images"), ...plan },
-    { platform: amd64, nodes: nodes ?? clusterNodes(engine, "shop") },
+    { platform: amd64, nodes: nodes ?? clusterNodes(engine, "shop"), starting: 300_000 },
     { engine, endpoint, run, labels: {} },
     log,
   );

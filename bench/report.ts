@@ -10,6 +10,10 @@ export interface Row {
   readonly ours: readonly number[];
   /** The same for what a user would pick instead; empty where there is nothing to compare. */
   readonly theirs: readonly number[];
+  /** What the values are, if not seconds. */
+  readonly unit?: "MB";
+  /** Tells the ratio as how many times faster ours is, if not as ours over theirs. */
+  readonly speedup?: boolean;
   readonly bar?: { readonly text: string; readonly holds: boolean };
 }
 
@@ -21,30 +25,41 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
-const spread = (values: readonly number[]) =>
-  values.length === 0
-    ? "-"
-    : `${median(values).toFixed(2)} s (${Math.min(...values).toFixed(2)}–${Math.max(...values).toFixed(2)})`;
+function spread(values: readonly number[], unit: "s" | "MB"): string {
+  if (values.length === 0) return "-";
+  const text = (value: number) => value.toFixed(unit === "s" ? 2 : 0);
+  return `${text(median(values))} ${unit} (${text(Math.min(...values))}–${text(Math.max(...values))})`;
+}
+
+function ratio({ ours, theirs, speedup = false }: Row): string {
+  if (ours.length === 0 || theirs.length === 0) return "-";
+  return speedup
+    ? `${(median(theirs) / median(ours)).toFixed(1)}× faster`
+    : (median(ours) / median(theirs)).toFixed(2);
+}
 
 /**
  * Prints a benchmark as a table, keeps it in docs/proof, and sets the exit code: 1 when a bar falls short.
  *
  * @param on.theirs what the second column is
+ * @param on.keep false for a part of a benchmark, which proves nothing
  */
 export function report(
   name: string,
-  on: { theirs: string; notes: readonly string[] },
+  on: { theirs: string; notes: readonly string[]; keep?: boolean },
   rows: readonly Row[],
 ): void {
   const failed = rows.filter(({ bar }) => bar !== undefined && !bar.holds);
-  const lines = rows.map(({ name: row, ours, theirs, bar }) => {
-    const ratio = theirs.length === 0 ? "-" : (median(ours) / median(theirs)).toFixed(2);
+  const lines = rows.map((row) => {
+    const { bar, unit = "s" } = row;
     const verdict = bar === undefined ? "-" : `${bar.text}: ${bar.holds ? "holds" : "FALLS SHORT"}`;
-    return `| ${row} | ${spread(ours)} | ${spread(theirs)} | ${ratio} | ${verdict} |`;
+    return `| ${row.name} | ${spread(row.ours, unit)} | ${spread(row.theirs, unit)} | ${ratio(row)} | ${verdict} |`;
   });
   const table = [`| | ours | ${on.theirs} | ratio | bar |`, "|---|---|---|--:|---|", ...lines].join("\n");
   if (process.argv.includes("--json")) console.log(JSON.stringify({ name, rows, failed: failed.length }));
   else console.log(`\n${table}\n\n${on.notes.join("\n")}`);
+  if (failed.length > 0) process.exitCode = 1;
+  if (on.keep === false) return;
   keepProof(
     name,
     [
@@ -58,7 +73,6 @@ export function report(
       "",
     ].join("\n"),
   );
-  if (failed.length > 0) process.exitCode = 1;
 }
 
 /** Where and when something was measured. */

@@ -189,6 +189,7 @@ function bringUp(
         const into = {
           platform: await engine.imagePlatform(plan.images[0] ?? ""),
           nodes: nodesOf(plan, engine),
+          starting: 5 * 60_000,
         };
         const labels = { [runLabel]: name, [clusterLabel]: plan.name };
         const loadedImages = await loadImages(

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import type { ClusterNode } from "./cluster/nodes.ts";
 import type { Endpoint } from "./docker/endpoint.ts";
 import type { Engine, Platform } from "./docker/engine.ts";
@@ -22,7 +22,7 @@ export interface LoadPlan {
   readonly archives: readonly Archive[];
   /** Names of images of the runner's Docker daemon. */
   readonly images: readonly string[];
-  /** An existing or yet missing folder of this run's own. */
+  /** A folder of this run's own for exports and decompressed archives: made, and removed afterwards. */
   readonly folder: string;
 }
 
@@ -44,26 +44,26 @@ export interface LoadSurroundings {
 export const hasImages = ({ archives, images }: Pick<LoadPlan, "archives" | "images">): boolean =>
   archives.length + images.length > 0;
 
-/** How long a node's containerd may take to come up, in milliseconds. */
-const starting = 300_000;
-
 /**
  * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
  * meanwhile.
  *
  * @param cluster.nodes those to load into, as soon as their containers run
+ * @param cluster.starting how long their containerd may take to come up, in milliseconds
  * @returns what became of each image
  * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
  */
 export async function loadImages(
   plan: LoadPlan,
-  cluster: { platform: Platform; nodes: Promise<readonly ClusterNode[]> },
+  cluster: { platform: Platform; nodes: Promise<readonly ClusterNode[]>; starting: number },
   on: LoadSurroundings,
   log: Log,
 ): Promise<LoadedImage[]> {
   const began = performance.now();
   await mkdir(plan.folder, { recursive: true });
-  const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
+  const asked = cluster.nodes.then((nodes) =>
+    nodes.map((node) => askNode(on.engine, node, cluster.starting)),
+  );
   try {
     const [fromArchives, daemonImages, askedNodes] = await Promise.all([
       readArchives(
@@ -91,6 +91,7 @@ export async function loadImages(
     // What went wrong is told at once: nobody waits for nodes that are yet to come up.
     const close = async (node: Promise<AskedNode>) => (await node).containerd.close();
     asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => {});
+    await rm(plan.folder, { recursive: true, force: true });
   }
 }
 
@@ -157,7 +158,9 @@ async function readSaved(
   const path = await saveDaemonImages(images, { engine, platform, folder });
   const { file, images: found } = await readArchive(path, { platform, scratch: folder });
   const from = images.map(({ reference }) => reference).join(", ");
-  return found.map((image) => source(image, from, file));
+  // Docker writes them in an order of its own, which changes.
+  const position = ({ names }: ArchiveImage) => images.findIndex(({ fullName }) => names.includes(fullName));
+  return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
 }
 
 const source = ({ names, id, ...content }: ArchiveImage, from: string, file: string): SourceImage => ({

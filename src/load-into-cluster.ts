@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getInput } from "@actions/core";
 import { clusterLabel, runLabel } from "./cluster/claim.ts";
@@ -27,34 +26,27 @@ export async function loadIntoCluster(on: Surroundings): Promise<void> {
   const nodes = await nodesToLoad(cluster, inputs, engine);
   const folder = join(on.job.temp, `kind-action-${on.run}`);
   const run = timeline(on.printer);
-  try {
-    const loaded = run.task("Load images", [], async (log) => {
-      const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
-      const labels = { [runLabel]: on.run, [clusterLabel]: cluster };
-      return await loadImages(
-        { ...inputs.load, folder },
-        { platform, nodes: Promise.resolve(nodes) },
-        { engine, endpoint, run: on.start, labels },
-        log,
-      );
-    });
-    if (inputs.restart.length > 0) {
-      run.task("Restart what runs them", [loaded], (log) =>
-        restart(inputs.restart, { run: on.start, context: contextOf(cluster), deadline: inputs.wait }, log),
-      );
-    }
-    await run.finish();
-    const images = await loaded.result;
-    for (const warning of pullWarnings(
-      images.flatMap(({ names }) => names),
-      false,
-    ))
-      on.printer.warning(warning);
-    setImagesOutput(images);
-    await writeLoaded(cluster, images);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  const loaded = run.task("Load images", [], async (log) => {
+    const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
+    const labels = { [runLabel]: on.run, [clusterLabel]: cluster };
+    return await loadImages(
+      { ...inputs.load, folder },
+      { platform, nodes: Promise.resolve(nodes), starting: 60_000 },
+      { engine, endpoint, run: on.start, labels },
+      log,
+    );
+  });
+  if (inputs.restart.length > 0) {
+    run.task("Restart what runs them", [loaded], (log) =>
+      restart(inputs.restart, { run: on.start, context: contextOf(cluster), deadline: inputs.wait }, log),
+    );
   }
+  await run.finish();
+  const images = await loaded.result;
+  const names = images.flatMap((image) => image.names);
+  for (const warning of pullWarnings(names, false)) on.printer.warning(warning);
+  setImagesOutput(images);
+  await writeLoaded(cluster, images);
 }
 
 /** @throws BadInputs with everything that is wrong with the inputs, the cluster and its nodes included */

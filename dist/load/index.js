@@ -56800,8 +56800,6 @@ __nccwpck_require__.d(__webpack_exports__, {
   z: () => (/* binding */ loadIntoCluster)
 });
 
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 8 modules
@@ -56842,6 +56840,8 @@ async function claims(engine) {
         .map((name) => name.slice(prefix.length));
 }
 
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
@@ -64670,20 +64670,19 @@ function outcomeOf(image, plans, nodes, counted) {
 
 
 const hasImages = ({ archives, images }) => archives.length + images.length > 0;
-/** How long a node's containerd may take to come up, in milliseconds. */
-const starting = 300_000;
 /**
  * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
  * meanwhile.
  *
  * @param cluster.nodes those to load into, as soon as their containers run
+ * @param cluster.starting how long their containerd may take to come up, in milliseconds
  * @returns what became of each image
  * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
  */
 async function loadImages(plan, cluster, on, log) {
     const began = performance.now();
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
-    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
+    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting)));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
@@ -64709,6 +64708,7 @@ async function loadImages(plan, cluster, on, log) {
         // What went wrong is told at once: nobody waits for nodes that are yet to come up.
         const close = async (node) => (await node).containerd.close();
         asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => { });
+        await (0,promises_.rm)(plan.folder, { recursive: true, force: true });
     }
 }
 /** Those that said what they have, and why the others did not. */
@@ -64750,7 +64750,9 @@ async function load_images_readSaved(images, platform, folder, engine) {
     const path = await saveDaemonImages(images, { engine, platform, folder });
     const { file, images: found } = await readArchive(path, { platform, scratch: folder });
     const from = images.map(({ reference }) => reference).join(", ");
-    return found.map((image) => source(image, from, file));
+    // Docker writes them in an order of its own, which changes.
+    const position = ({ names }) => images.findIndex(({ fullName }) => names.includes(fullName));
+    return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
 }
 const source = ({ names, id, ...content }, from, file) => ({
     names,
@@ -65132,7 +65134,6 @@ class Group {
 
 
 
-
 /** The step `load`: brings images into a cluster made earlier in the job, and restarts what runs them. */
 async function loadIntoCluster(on) {
     const [inputs, endpoint] = await Promise.all([
@@ -65144,25 +65145,21 @@ async function loadIntoCluster(on) {
     const nodes = await nodesToLoad(cluster, inputs, engine);
     const folder = (0,external_node_path_.join)(on.job.temp, `kind-action-${on.run}`);
     const run = timeline(on.printer);
-    try {
-        const loaded = run.task("Load images", [], async (log) => {
-            const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
-            const labels = { [claim_runLabel]: on.run, [clusterLabel]: cluster };
-            return await loadImages({ ...inputs.load, folder }, { platform, nodes: Promise.resolve(nodes) }, { engine, endpoint, run: on.start, labels }, log);
-        });
-        if (inputs.restart.length > 0) {
-            run.task("Restart what runs them", [loaded], (log) => restart(inputs.restart, { run: on.start, context: kubeconfig_contextOf(cluster), deadline: inputs.wait }, log));
-        }
-        await run.finish();
-        const images = await loaded.result;
-        for (const warning of pullWarnings(images.flatMap(({ names }) => names), false))
-            on.printer.warning(warning);
-        setImagesOutput(images);
-        await writeLoaded(cluster, images);
+    const loaded = run.task("Load images", [], async (log) => {
+        const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
+        const labels = { [claim_runLabel]: on.run, [clusterLabel]: cluster };
+        return await loadImages({ ...inputs.load, folder }, { platform, nodes: Promise.resolve(nodes), starting: 60_000 }, { engine, endpoint, run: on.start, labels }, log);
+    });
+    if (inputs.restart.length > 0) {
+        run.task("Restart what runs them", [loaded], (log) => restart(inputs.restart, { run: on.start, context: kubeconfig_contextOf(cluster), deadline: inputs.wait }, log));
     }
-    finally {
-        await (0,promises_.rm)(folder, { recursive: true, force: true });
-    }
+    await run.finish();
+    const images = await loaded.result;
+    const names = images.flatMap((image) => image.names);
+    for (const warning of pullWarnings(names, false))
+        on.printer.warning(warning);
+    setImagesOutput(images);
+    await writeLoaded(cluster, images);
 }
 /** @throws BadInputs with everything that is wrong with the inputs, the cluster and its nodes included */
 async function nodesToLoad(cluster, { load, problems }, engine) {

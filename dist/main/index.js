@@ -64217,20 +64217,19 @@ function outcomeOf(image, plans, nodes, counted) {
 
 
 const hasImages = ({ archives, images }) => archives.length + images.length > 0;
-/** How long a node's containerd may take to come up, in milliseconds. */
-const starting = 300_000;
 /**
  * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
  * meanwhile.
  *
  * @param cluster.nodes those to load into, as soon as their containers run
+ * @param cluster.starting how long their containerd may take to come up, in milliseconds
  * @returns what became of each image
  * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
  */
 async function loadImages(plan, cluster, on, log) {
     const began = performance.now();
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
-    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, starting)));
+    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting)));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
@@ -64256,6 +64255,7 @@ async function loadImages(plan, cluster, on, log) {
         // What went wrong is told at once: nobody waits for nodes that are yet to come up.
         const close = async (node) => (await node).containerd.close();
         asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => { });
+        await (0,promises_.rm)(plan.folder, { recursive: true, force: true });
     }
 }
 /** Those that said what they have, and why the others did not. */
@@ -64297,7 +64297,9 @@ async function load_images_readSaved(images, platform, folder, engine) {
     const path = await saveDaemonImages(images, { engine, platform, folder });
     const { file, images: found } = await readArchive(path, { platform, scratch: folder });
     const from = images.map(({ reference }) => reference).join(", ");
-    return found.map((image) => source(image, from, file));
+    // Docker writes them in an order of its own, which changes.
+    const position = ({ names }) => images.findIndex(({ fullName }) => names.includes(fullName));
+    return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
 }
 const source = ({ names, id, ...content }, from, file) => ({
     names,
@@ -66043,6 +66045,7 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
             const into = {
                 platform: await engine.imagePlatform(plan.images[0] ?? ""),
                 nodes: nodesOf(plan, engine),
+                starting: 5 * 60_000,
             };
             const labels = { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name };
             const loadedImages = await loadImages(plan.load, into, { engine, endpoint, run: on.start, labels }, log);
