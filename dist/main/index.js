@@ -63583,12 +63583,13 @@ class Conversation {
         stdin.write(`${command.join(" ")}\n`);
         if (payload === undefined)
             return;
+        const answered = answer.result.catch(() => { });
         for await (const chunk of payload) {
             // A command that has failed reads no more.
             if (answer.settled)
                 return;
             const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
-            await Promise.race([written, answer.result.catch(() => { })]);
+            await Promise.race([written, answered]);
         }
     }
     #read(text) {
@@ -63929,13 +63930,14 @@ function namesByDigest(names, { mediaType, digest }) {
     return [...new Set(names.map((name) => `${name.replace(/[:@][^/]*$/, "")}@${digest}`))];
 }
 async function* write(entries) {
+    const buffer = Buffer.allocUnsafe(chunk);
     for (const entry of entries) {
         const size = oci_layout_sizeOf(entry);
         yield header(entry.name, size);
         if ("bytes" in entry)
             yield entry.bytes;
         else
-            yield* oci_layout_bytesOf(entry.blob);
+            yield* oci_layout_bytesOf(entry.blob, buffer);
         yield Buffer.alloc(oci_layout_padded(size) - size);
     }
     yield endOfTar;
@@ -63946,10 +63948,9 @@ async function* write(entries) {
  *
  * @throws when the file has become shorter
  */
-async function* oci_layout_bytesOf({ file, offset, size }) {
+async function* oci_layout_bytesOf({ file, offset, size }, buffer) {
     const handle = await (0,promises_.open)(file);
     try {
-        const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
         for (let done = 0; done < size;) {
             const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
             if (bytesRead === 0)

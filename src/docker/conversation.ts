@@ -94,11 +94,12 @@ export class Conversation {
     if (answer.settled) return;
     stdin.write(`${command.join(" ")}\n`);
     if (payload === undefined) return;
+    const answered = answer.result.catch(() => {});
     for await (const chunk of payload) {
       // A command that has failed reads no more.
       if (answer.settled) return;
       const written = new Promise<void>((resolve) => stdin.write(chunk, () => resolve()));
-      await Promise.race([written, answer.result.catch(() => {})]);
+      await Promise.race([written, answered]);
     }
   }
 

@@ -52,11 +52,12 @@ function namesByDigest(names: readonly string[], { mediaType, digest }: Descript
 }
 
 async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(chunk);
   for (const entry of entries) {
     const size = sizeOf(entry);
     yield header(entry.name, size);
     if ("bytes" in entry) yield entry.bytes;
-    else yield* bytesOf(entry.blob);
+    else yield* bytesOf(entry.blob, buffer);
     yield Buffer.alloc(padded(size) - size);
   }
   yield endOfTar;
@@ -68,10 +69,9 @@ async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {
  *
  * @throws when the file has become shorter
  */
-async function* bytesOf({ file, offset, size }: FileBlob): AsyncGenerator<Uint8Array> {
+async function* bytesOf({ file, offset, size }: FileBlob, buffer: Buffer): AsyncGenerator<Uint8Array> {
   const handle = await open(file);
   try {
-    const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
     for (let done = 0; done < size; ) {
       const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
       if (bytesRead === 0) throw new Error(`${file} became shorter while it was loaded.`);
