@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { fitness, type Platform, platformOf, platformText } from "../../src/images/platform.ts";
+import type { Platform } from "../../src/docker/engine.ts";
+import { fitness, platformOf, platformText } from "../../src/images/platform.ts";
 
 const platform = (text: string): Platform => {
   const [os = "", architecture = "", variant] = text.split("/");

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { expect } from "vitest";
+import type { Platform } from "../../src/docker/engine.ts";
 import { BadArchive, type ImageArchive, type Layer, readArchive } from "../../src/images/archive.ts";
-import type { Platform } from "../../src/images/platform.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { compressed, digestOf, type Sample, writeArchive } from "./archives.ts";
 import type { Member } from "./tar-files.ts";

@@ -37,11 +37,12 @@ export interface Network {
   >;
 }
 
-/** What an image is made for, in the words of OCI: `linux`, `amd64`, `v8`. */
+/** What an image is made for, or a node is: os and architecture as Go has them (`linux`, `amd64`). */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
-  readonly variant?: string;
+  /** `v8` for arm64, `v7` for arm; mostly left out. */
+  readonly variant?: string | undefined;
 }
 
 /** A container as it was made. */

@@ -1,11 +1,11 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
+import type { Platform } from "../docker/engine.ts";
 import { unreadable } from "../problems.ts";
 import { compressionOf, decompress, refuseForeign, signatureBytes } from "./decompress.ts";
 import { readDockerArchive } from "./docker-archive.ts";
 import { Documents } from "./documents.ts";
 import { readOciArchive } from "./oci-archive.ts";
 import { OpenFile } from "./open-file.ts";
-import type { Platform } from "./platform.ts";
 import { Refused, saveIt } from "./refused.ts";
 import { selectImages } from "./selection.ts";
 import { readTarIndex } from "./tar-index.ts";

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Platform } from "../docker/engine.ts";
 import type { Layer } from "./archive.ts";
 import { compressionOf, signatureBytes } from "./decompress.ts";
 import {
@@ -11,7 +12,7 @@ import {
 import { type Contents, type Document, digestOf } from "./documents.ts";
 import { checkCount, dockerLayer } from "./layers.ts";
 import type { OpenFile } from "./open-file.ts";
-import { fitness, type Platform, platformOf, platformText } from "./platform.ts";
+import { fitness, platformOf, platformText } from "./platform.ts";
 import { quoted, Refused, saveIt } from "./refused.ts";
 import type { Candidate } from "./selection.ts";
 import type { Content, TarIndex } from "./tar-index.ts";

@@ -1,3 +1,4 @@
+import type { Platform } from "../docker/engine.ts";
 import {
   configKind,
   indexKind,
@@ -12,7 +13,7 @@ import {
 } from "./document-kinds.ts";
 import type { Contents, Document } from "./documents.ts";
 import { checkCount, findLayers } from "./layers.ts";
-import { fitness, type Platform, platformOf, platformText } from "./platform.ts";
+import { fitness, platformOf, platformText } from "./platform.ts";
 import { quoted, Refused, saveIt } from "./refused.ts";
 import type { Candidate } from "./selection.ts";
 

@@ -1,10 +1,4 @@
-/** What an image runs on, or a node is: os and architecture as Go has them (GOOS, GOARCH). */
-export interface Platform {
-  readonly os: string;
-  readonly architecture: string;
-  /** `v8` for arm64, `v7` for arm; mostly left out. */
-  readonly variant?: string | undefined;
-}
+import type { Platform } from "../docker/engine.ts";
 
 /** As people write it: `linux/amd64`, `linux/arm64/v8`. */
 export const platformText = ({ os, architecture, variant }: Platform): string =>

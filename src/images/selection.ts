@@ -1,5 +1,6 @@
+import type { Platform } from "../docker/engine.ts";
 import type { ArchiveImage } from "./archive.ts";
-import { type Platform, platformText } from "./platform.ts";
+import { platformText } from "./platform.ts";
 import { fullName } from "./reference.ts";
 import { quoted, Refused } from "./refused.ts";
 

@@ -153,8 +153,8 @@ function parseJson(text: string): z.infer<typeof crictlImages> {
 const lines = (text: string) => text.split("\n").filter(Boolean);
 
 /**
- * The flags that an import wants, as far as this ctr has them: containerd 1.7.? and later import through a service of
- * their own unless told `--local`, and that service wants every blob in the archive.
+ * The flags that an import wants, as far as this ctr has them: containerd 2 imports through a service of its own unless
+ * told `--local`, and that service wants every blob in the archive.
  */
 export const importFlags = (help: string): string[] =>
   ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
