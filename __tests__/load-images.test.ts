@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { type ClusterNode, clusterNodes } from "../src/cluster/nodes.ts";
-import { hasImages, type LoadPlan, loadImages } from "../src/load-images.ts";
+import { type ClusterToLoad, hasImages, type LoadPlan, loadImages } from "../src/load-images.ts";
 import { ProgramError, type Run } from "../src/process.ts";
 import { type Machine, machine } from "./fixtures/machine.ts";
 import { recordingLog } from "./fixtures/recording.ts";
@@ -43,13 +43,20 @@ const noCli: Run = async (program, args) => {
 async function load(
   to: Machine,
   plan: Partial<LoadPlan>,
-  { nodes, run = noCli }: { nodes?: Promise<readonly ClusterNode[]>; run?: Run } = {},
+  { nodes, run = noCli, ...cluster }: Partial<ClusterToLoad> & { run?: Run } = {},
 ) {
   const { engine, endpoint } = to.daemon;
   const log = recordingLog();
   const outcome = loadImages(
     { archives: [], images: [], folder: join(temporaryFolder(), "images"), ...plan },
-    { platform: amd64, nodes: nodes ?? clusterNodes(engine, "shop"), starting: 300_000 },
+    {
+      platform: amd64,
+      nodes: nodes ?? clusterNodes(engine, "shop"),
+      into: to.nodes.map(({ name }) => name),
+      starting: 300_000,
+      alwaysPulls: false,
+      ...cluster,
+    },
     { engine, endpoint, run, labels: {} },
     log,
   );
@@ -140,6 +147,41 @@ describe("loading", () => {
     expect(log.lines).toEqual([
       "docker.io/library/web:1: already there in shop-control-plane, shop-worker",
       "docker.io/library/api:1: re-tagged in shop-control-plane, shop-worker",
+    ]);
+  });
+});
+
+describe("of the nodes", () => {
+  const web = async () => [
+    await archive(temporaryFolder(), "web.tar", [{ image: sample("web"), tags: ["web:latest"] }]),
+  ];
+
+  it("those that are named get the images", async () => {
+    const to = await machine(twoNodes);
+    const { outcome } = await load(to, { archives: await web() }, { into: ["shop-worker"] });
+    expect(await outcome).toMatchObject([{ nodes: ["shop-worker"] }]);
+    expect(idsOf(to, "docker.io/library/web:latest")).toEqual([undefined, sample("web").id]);
+  });
+
+  it.each([
+    { cluster: ["shop-control-plane"], unpacks: "shop-control-plane" },
+    { cluster: ["shop-control-plane", "shop-worker"], unpacks: "shop-worker" },
+    { cluster: ["shop-control-plane", "shop-worker", "shop-worker2"], unpacks: undefined },
+  ])("$unpacks begins to unpack in a cluster of $cluster", async ({ cluster, unpacks }) => {
+    const to = await machine(cluster);
+    const { outcome } = await load(to, { archives: await web() });
+    await outcome;
+    await to.idle();
+    const unpacking = to.nodes.filter(({ containerd }) => containerd.unpacked.length > 0);
+    expect(unpacking.map(({ name }) => name)).toEqual(unpacks === undefined ? [] : [unpacks]);
+  });
+
+  it("those that pull though an image is loaded are warned of", async () => {
+    const to = await machine(twoNodes);
+    const { outcome, log } = await load(to, { archives: await web() });
+    await outcome;
+    expect(log.warnings).toEqual([
+      expect.stringMatching(/^docker.io\/library\/web:latest: Kubernetes pulls an image tagged latest/),
     ]);
   });
 });

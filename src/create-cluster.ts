@@ -8,12 +8,11 @@ import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
 import { kindAt } from "./cluster/kind.ts";
 import { contextOf, protect } from "./cluster/kubeconfig.ts";
 import { makeNetwork } from "./cluster/network.ts";
-import { type ClusterNode, waitForNodes } from "./cluster/nodes.ts";
+import { waitForNodes } from "./cluster/nodes.ts";
 import { waitUntilReady } from "./cluster/readiness.ts";
 import { Engine } from "./docker/engine.ts";
 import { type Daemon, latestKind, readDaemon, readEvent } from "./facts.ts";
 import { ensureImage } from "./images/pull.ts";
-import { pullWarnings } from "./images/pull-warnings.ts";
 import { readInputs } from "./inputs.ts";
 import { hasImages, type LoadedImage, loadImages } from "./load-images.ts";
 import type { Log } from "./log.ts";
@@ -188,19 +187,13 @@ function bringUp(
     ? run.task("Load images", [tools, images, network], async (log) => {
         const into = {
           platform: await engine.imagePlatform(plan.images[0] ?? ""),
-          nodes: nodesOf(plan, engine),
+          nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
+          into: plan.loadInto,
           starting: 5 * 60_000,
+          alwaysPulls: plan.alwaysPullsImages,
         };
         const labels = { [runLabel]: name, [clusterLabel]: plan.name };
-        const loadedImages = await loadImages(
-          plan.load,
-          into,
-          { engine, endpoint, run: on.start, labels },
-          log,
-        );
-        const names = loadedImages.flatMap((image) => image.names);
-        for (const warning of pullWarnings(names, plan.alwaysPullsImages)) log.warning(warning);
-        return loadedImages;
+        return await loadImages(plan.load, into, { engine, endpoint, run: on.start, labels }, log);
       })
     : undefined;
   const ready = run.task("Wait until ready", [cluster], async (log) => {
@@ -219,10 +212,4 @@ function bringUp(
     }
   });
   return { ready, loaded };
-}
-
-/** The nodes to load into, once the containers of all run. */
-async function nodesOf({ name, nodes, loadInto }: ClusterPlan, engine: Engine): Promise<ClusterNode[]> {
-  const running = await waitForNodes(engine, name, nodes, 5 * 60_000);
-  return running.filter((node) => loadInto.includes(node.name));
 }

@@ -1,14 +1,15 @@
 import { mkdir, rm } from "node:fs/promises";
-import type { ClusterNode } from "./cluster/nodes.ts";
+import { type ClusterNode, onlyHost } from "./cluster/nodes.ts";
 import type { Endpoint } from "./docker/endpoint.ts";
 import type { Engine, Platform } from "./docker/engine.ts";
 import { type ArchiveImage, readArchive } from "./images/archive.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "./images/daemon-images.ts";
 import type { Archive } from "./images/find-archives.ts";
+import { pullWarnings } from "./images/pull-warnings.ts";
+import { type AskedNode, askNode } from "./images/transfer/ask-node.ts";
+import type { KnownFlags } from "./images/transfer/containerd.ts";
 import { merge, type SourceImage } from "./images/transfer/node-plan.ts";
 import {
-  type AskedNode,
-  askNode,
   type FailedNode,
   type TransferredImage,
   throwFailures,
@@ -32,6 +33,19 @@ export interface LoadedImage extends TransferredImage {
   readonly seconds: number;
 }
 
+/** What images are loaded into. */
+export interface ClusterToLoad {
+  readonly platform: Platform;
+  /** All nodes, as soon as their containers run. */
+  readonly nodes: Promise<readonly ClusterNode[]>;
+  /** The names of those to load into. */
+  readonly into: readonly string[];
+  /** How long their containerd may take to come up, in milliseconds. */
+  readonly starting: number;
+  /** Whether every pod pulls its images, whatever is loaded. */
+  readonly alwaysPulls: boolean;
+}
+
 /** What loading works on. */
 export interface LoadSurroundings {
   readonly engine: Engine;
@@ -48,22 +62,20 @@ export const hasImages = ({ archives, images }: Pick<LoadPlan, "archives" | "ima
  * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
  * meanwhile.
  *
- * @param cluster.nodes those to load into, as soon as their containers run
- * @param cluster.starting how long their containerd may take to come up, in milliseconds
  * @returns what became of each image
  * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
  */
 export async function loadImages(
   plan: LoadPlan,
-  cluster: { platform: Platform; nodes: Promise<readonly ClusterNode[]>; starting: number },
+  cluster: ClusterToLoad,
   on: LoadSurroundings,
   log: Log,
 ): Promise<LoadedImage[]> {
   const began = performance.now();
   await mkdir(plan.folder, { recursive: true });
-  const asked = cluster.nodes.then((nodes) =>
-    nodes.map((node) => askNode(on.engine, node, cluster.starting)),
-  );
+  const known: KnownFlags = new Map();
+  const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
+  const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
   try {
     const [fromArchives, daemonImages, askedNodes] = await Promise.all([
       readArchives(
@@ -74,7 +86,7 @@ export async function loadImages(
       findDaemonImages(plan.images, on, log),
       asked.then((nodes) => Promise.allSettled(nodes)),
     ]);
-    const { nodes, unreachable } = answers(askedNodes, await cluster.nodes);
+    const { nodes, unreachable } = answers(askedNodes, await into);
     if (nodes.length === 0) throwFailures(unreachable, []);
 
     const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
@@ -82,10 +94,13 @@ export async function loadImages(
       ...on,
       log,
       unreachable,
+      unpackOn: onlyHost(await cluster.nodes)?.name,
     });
     const seconds = Math.round(performance.now() - began) / 1000;
     const images = loaded.map((image) => ({ ...image, seconds }));
     for (const image of images) log.line(describe(image));
+    const names = images.flatMap((image) => image.names);
+    for (const warning of pullWarnings(names, cluster.alwaysPulls)) log.warning(warning);
     return images;
   } finally {
     // What went wrong is told at once: nobody waits for nodes that are yet to come up.

@@ -6,7 +6,6 @@ import { type ClusterNode, clusterNodes, selectNodes } from "./cluster/nodes.ts"
 import { restart } from "./cluster/restart.ts";
 import { resolveEndpoint } from "./docker/endpoint.ts";
 import { Engine } from "./docker/engine.ts";
-import { pullWarnings } from "./images/pull-warnings.ts";
 import { type LoadStepInputs, readLoadInputs } from "./inputs.ts";
 import { loadImages } from "./load-images.ts";
 import { setImagesOutput } from "./outputs.ts";
@@ -23,7 +22,7 @@ export async function loadIntoCluster(on: Surroundings): Promise<void> {
   ]);
   const engine = new Engine(endpoint);
   const cluster = inputs.clusterName ?? on.job.clusterName ?? "kind";
-  const nodes = await nodesToLoad(cluster, inputs, engine);
+  const { nodes, into } = await nodesToLoad(cluster, inputs, engine);
   const folder = join(on.job.temp, `kind-action-${on.run}`);
   const run = timeline(on.printer);
   const loaded = run.task("Load images", [], async (log) => {
@@ -31,7 +30,7 @@ export async function loadIntoCluster(on: Surroundings): Promise<void> {
     const labels = { [runLabel]: on.run, [clusterLabel]: cluster };
     return await loadImages(
       { ...inputs.load, folder },
-      { platform, nodes: Promise.resolve(nodes), starting: 60_000 },
+      { platform, nodes: Promise.resolve(nodes), into, starting: 60_000, alwaysPulls: false },
       { engine, endpoint, run: on.start, labels },
       log,
     );
@@ -43,8 +42,6 @@ export async function loadIntoCluster(on: Surroundings): Promise<void> {
   }
   await run.finish();
   const images = await loaded.result;
-  const names = images.flatMap((image) => image.names);
-  for (const warning of pullWarnings(names, false)) on.printer.warning(warning);
   setImagesOutput(images);
   await writeLoaded(cluster, images);
 }
@@ -54,14 +51,15 @@ async function nodesToLoad(
   cluster: string,
   { load, problems }: LoadStepInputs,
   engine: Engine,
-): Promise<ClusterNode[]> {
+): Promise<{ nodes: readonly ClusterNode[]; into: readonly string[] }> {
   const nodes = await clusterNodes(engine, cluster);
   if (!nodes.some(({ container }) => container.running)) {
     const reason = "there is no running cluster of that name: make it first, with `org/kind-action` or kind";
     throw new BadInputs([...problems, { input: "cluster_name", value: cluster, reason }]);
   }
   const selected = selectNodes(nodes, load.nodes);
-  if (!("problem" in selected) && problems.length === 0) return selected;
+  if (!("problem" in selected) && problems.length === 0)
+    return { nodes, into: selected.map(({ name }) => name) };
   const given = typeof load.nodes === "string" ? load.nodes : load.nodes.join(", ");
   throw new BadInputs([
     ...problems,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clusterNodes, nodeNames, selectNodes, waitForNodes } from "../../src/cluster/nodes.ts";
+import { clusterNodes, nodeNames, onlyHost, selectNodes, waitForNodes } from "../../src/cluster/nodes.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 
 async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
@@ -123,5 +123,23 @@ describe("a selection of nodes", () => {
     expect(selectNodes(nodes.slice(0, 1), "workers")).toEqual({
       problem: "the cluster has no workers, only control planes",
     });
+  });
+});
+
+describe("the node that all pods run on", () => {
+  const nodes = (...roles: ("control-plane" | "worker")[]) =>
+    roles.map((role, index) => ({ role, name: `${index}` }));
+
+  it.each([
+    { cluster: "a single node", given: nodes("control-plane"), host: "0" },
+    { cluster: "the only worker", given: nodes("control-plane", "control-plane", "worker"), host: "2" },
+    { cluster: "none, with two workers", given: nodes("control-plane", "worker", "worker"), host: undefined },
+    {
+      cluster: "none, with two control planes",
+      given: nodes("control-plane", "control-plane"),
+      host: undefined,
+    },
+  ])("is $cluster", ({ given, host }) => {
+    expect(onlyHost(given)?.name).toBe(host);
   });
 });

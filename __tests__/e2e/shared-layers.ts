@@ -19,6 +19,6 @@ export async function expectSharedLayers(
   const [first, ...others] = after.map((blobs, index) =>
     blobs.filter((blob) => !before[index]?.includes(blob)),
   );
-  expect(first).toEqual(sizes.map(() => expect.stringMatching(/^\d+ 2 [0-9a-f]{64}$/)));
+  expect(first, run.main.log).toEqual(sizes.map(() => expect.stringMatching(/^\d+ 2 [0-9a-f]{64}$/)));
   for (const other of others) expect(other).toEqual(first);
 }

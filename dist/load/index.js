@@ -56791,7 +56791,7 @@ async function unless(expected, answer) {
 
 /***/ }),
 
-/***/ 2417:
+/***/ 6533:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -56940,6 +56940,12 @@ function selectNodes(nodes, selection) {
     }
     return nodes.filter(({ name }) => selection.includes(name));
 }
+/** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
+function onlyHost(nodes) {
+    const workers = nodes.filter(({ role }) => role === "worker");
+    const [host, ...others] = workers.length > 0 ? workers : nodes;
+    return others.length === 0 ? host : undefined;
+}
 
 // EXTERNAL MODULE: ./lib/problems.js
 var lib_problems = __nccwpck_require__(5451);
@@ -56987,29 +56993,6 @@ async function restart(workloads, on, log) {
 var docker_endpoint = __nccwpck_require__(3623);
 // EXTERNAL MODULE: ./lib/docker/engine.js
 var docker_engine = __nccwpck_require__(8388);
-;// CONCATENATED MODULE: ./lib/images/pull-warnings.js
-/**
- * Says where pods will pull in spite of what was loaded.
- *
- * @param names full names of images
- * @param alwaysPulls whether the cluster runs the admission plugin AlwaysPullImages
- */
-function pullWarnings(names, alwaysPulls) {
-    if (names.length === 0)
-        return [];
-    if (alwaysPulls) {
-        return [
-            "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
-        ];
-    }
-    const latest = names.filter((name) => name.endsWith(":latest"));
-    if (latest.length === 0)
-        return [];
-    return [
-        `${latest.join(", ")}: Kubernetes pulls an image tagged latest each time, unless the container says \`imagePullPolicy: IfNotPresent\` or \`Never\`. Say that, or give the image another tag.`,
-    ];
-}
-
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
 
@@ -63859,97 +63842,27 @@ function atLeast(version, least) {
     return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }
 
-;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
-
+;// CONCATENATED MODULE: ./lib/images/pull-warnings.js
 /**
- * From here on a blob is worth linking: `ctr content ingest` costs 19 ms of a processor, and sending a megabyte through
- * Docker into containerd about 5 ms.
- */
-const largeBlob = 4_000_000;
-/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
-const worthLinking = 32_000_000;
-/**
- * Decides what a node needs. Pure.
+ * Says where pods will pull in spite of what was loaded.
  *
- * @param canLink whether blobs can be linked into this node's content store
- * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ * @param names full names of images
+ * @param alwaysPulls whether the cluster runs the admission plugin AlwaysPullImages
  */
-function planNode(images, has, canLink) {
-    const present = [];
-    const retag = [];
-    const bring = [];
-    for (const image of images) {
-        const names = image.names.filter((name) => has.names.get(name) !== image.id);
-        for (const name of names) {
-            const replaced = has.names.get(name);
-            if (replaced !== undefined && has.own.has(replaced))
-                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
-        }
-        if (!isWhole(image, has))
-            bring.push(withContent(image));
-        else if (names.length > 0)
-            retag.push({ image, names });
-        else
-            present.push(image);
+function pullWarnings(names, alwaysPulls) {
+    if (names.length === 0)
+        return [];
+    if (alwaysPulls) {
+        return [
+            "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
+        ];
     }
-    const missing = new Map();
-    for (const { content } of bring) {
-        for (const { digest, size, offset } of content.layers) {
-            if (offset === undefined || has.content.has(digest) || missing.has(digest))
-                continue;
-            missing.set(digest, { digest, size, offset, file: content.file });
-        }
-    }
-    for (const image of bring) {
-        for (const { digest } of image.content.layers) {
-            if (!has.content.has(digest) && !missing.has(digest))
-                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
-        }
-    }
-    const blobs = [...missing.values()];
-    const large = blobs.filter(({ size }) => size >= largeBlob);
-    const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
-    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
-}
-/**
- * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
- * What the node image brought is as it is.
- */
-function isWhole({ id, content }, has) {
-    if (!has.ids.has(id))
-        return false;
-    if (content === undefined || has.own.has(id))
-        return true;
-    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
-    return blobs.every(({ digest }) => has.content.has(digest));
-}
-function withContent(image) {
-    const { content } = image;
-    if (content === undefined)
-        throw new Error(`${image.from}: a node that had it has lost it.`);
-    return { ...image, content };
-}
-const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
-/**
- * The images of several archives as one list, each once.
- *
- * @throws when two archives mean different images by one name
- */
-function node_plan_merge(images) {
-    const byId = new Map();
-    const byName = new Map();
-    for (const image of images) {
-        for (const name of image.names) {
-            const other = byName.get(name);
-            if (other !== undefined && other.id !== image.id) {
-                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
-            }
-            byName.set(name, image);
-        }
-        const same = byId.get(image.id);
-        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
-    }
-    return [...byId.values()];
+    const latest = names.filter((name) => name.endsWith(":latest"));
+    if (latest.length === 0)
+        return [];
+    return [
+        `${latest.join(", ")}: Kubernetes pulls an image tagged latest each time, unless the container says \`imagePullPolicy: IfNotPresent\` or \`Never\`. Say that, or give the image another tag.`,
+    ];
 }
 
 ;// CONCATENATED MODULE: ./lib/docker/conversation.js
@@ -64098,7 +64011,7 @@ const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha25
  * `ctr images ls` takes 130 ms of a processor where crictl takes 17: it adds up every image's size.
  */
 const answers = `
-set -o pipefail
+set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
@@ -64110,17 +64023,28 @@ while read -r command a b; do
         read -rt 0.1; (( $? > 128 )) || exit 1
       done
       crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
-        find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n'
+        find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
       ;;
     flags) ctr images import --help ;;
-    ingest) ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" ;;
+    ingest)
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
+        { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
+      ;;
     import)
       head -c "$a" | ctr images import $b - >&2
       status=$?
       # What an import that failed has not read are an image's bytes, not commands.
       (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
       ;;
-    tag) ctr images tag --force "$a" "$b" >&2 ;;
+    tag) ctr images tag --force "$a" $b >&2 ;;
+    remove) ctr images rm $a $b >&2 ;;
+    unpack)
+      snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
+      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
+      for digest in $a $b; do
+        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
+      done </dev/null >/dev/null 2>&1 &
+      ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
   printf '\\004%d\\n' $?
@@ -64130,24 +64054,24 @@ const seconds = 1_000;
 /** Talks with the containerd of one node. */
 class Containerd {
     #conversation;
-    #created;
-    #flags;
-    constructor(conversation, created) {
+    #node;
+    #known;
+    constructor(conversation, node, known) {
         this.#conversation = conversation;
-        this.#created = created;
+        this.#node = node;
+        this.#known = known;
     }
-    /**
-     * @param node a node whose container runs; its containerd may still be starting
-     * @param node.created when the container was made, in milliseconds since the epoch
-     */
-    static async in(engine, node) {
+    static async in(engine, node, known) {
         const program = await engine.exec(node.id, ["bash", "-c", answers]);
-        return new Containerd(new Conversation(program, "containerd"), node.created);
+        return new Containerd(new Conversation(program, "containerd"), node, known);
     }
     /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
     async inventory(deadline) {
-        const made = String(Math.floor(this.#created / 1000));
-        return parseInventory(await this.#conversation.ask(["inventory", made], deadline));
+        const made = String(Math.floor(this.#node.created / 1000));
+        const text = await this.#conversation.ask(["inventory", made], deadline);
+        // While others answer. Who imports hears of it.
+        this.#flags().catch(() => { });
+        return parseInventory(text);
     }
     /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
     async ingest(blob) {
@@ -64158,14 +64082,34 @@ class Containerd {
      * Nothing is unpacked: containerd does that when the first pod wants it, on the node that runs it.
      */
     async import(archive) {
-        this.#flags ??= this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
-        const flags = await this.#flags;
-        const command = ["import", String(archive.bytes), ...flags];
+        const command = ["import", String(archive.bytes), ...(await this.#flags())];
         await this.#conversation.ask(command, 600 * seconds, archive.read());
     }
-    /** Gives an image that is there another name, or takes the name from another image for it. */
-    async tag(source, name) {
-        await this.#conversation.ask(["tag", source, name], 60 * seconds);
+    #flags() {
+        const { image } = this.#node;
+        const known = this.#known.get(image);
+        if (known !== undefined)
+            return known;
+        const asked = this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
+        this.#known.set(image, asked);
+        asked.catch(() => this.#known.delete(image));
+        return asked;
+    }
+    /** Gives an image that is there other names, or takes the names from other images for it. */
+    async tag(source, names) {
+        await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
+    }
+    /** Takes names away. One that is not there is none to take. */
+    async remove(names) {
+        await this.#conversation.ask(["remove", ...names], 60 * seconds);
+    }
+    /**
+     * Begins to unpack images, one after another, as the first pod that wants one would. Goes on in the node by itself.
+     *
+     * @param targets the digests that the images' names stand for
+     */
+    async unpack(targets) {
+        await this.#conversation.ask(["unpack", ...targets], 60 * seconds);
     }
     close() {
         this.#conversation.close();
@@ -64179,16 +64123,16 @@ const crictlImages = schemas/* looseObject */._H3({
         repoDigests: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
     })),
 });
-/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and those that came with the node image. */
+/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
 function parseInventory(text) {
-    const [listed = "", content = "", brought = ""] = text.split(/^---$/m);
+    const [listed = "", content = "", found = ""] = text.split(/^---$/m);
     const { images } = parseJson(listed);
-    const old = new Set(lines(brought));
+    const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
     return {
         names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...(repoTags ?? []), ...(repoDigests ?? [])].map((name) => [name, id]))),
         ids: new Set(images.map(({ id }) => id)),
-        own: new Set(images.map(({ id }) => id).filter((id) => old.has(id))),
-        content: new Set(lines(content)),
+        own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
+        content: new Set(lines(content).filter((digest) => files.has(digest))),
     };
 }
 function parseJson(text) {
@@ -64207,6 +64151,129 @@ const lines = (text) => text.split("\n").filter(Boolean);
  * told `--local`, and that service wants every blob in the archive.
  */
 const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
+
+;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
+
+
+
+
+/**
+ * Opens a conversation with a node and asks what it has.
+ *
+ * @param deadline milliseconds in which its containerd has to be up
+ */
+async function askNode(engine, { name, container }, deadline, known = new Map()) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        let containerd;
+        try {
+            containerd = await Containerd.in(engine, container, known);
+            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
+            return { name, container, containerd, inventory };
+        }
+        catch (error) {
+            containerd?.close();
+            // A containerd that is just starting refuses the first question.
+            if (!(error instanceof ConversationError) || performance.now() + pause > until)
+                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(pause);
+        }
+    }
+}
+const pause = 200;
+
+;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
+
+/**
+ * From here on a blob is worth linking: `ctr content ingest` costs 19 ms of a processor, and sending a megabyte through
+ * Docker into containerd about 5 ms.
+ */
+const largeBlob = 4_000_000;
+/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
+const worthLinking = 32_000_000;
+/**
+ * Decides what a node needs. Pure.
+ *
+ * @param canLink whether blobs can be linked into this node's content store
+ * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ */
+function planNode(images, has, canLink) {
+    const present = [];
+    const retag = [];
+    const bring = [];
+    for (const image of images) {
+        const names = image.names.filter((name) => has.names.get(name) !== image.id);
+        for (const name of names) {
+            const replaced = has.names.get(name);
+            if (replaced !== undefined && has.own.has(replaced))
+                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
+        }
+        if (!isWhole(image, has))
+            bring.push(withContent(image));
+        else if (names.length > 0)
+            retag.push({ image, names });
+        else
+            present.push(image);
+    }
+    const missing = new Map();
+    for (const { content } of bring) {
+        for (const { digest, size, offset } of content.layers) {
+            if (offset === undefined || has.content.has(digest) || missing.has(digest))
+                continue;
+            missing.set(digest, { digest, size, offset, file: content.file });
+        }
+    }
+    for (const image of bring) {
+        for (const { digest } of image.content.layers) {
+            if (!has.content.has(digest) && !missing.has(digest))
+                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
+        }
+    }
+    const blobs = [...missing.values()];
+    const large = blobs.filter(({ size }) => size >= largeBlob);
+    const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
+    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+/**
+ * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
+ * What the node image brought is as it is.
+ */
+function isWhole({ id, content }, has) {
+    if (!has.ids.has(id))
+        return false;
+    if (content === undefined || has.own.has(id))
+        return true;
+    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
+    return blobs.every(({ digest }) => has.content.has(digest));
+}
+function withContent(image) {
+    const { content } = image;
+    if (content === undefined)
+        throw new Error(`${image.from}: a node that had it has lost it.`);
+    return { ...image, content };
+}
+const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
+/**
+ * The images of several archives as one list, each once.
+ *
+ * @throws when two archives mean different images by one name
+ */
+function node_plan_merge(images) {
+    const byId = new Map();
+    const byName = new Map();
+    for (const image of images) {
+        for (const name of image.names) {
+            const other = byName.get(name);
+            if (other !== undefined && other.id !== image.id) {
+                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
+            }
+            byName.set(name, image);
+        }
+        const same = byId.get(image.id);
+        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
+    }
+    return [...byId.values()];
+}
 
 ;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
 
@@ -64354,14 +64421,17 @@ function linkable(nodes) {
  * in it, and an index that gives each image its names, whole, by containerd's own annotation.
  * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
-function ociLayout(images, blobs) {
+function ociLayout(images, blobs, namesOf = allNames) {
     const documents = new Map(images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]));
-    const manifests = images.flatMap(({ names, content: { target } }) => [...names, ...namesByDigest(names, target)].map((name) => ({
-        mediaType: target.mediaType,
-        digest: target.digest,
-        size: target.size,
-        annotations: { "io.containerd.image.name": name },
-    })));
+    const manifests = images.flatMap((image) => {
+        const { mediaType, digest, size } = image.content.target;
+        return namesOf(image).map((name) => ({
+            mediaType,
+            digest,
+            size,
+            annotations: { "io.containerd.image.name": name },
+        }));
+    });
     const entries = [
         { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
         ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
@@ -64374,13 +64444,14 @@ function ociLayout(images, blobs) {
     };
 }
 /**
- * An image that keeps its registry's digest is there for pods that name it by that: an OCI layout does, what is made of
- * an archive in Docker's format has a manifest of its own.
+ * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
+ * does, what is made of an archive in Docker's format has a manifest of its own.
  */
-function namesByDigest(names, { mediaType, digest }) {
-    if (!mediaType.startsWith("application/vnd.oci."))
-        return [];
-    return [...new Set(names.map((name) => `${name.replace(/[:@][^/]*$/, "")}@${digest}`))];
+function allNames({ names, content: { target } }) {
+    if (!target.mediaType.startsWith("application/vnd.oci."))
+        return [...names];
+    const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
+    return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
 }
 async function* write(entries) {
     const buffer = Buffer.allocUnsafe(chunk);
@@ -64430,6 +64501,137 @@ function header(path, size) {
         throw new Error(`${path} does not fit into a tar's header.`);
     return buffer;
 }
+
+;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
+
+
+
+
+
+
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
+ * links nothing.
+ */
+const bring_attempts = 3;
+/** Brings images into a node, and sees that they are there. @throws when they are not, leaving no image that is not whole */
+async function bring(to, attempt = 1) {
+    const { images, node, plan } = to;
+    let isPlaced = false;
+    try {
+        await place(to);
+        isPlaced = true;
+        to.placed();
+        const targets = plan.bring.map(({ content }) => content.target.digest);
+        if (to.unpack && targets.length > 0)
+            await node.containerd.unpack(targets);
+        if (plan.present.length < images.length)
+            await bring_confirm(images, plan, node);
+    }
+    catch (error) {
+        const passes = error instanceof ConversationError || error instanceof Unconfirmed;
+        if (!passes || attempt === bring_attempts) {
+            await forget(to);
+            throw error;
+        }
+        to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
+        const again = await askNode(to.engine, node, patience);
+        const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
+        const rest = planNode(images, again.inventory, canLink);
+        await bring({ ...to, node: again, plan: rest }, attempt + 1);
+    }
+    finally {
+        node.containerd.close();
+    }
+}
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+/** Gives a node what it lacks, and everything its names. */
+async function place({ images, node, plan, links, verified }) {
+    const { containerd, inventory } = node;
+    await Promise.all([...plan.link, ...plan.send].map(verified));
+    if (plan.link.length > 0) {
+        await containerd.import(ociLayout(plan.bring, plan.send, (image) => [guardOf(image)]));
+        const opened = await links;
+        if (opened === undefined) {
+            // What is small is there already.
+            await containerd.import(ociLayout(plan.bring, plan.link));
+        }
+        else {
+            await bring_link(plan.link, node, opened, verified);
+            for (const image of plan.bring)
+                await containerd.tag(guardOf(image), allNames(image));
+        }
+    }
+    else if (plan.bring.length > 0) {
+        await containerd.import(ociLayout(plan.bring, plan.send));
+    }
+    for (const { image, names } of plan.retag)
+        await containerd.tag(image.id, names);
+    const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
+    if (guards.length > 0)
+        await containerd.remove(guards);
+}
+/**
+ * Keeps containerd's garbage collector from taking linked blobs that no image refers to yet: an image of this name, which
+ * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
+ */
+const guardOf = ({ id }) => `kind-action.invalid/loading:${hexOf(id)}`;
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
+async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
+    const volume = volumes.get(container.id) ?? "";
+    const stage = async (blob) => links.stage(blob, await verified(blob));
+    for (const [index, blob] of blobs.entries()) {
+        await stage(blob);
+        await links.link(blob, volume);
+        const next = blobs[index + 1];
+        // Its turn comes, and hears of it.
+        if (next !== undefined)
+            stage(next).catch(() => { });
+        await containerd.ingest(blob);
+    }
+}
+/** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
+async function forget({ images, engine, node, plan, had }) {
+    const guarded = images.filter((image) => node.inventory.names.has(guardOf(image)) || (plan.link.length > 0 && !had.has(image.id)));
+    if (guarded.length === 0)
+        return;
+    // Kubernetes' part of containerd names every image by its ID, too.
+    const names = guarded.flatMap((image) => [guardOf(image), ...(had.has(image.id) ? [] : [image.id])]);
+    try {
+        const { containerd } = await askNode(engine, node, patience);
+        await containerd.remove(names).finally(() => containerd.close());
+    }
+    catch {
+        // What it said first is told.
+    }
+}
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+    name = "Unconfirmed";
+}
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
+async function bring_confirm(images, { bring }, { containerd }) {
+    const until = performance.now() + patience;
+    for (;;) {
+        const has = await containerd.inventory(patience);
+        const blob = contentOf(bring).find((digest) => !has.content.has(digest));
+        if (blob !== undefined)
+            throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
+        const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+        if (unnamed === undefined)
+            return;
+        if (performance.now() > until)
+            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
+        await (0,external_node_timers_promises_.setTimeout)(50);
+    }
+}
+/** The digests of everything that images consist of. */
+const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
 
 ;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
 
@@ -64489,55 +64691,29 @@ const verify_again = "Make the archive again, and see that all of it is copied";
 
 
 
-
-
-
-/** Opens a conversation with a node and asks what it has. @param deadline milliseconds in which its containerd has to be up */
-async function askNode(engine, { name, container }, deadline) {
-    const until = performance.now() + deadline;
-    for (;;) {
-        let containerd;
-        try {
-            containerd = await Containerd.in(engine, { ...container, name });
-            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
-            return { name, container, containerd, inventory };
-        }
-        catch (error) {
-            containerd?.close();
-            // A containerd that is just starting refuses the first question.
-            if (!(error instanceof ConversationError) || performance.now() + pause > until)
-                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
-            await (0,external_node_timers_promises_.setTimeout)(pause);
-        }
-    }
-}
-const pause = 200;
 /**
  * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
  *
  * @returns what became of each image
  * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
  */
-async function transfer(images, nodes, { engine, labels, log, unreachable = [] }) {
+async function transfer(images, nodes, { engine, labels, log, unreachable = [], unpackOn }) {
     const place = linkable(nodes.map(({ container }) => container));
-    const planFor = (canLink) => nodes.map(({ inventory }) => planNode(images, inventory, canLink));
-    let plans = planFor(place !== undefined);
+    const plans = nodes.map(({ inventory }) => planNode(images, inventory, place !== undefined));
     const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
     // Hashing begins while the container that links starts. Who needs a blob hears of it.
     for (const blob of plans.flatMap(({ link, send }) => [...link, ...send]))
         verified(blob).catch(() => { });
-    const links = await openLinks(plans, nodes, place?.root, { engine, labels, log });
-    if (links === undefined)
-        plans = planFor(false);
-    const placing = [];
+    const links = place ? openLinks(plans, nodes, place, { engine, labels, log }) : Promise.resolve(undefined);
+    const placed = nodes.map(() => Promise.withResolvers());
     const bringing = nodes.map((node, index) => {
         const plan = plans[index] ?? planNode(images, node.inventory, false);
-        const placed = transfer_link(plan.link, node, place?.volumes.get(node.container.id), links, verified);
-        placing.push(placed);
-        return bring(images, node, plan, placed, { engine, verified, log });
+        const done = () => placed[index]?.resolve();
+        const settings = { links, verified, engine, log, unpack: node.name === unpackOn, placed: done };
+        return bring({ ...settings, images, node, plan, had: node.inventory.ids }).finally(done);
     });
-    const closed = Promise.allSettled(placing)
-        .then(() => links?.close())
+    const closed = Promise.all([links, ...placed.map(({ promise }) => promise)])
+        .then(([opened]) => opened?.blobs.close())
         .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
     const settled = await Promise.allSettled(bringing);
     await closed;
@@ -64554,90 +64730,20 @@ async function transfer(images, nodes, { engine, labels, log, unreachable = [] }
     return images.map((image) => outcomeOf(image, plans, nodes, counted));
 }
 /** The container that links, where a node has something to be linked and the daemon sees the files. */
-async function openLinks(plans, nodes, volumes, { engine, labels, log }) {
+async function openLinks(plans, nodes, { root, volumes }, { engine, labels, log }) {
     const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
     const image = nodes[0]?.container.image;
-    if (archives.length === 0 || volumes === undefined || image === undefined)
+    if (archives.length === 0 || image === undefined)
         return undefined;
     try {
-        return await BlobLinks.open(engine, { volumes, archives, image, labels });
+        const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
+        return { blobs, volumes };
     }
     catch (error) {
         log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
         return undefined;
     }
 }
-async function transfer_link(blobs, { containerd }, volume, links, verified) {
-    if (links === undefined || volume === undefined)
-        return;
-    for (const blob of blobs) {
-        await links.stage(blob, await verified(blob));
-        await links.link(blob, volume);
-        await containerd.ingest(blob);
-    }
-}
-/**
- * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
- * configuration, and containerd's garbage collector may take a blob that no image refers to yet.
- */
-const transfer_attempts = 3;
-async function bring(images, node, plan, placed, on, attempt = 1) {
-    try {
-        await placed;
-        await complete(plan, node, on.verified);
-        if (plan.present.length < images.length)
-            await transfer_confirm(images, plan, node);
-    }
-    catch (error) {
-        const passes = error instanceof ConversationError || error instanceof Unconfirmed;
-        if (!passes || attempt === transfer_attempts)
-            throw error;
-        on.log.line(`${node.name}, attempt ${attempt} of ${transfer_attempts}: ${error.message}`);
-        const again = await askNode(on.engine, node, patience);
-        const rest = planNode(images, again.inventory, false);
-        await bring(images, again, rest, Promise.resolve(), on, attempt + 1);
-    }
-    finally {
-        node.containerd.close();
-    }
-}
-/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
-const patience = 10_000;
-/** Sends what is not linked, and gives everything its names. */
-async function complete(plan, { containerd }, verified) {
-    await Promise.all(plan.send.map(verified));
-    if (plan.bring.length > 0)
-        await containerd.import(ociLayout(plan.bring, plan.send));
-    for (const { image, names } of plan.retag) {
-        for (const name of names)
-            await containerd.tag(image.id, name);
-    }
-}
-/** A node that was told, and does not have it. */
-class Unconfirmed extends Error {
-    name = "Unconfirmed";
-}
-/**
- * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
- * by a moment.
- */
-async function transfer_confirm(images, { bring }, { containerd }) {
-    const until = performance.now() + patience;
-    for (;;) {
-        const has = await containerd.inventory(patience);
-        const blob = contentOf(bring).find((digest) => !has.content.has(digest));
-        if (blob !== undefined)
-            throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
-        const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
-        if (unnamed === undefined)
-            return;
-        if (performance.now() > until)
-            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
-        await (0,external_node_timers_promises_.setTimeout)(50);
-    }
-}
-/** The digests of everything that images consist of. */
-const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
 /** @throws naming the nodes that failed, each with its reason, and those that did not */
 function throwFailures(failed, others) {
     if (failed.length === 0)
@@ -64670,27 +64776,30 @@ function outcomeOf(image, plans, nodes, counted) {
 
 
 
+
+
+
 const hasImages = ({ archives, images }) => archives.length + images.length > 0;
 /**
  * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
  * meanwhile.
  *
- * @param cluster.nodes those to load into, as soon as their containers run
- * @param cluster.starting how long their containerd may take to come up, in milliseconds
  * @returns what became of each image
  * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
  */
 async function loadImages(plan, cluster, on, log) {
     const began = performance.now();
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
-    const asked = cluster.nodes.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting)));
+    const known = new Map();
+    const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
+    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
             findDaemonImages(plan.images, on, log),
             asked.then((nodes) => Promise.allSettled(nodes)),
         ]);
-        const { nodes, unreachable } = load_images_answers(askedNodes, await cluster.nodes);
+        const { nodes, unreachable } = load_images_answers(askedNodes, await into);
         if (nodes.length === 0)
             throwFailures(unreachable, []);
         const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
@@ -64698,11 +64807,15 @@ async function loadImages(plan, cluster, on, log) {
             ...on,
             log,
             unreachable,
+            unpackOn: onlyHost(await cluster.nodes)?.name,
         });
         const seconds = Math.round(performance.now() - began) / 1000;
         const images = loaded.map((image) => ({ ...image, seconds }));
         for (const image of images)
             log.line(load_images_describe(image));
+        const names = images.flatMap((image) => image.names);
+        for (const warning of pullWarnings(names, cluster.alwaysPulls))
+            log.warning(warning);
         return images;
     }
     finally {
@@ -65134,7 +65247,6 @@ class Group {
 
 
 
-
 /** The step `load`: brings images into a cluster made earlier in the job, and restarts what runs them. */
 async function loadIntoCluster(on) {
     const [inputs, endpoint] = await Promise.all([
@@ -65143,22 +65255,19 @@ async function loadIntoCluster(on) {
     ]);
     const engine = new docker_engine/* Engine */.N(endpoint);
     const cluster = inputs.clusterName ?? on.job.clusterName ?? "kind";
-    const nodes = await nodesToLoad(cluster, inputs, engine);
+    const { nodes, into } = await nodesToLoad(cluster, inputs, engine);
     const folder = (0,external_node_path_.join)(on.job.temp, `kind-action-${on.run}`);
     const run = timeline(on.printer);
     const loaded = run.task("Load images", [], async (log) => {
         const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
         const labels = { [claim_runLabel]: on.run, [clusterLabel]: cluster };
-        return await loadImages({ ...inputs.load, folder }, { platform, nodes: Promise.resolve(nodes), starting: 60_000 }, { engine, endpoint, run: on.start, labels }, log);
+        return await loadImages({ ...inputs.load, folder }, { platform, nodes: Promise.resolve(nodes), into, starting: 60_000, alwaysPulls: false }, { engine, endpoint, run: on.start, labels }, log);
     });
     if (inputs.restart.length > 0) {
         run.task("Restart what runs them", [loaded], (log) => restart(inputs.restart, { run: on.start, context: kubeconfig_contextOf(cluster), deadline: inputs.wait }, log));
     }
     await run.finish();
     const images = await loaded.result;
-    const names = images.flatMap((image) => image.names);
-    for (const warning of pullWarnings(names, false))
-        on.printer.warning(warning);
     setImagesOutput(images);
     await writeLoaded(cluster, images);
 }
@@ -65171,7 +65280,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
     }
     const selected = selectNodes(nodes, load.nodes);
     if (!("problem" in selected) && problems.length === 0)
-        return selected;
+        return { nodes, into: selected.map(({ name }) => name) };
     const given = typeof load.nodes === "string" ? load.nodes : load.nodes.join(", ");
     throw new lib_problems/* BadInputs */.JM([
         ...problems,
@@ -65186,7 +65295,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2417);
+/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6533);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7077);
 
 

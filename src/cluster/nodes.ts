@@ -74,3 +74,10 @@ export function selectNodes<T extends { readonly name: string; readonly role: st
   }
   return nodes.filter(({ name }) => selection.includes(name));
 }
+
+/** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
+export function onlyHost<T extends Pick<ClusterNode, "role">>(nodes: readonly T[]): T | undefined {
+  const workers = nodes.filter(({ role }) => role === "worker");
+  const [host, ...others] = workers.length > 0 ? workers : nodes;
+  return others.length === 0 ? host : undefined;
+}

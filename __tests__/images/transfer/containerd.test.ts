@@ -1,4 +1,5 @@
-import { writeFile } from "node:fs/promises";
+import { unlinkSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Containerd, importFlags, parseInventory } from "../../../src/images/transfer/containerd.ts";
@@ -16,7 +17,8 @@ async function openNode({ started = true } = {}) {
   const { daemon, nodes, running, idle } = await machine(["shop-worker"], { started });
   const [node] = nodes;
   if (node === undefined) throw new Error("there is a node");
-  const containerd = await Containerd.in(daemon.engine, { id: node.id, name: node.name, created });
+  const container = { id: node.id, image: "sha256:node", created };
+  const containerd = await Containerd.in(daemon.engine, container, new Map());
   return { containerd, node, simulated: node.containerd, daemon, running, idle };
 }
 
@@ -51,6 +53,20 @@ describe("what a node has", () => {
     );
     expect(has.ids).toEqual(new Set([web.id]));
     expect(has.content).toEqual(new Set(web.stored.blobs.keys()));
+  });
+
+  it("is only what containerd knows of, and whose bytes are there", async () => {
+    const { containerd, simulated } = await openNode();
+    const web = image("web", "a");
+    simulated.store(web.stored, "docker.io/library/web:1");
+    const [layer] = web.content.layers;
+    await rm(join(simulated.folder, layer?.digest.replace("sha256:", "") ?? ""));
+    const unknown = await unknownBlob(simulated.folder, layerOf("b", 3_000));
+    const { content } = await containerd.inventory(soon);
+    expect(simulated.known).toContain(layer?.digest);
+    expect(content).not.toContain(layer?.digest);
+    expect(content).not.toContain(unknown.digest);
+    expect(content.size).toBe(web.stored.blobs.size - 1);
   });
 
   it("tells what the node image brought, the cluster's own, from what came since", async () => {
@@ -102,7 +118,9 @@ describe("what a node has", () => {
 describe("what a node says that it has", () => {
   it("may be images without names, and nothing that came with the node", () => {
     const images = [{ id: "sha256:aa", repoTags: null, repoDigests: [], size: "5" }, { id: "sha256:bb" }];
-    expect(parseInventory(`${JSON.stringify({ images })}\n\n---\nsha256:aa\nsha256:cc\n---`)).toMatchObject({
+    expect(
+      parseInventory(`${JSON.stringify({ images })}\n\n---\nsha256:aa\nsha256:cc\n---\nsha256:aa\nsha256:cc`),
+    ).toMatchObject({
       names: new Map(),
       ids: new Set(["sha256:aa", "sha256:bb"]),
       own: new Set(),
@@ -113,7 +131,7 @@ describe("what a node says that it has", () => {
   it("is indented by some versions of crictl, and not by others", () => {
     const images = [{ id: "sha256:aa", repoTags: ["docker.io/library/web:1"] }];
     for (const indent of [0, 2]) {
-      const said = `${JSON.stringify({ images }, null, indent)}\n\n---\nsha256:aa\n---\nsha256:aa\n`;
+      const said = `${JSON.stringify({ images }, null, indent)}\n\n---\nsha256:aa\n---\nsha256:aa own\n`;
       expect(parseInventory(said)).toEqual({
         names: new Map([["docker.io/library/web:1", "sha256:aa"]]),
         ids: new Set(["sha256:aa"]),
@@ -237,12 +255,28 @@ describe("a blob whose bytes are in the store", () => {
   });
 });
 
+describe("a blob that the garbage collector takes while it is adopted", () => {
+  it("is not said to be there, and can be adopted once more", async () => {
+    const { containerd, simulated } = await openNode();
+    const bytes = layerOf("a", 5_000);
+    const blob = await unknownBlob(simulated.folder, bytes);
+    simulated.afterwards = () => unlinkSync(join(simulated.folder, blob.digest.replace("sha256:", "")));
+    await expect(containerd.ingest(blob)).rejects.toThrow(
+      `containerd: ingest failed: its garbage collector took ${blob.digest}`,
+    );
+    simulated.afterwards = () => {};
+    await unknownBlob(simulated.folder, bytes);
+    await containerd.ingest(blob);
+    expect(simulated.known).toContain(blob.digest);
+  });
+});
+
 describe("a name", () => {
   it("can be given to an image that is there, also by its ID", async () => {
     const { containerd, simulated } = await openNode();
     const web = image("web", "a");
     simulated.store(web.stored, "docker.io/library/web:1");
-    await containerd.tag(web.id, "docker.io/library/web:2");
+    await containerd.tag(web.id, ["docker.io/library/web:2"]);
     expect(simulated.idOf("docker.io/library/web:2")).toBe(web.id);
   });
 
@@ -251,15 +285,53 @@ describe("a name", () => {
     const [old, new_] = [image("old", "a"), image("new", "b")];
     simulated.store(old.stored, "docker.io/library/web:1");
     simulated.store(new_.stored, "docker.io/library/web:2");
-    await containerd.tag(new_.id, "docker.io/library/web:1");
+    await containerd.tag(new_.id, ["docker.io/library/web:1"]);
     expect(simulated.idOf("docker.io/library/web:1")).toBe(new_.id);
   });
 
   it("cannot be given to an image that is not there", async () => {
     const { containerd } = await openNode();
-    await expect(containerd.tag("sha256:aa", "docker.io/library/web:1")).rejects.toThrow(
+    await expect(containerd.tag("sha256:aa", ["docker.io/library/web:1"])).rejects.toThrow(
       'containerd: tag failed: ctr: image "sha256:aa": not found',
     );
+  });
+});
+
+describe("several names", () => {
+  it("are given at once, and taken away at once, those that are not there too", async () => {
+    const { containerd, simulated } = await openNode();
+    const web = image("web", "a");
+    simulated.store(web.stored, "docker.io/library/web:1");
+    const more = ["docker.io/library/web:2", "docker.io/library/web:3"];
+    await containerd.tag("docker.io/library/web:1", more);
+    expect([...simulated.names.keys()]).toEqual(["docker.io/library/web:1", ...more]);
+    await containerd.remove([...more, "docker.io/library/other:1"]);
+    expect([...simulated.names.keys()]).toEqual(["docker.io/library/web:1"]);
+  });
+});
+
+describe("unpacking", () => {
+  it("goes on in the node by itself, for the snapshotter that the node's pods use", async () => {
+    const { containerd, simulated, idle } = await openNode();
+    const started = Promise.withResolvers<void>();
+    const going = Promise.withResolvers<undefined>();
+    simulated.fail = (call) => {
+      if (!call.includes("unpack")) return undefined;
+      started.resolve();
+      return going.promise;
+    };
+    await containerd.unpack(["sha256:aa", "sha256:bb"]);
+    await started.promise;
+    containerd.close();
+    going.resolve(undefined);
+    const snapshotter = "fuse-overlayfs";
+    await expect
+      .poll(() => simulated.unpacked, { timeout: 4_000 })
+      .toEqual([
+        { target: "sha256:aa", snapshotter },
+        { target: "sha256:bb", snapshotter },
+      ]);
+    await idle();
   });
 });
 
@@ -280,7 +352,7 @@ describe("what runs in the node", () => {
       return new Promise(() => {});
     };
     await expect(containerd.inventory(soon)).rejects.toThrow(/^containerd: inventory failed: /);
-    await expect(containerd.tag("sha256:aa", "docker.io/library/web:1")).rejects.toThrow(
+    await expect(containerd.tag("sha256:aa", ["docker.io/library/web:1"])).rejects.toThrow(
       /^containerd: tag failed: /,
     );
   });
@@ -290,7 +362,7 @@ describe("what runs in the node", () => {
     const web = image("docker.io/library/web:1", "a");
     simulated.store(web.stored, "docker.io/library/web:1");
     await containerd.inventory(soon);
-    await containerd.tag(web.id, "docker.io/library/web:2");
+    await containerd.tag(web.id, ["docker.io/library/web:2"]);
     await containerd.import(ociLayout([image("docker.io/library/api:1", "b")], []));
     expect(daemon.changes.filter((call) => call.endsWith("/exec"))).toHaveLength(1);
   });

@@ -3,8 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { BadArchive } from "../../../src/images/archive.ts";
+import { askNode } from "../../../src/images/transfer/ask-node.ts";
 import type { SourceImage } from "../../../src/images/transfer/node-plan.ts";
-import { askNode, transfer } from "../../../src/images/transfer/transfer.ts";
+import { type TransferSettings, transfer } from "../../../src/images/transfer/transfer.ts";
 import { type Machine, machine, type SimulatedNode } from "../../fixtures/machine.ts";
 import { recordingLog } from "../../fixtures/recording.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -22,10 +23,10 @@ async function ask({ daemon }: Machine, { id, name }: SimulatedNode) {
 }
 
 /** Asks all nodes of a machine what they have, and brings images into them. */
-async function load(to: Machine, images: readonly SourceImage[]) {
+async function load(to: Machine, images: readonly SourceImage[], more: Partial<TransferSettings> = {}) {
   const log = recordingLog();
   const asked = await Promise.all(to.nodes.map((node) => ask(to, node)));
-  const outcome = transfer(images, asked, { engine: to.daemon.engine, labels, log });
+  const outcome = transfer(images, asked, { engine: to.daemon.engine, labels, log, ...more });
   outcome.catch(() => {});
   return { outcome, log };
 }
@@ -140,8 +141,10 @@ describe("an image that no node has", { timeout: 30_000 }, () => {
     const { outcome, log } = await load(to, [web]);
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
     for (const node of to.nodes) expectWhole(node, web);
+    const reason = "containerd: ingest failed: ctr: failed to open writer: operation not supported";
     expect(log.lines).toEqual([
-      "shop-control-plane, attempt 1 of 3: containerd: ingest failed: ctr: failed to open writer: operation not supported",
+      `shop-control-plane, attempt 1 of 3: ${reason}`,
+      `shop-control-plane, attempt 2 of 3: ${reason}`,
     ]);
   });
 });
@@ -208,6 +211,89 @@ describe("what nodes have already", () => {
       ["re-tagged", 0],
     ]);
     for (const each of [web, api, there, named]) for (const node of to.nodes) expectWhole(node, each);
+  });
+});
+
+describe("linked blobs", { timeout: 30_000 }, () => {
+  const guard = /^kind-action\.invalid\//;
+  const web = () => image("docker.io/library/web:1", layerOf("base", large), noise("app", 2_000));
+
+  it("are referred to from before they are there, so that no garbage collector takes them", async () => {
+    const to = await machine(["shop-control-plane"]);
+    const { containerd } = nodeOf(to, "shop-control-plane");
+    const wanted = web();
+    const namesAt: string[][] = [];
+    containerd.fail = (call) => {
+      if (call.includes("ingest")) namesAt.push([...containerd.names.keys()]);
+      return undefined;
+    };
+    const { outcome } = await load(to, [wanted]);
+    await outcome;
+    expect(namesAt).toEqual([[expect.stringMatching(guard)]]);
+    expect([...containerd.names.keys()].filter((name) => guard.test(name))).toEqual([]);
+    expectWhole(nodeOf(to, "shop-control-plane"), wanted);
+  });
+
+  it("are linked again when containerd was started anew, or one was taken before it was adopted", async () => {
+    const to = await machine(threeNodes);
+    const wanted = web();
+    const base = wanted.content.layers[0]?.digest ?? "";
+    const { containerd } = nodeOf(to, "shop-worker");
+    let failures = 1;
+    containerd.fail = (call) => {
+      if (!call.includes("ingest") || failures-- === 0) return undefined;
+      containerd.forget(base);
+      return "ctr: no such file or directory";
+    };
+    const { outcome, log } = await load(to, [wanted]);
+    await outcome;
+    for (const node of to.nodes) {
+      expectWhole(node, wanted);
+      expect(node.containerd.linksTo(base)).toBe(3);
+    }
+    expect(log.lines).toEqual([
+      "shop-worker, attempt 1 of 3: containerd: ingest failed: ctr: no such file or directory",
+    ]);
+  });
+
+  it("leave no name behind when the image does not get whole", async () => {
+    const to = await machine(["shop-control-plane"]);
+    const { containerd } = nodeOf(to, "shop-control-plane");
+    containerd.fail = (call) =>
+      call.includes("ingest") || call.includes("tag") || (call.endsWith(" -") && containerd.names.size > 0)
+        ? "ctr: no space left on device"
+        : undefined;
+    const { outcome } = await load(to, [web()]);
+    await expect(outcome).rejects.toThrow("no space left on device");
+    expect([...containerd.names.keys()]).toEqual([]);
+  });
+});
+
+describe("the node that all pods run on", { timeout: 30_000 }, () => {
+  it.each([
+    { way: "linked", bytes: large },
+    { way: "sent", bytes: 3_000 },
+  ])("begins to unpack at once what was $way, and no other does", async ({ bytes }) => {
+    const to = await machine(["shop-control-plane", "shop-worker"]);
+    const web = image("docker.io/library/web:1", layerOf("base", bytes));
+    const { outcome } = await load(to, [web], { unpackOn: "shop-worker" });
+    await outcome;
+    const unpackedOn = (name: string) => nodeOf(to, name).containerd.unpacked.map(({ target }) => target);
+    await expect
+      .poll(() => unpackedOn("shop-worker"), { timeout: 4_000 })
+      .toEqual([web.content.target.digest]);
+    expect(unpackedOn("shop-control-plane")).toEqual([]);
+  });
+
+  it("is not told to where it has everything", async () => {
+    const to = await machine(["shop-worker"]);
+    const web = small("docker.io/library/web:1");
+    const { containerd } = nodeOf(to, "shop-worker");
+    containerd.store(web.stored, "docker.io/library/web:1");
+    const { outcome } = await load(to, [web], { unpackOn: "shop-worker" });
+    await outcome;
+    await to.idle();
+    expect(containerd.unpacked).toEqual([]);
   });
 });
 
@@ -395,42 +481,5 @@ describe("a node that fails", { timeout: 30_000 }, () => {
     const { outcome, log } = await load(to, [web]);
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
     expect(log.lines).toEqual([]);
-  });
-});
-
-describe("asking a node", () => {
-  it("waits until its containerd answers", async () => {
-    const to = await machine(["shop-control-plane"], { started: false });
-    const [node] = to.nodes;
-    if (node === undefined) throw new Error("there is a node");
-    const asked = ask(to, node);
-    setTimeout(() => void node.start(), 100);
-    const { containerd, inventory } = await asked;
-    expect(inventory.ids).toEqual(new Set());
-    containerd.close();
-  });
-
-  it("asks again where the first question is refused, and leaves one program in the node", async () => {
-    const to = await machine(["shop-control-plane"]);
-    const [node] = to.nodes;
-    if (node === undefined) throw new Error("there is a node");
-    let refusals = 2;
-    node.containerd.fail = (call) =>
-      call.startsWith("crictl") && refusals-- > 0 ? "connect: connection refused" : undefined;
-    const { containerd } = await ask(to, node);
-    await expect.poll(to.running, { timeout: 4_000 }).toBe(1);
-    containerd.close();
-    await to.idle();
-  });
-
-  it("is given up on when its time is over", async () => {
-    const to = await machine(["shop-control-plane"]);
-    const [node] = to.nodes;
-    const container = await to.daemon.engine.container(node?.id ?? "");
-    if (node === undefined || container === undefined) throw new Error("there is a node");
-    node.containerd.fail = () => "connect: connection refused";
-    await expect(askNode(to.daemon.engine, { name: node.name, container }, 100)).rejects.toThrow(
-      "it cannot be asked what it has: containerd: inventory failed: connect: connection refused",
-    );
   });
 });

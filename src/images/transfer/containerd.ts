@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Conversation } from "../../docker/conversation.ts";
-import type { Engine } from "../../docker/engine.ts";
+import type { ContainerDetails, Engine } from "../../docker/engine.ts";
 import type { ArchiveStream } from "./oci-layout.ts";
 
 /** A node's content store, below the node's /var: containerd's own layout. */
@@ -14,7 +14,10 @@ export interface Inventory {
   readonly ids: ReadonlySet<string>;
   /** The IDs of the images that the node image brought: what the cluster itself runs. */
   readonly own: ReadonlySet<string>;
-  /** The digests of all blobs. */
+  /**
+   * The digests of all blobs that containerd knows of, and whose bytes are there: its garbage collector may take a linked
+   * file in the moment in which it is adopted.
+   */
   readonly content: ReadonlySet<string>;
 }
 
@@ -25,7 +28,7 @@ export interface Inventory {
  * `ctr images ls` takes 130 ms of a processor where crictl takes 17: it adds up every image's size.
  */
 const answers = `
-set -o pipefail
+set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
@@ -37,17 +40,28 @@ while read -r command a b; do
         read -rt 0.1; (( $? > 128 )) || exit 1
       done
       crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
-        find "$blobs" -type f ! -newermt "@$a" -printf 'sha256:%f\\n'
+        find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
       ;;
     flags) ctr images import --help ;;
-    ingest) ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" ;;
+    ingest)
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
+        { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
+      ;;
     import)
       head -c "$a" | ctr images import $b - >&2
       status=$?
       # What an import that failed has not read are an image's bytes, not commands.
       (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
       ;;
-    tag) ctr images tag --force "$a" "$b" >&2 ;;
+    tag) ctr images tag --force "$a" $b >&2 ;;
+    remove) ctr images rm $a $b >&2 ;;
+    unpack)
+      snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
+      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
+      for digest in $a $b; do
+        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
+      done </dev/null >/dev/null 2>&1 &
+      ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
   printf '\\004%d\\n' $?
@@ -56,30 +70,36 @@ done
 
 const seconds = 1_000;
 
+/** What is known of the `ctr` of node images, by the image's ID: nodes of one image share it. */
+export type KnownFlags = Map<string, Promise<readonly string[]>>;
+
+/** A node whose container runs; its containerd may still be starting. */
+export type RunningNode = Pick<ContainerDetails, "id" | "image" | "created">;
+
 /** Talks with the containerd of one node. */
 export class Containerd {
   readonly #conversation: Conversation;
-  readonly #created: number;
-  #flags: Promise<readonly string[]> | undefined;
+  readonly #node: RunningNode;
+  readonly #known: KnownFlags;
 
-  private constructor(conversation: Conversation, created: number) {
+  private constructor(conversation: Conversation, node: RunningNode, known: KnownFlags) {
     this.#conversation = conversation;
-    this.#created = created;
+    this.#node = node;
+    this.#known = known;
   }
 
-  /**
-   * @param node a node whose container runs; its containerd may still be starting
-   * @param node.created when the container was made, in milliseconds since the epoch
-   */
-  static async in(engine: Engine, node: { id: string; name: string; created: number }): Promise<Containerd> {
+  static async in(engine: Engine, node: RunningNode, known: KnownFlags): Promise<Containerd> {
     const program = await engine.exec(node.id, ["bash", "-c", answers]);
-    return new Containerd(new Conversation(program, "containerd"), node.created);
+    return new Containerd(new Conversation(program, "containerd"), node, known);
   }
 
   /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
   async inventory(deadline: number): Promise<Inventory> {
-    const made = String(Math.floor(this.#created / 1000));
-    return parseInventory(await this.#conversation.ask(["inventory", made], deadline));
+    const made = String(Math.floor(this.#node.created / 1000));
+    const text = await this.#conversation.ask(["inventory", made], deadline);
+    // While others answer. Who imports hears of it.
+    this.#flags().catch(() => {});
+    return parseInventory(text);
   }
 
   /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
@@ -92,15 +112,37 @@ export class Containerd {
    * Nothing is unpacked: containerd does that when the first pod wants it, on the node that runs it.
    */
   async import(archive: ArchiveStream): Promise<void> {
-    this.#flags ??= this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
-    const flags = await this.#flags;
-    const command = ["import", String(archive.bytes), ...flags];
+    const command = ["import", String(archive.bytes), ...(await this.#flags())];
     await this.#conversation.ask(command, 600 * seconds, archive.read());
   }
 
-  /** Gives an image that is there another name, or takes the name from another image for it. */
-  async tag(source: string, name: string): Promise<void> {
-    await this.#conversation.ask(["tag", source, name], 60 * seconds);
+  #flags(): Promise<readonly string[]> {
+    const { image } = this.#node;
+    const known = this.#known.get(image);
+    if (known !== undefined) return known;
+    const asked = this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
+    this.#known.set(image, asked);
+    asked.catch(() => this.#known.delete(image));
+    return asked;
+  }
+
+  /** Gives an image that is there other names, or takes the names from other images for it. */
+  async tag(source: string, names: readonly string[]): Promise<void> {
+    await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
+  }
+
+  /** Takes names away. One that is not there is none to take. */
+  async remove(names: readonly string[]): Promise<void> {
+    await this.#conversation.ask(["remove", ...names], 60 * seconds);
+  }
+
+  /**
+   * Begins to unpack images, one after another, as the first pod that wants one would. Goes on in the node by itself.
+   *
+   * @param targets the digests that the images' names stand for
+   */
+  async unpack(targets: readonly string[]): Promise<void> {
+    await this.#conversation.ask(["unpack", ...targets], 60 * seconds);
   }
 
   close(): void {
@@ -120,11 +162,11 @@ const crictlImages = z.looseObject({
   ),
 });
 
-/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and those that came with the node image. */
+/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
 export function parseInventory(text: string): Inventory {
-  const [listed = "", content = "", brought = ""] = text.split(/^---$/m);
+  const [listed = "", content = "", found = ""] = text.split(/^---$/m);
   const { images } = parseJson(listed);
-  const old = new Set(lines(brought));
+  const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
   return {
     names: new Map(
       images.flatMap(({ id, repoTags, repoDigests }) =>
@@ -132,8 +174,8 @@ export function parseInventory(text: string): Inventory {
       ),
     ),
     ids: new Set(images.map(({ id }) => id)),
-    own: new Set(images.map(({ id }) => id).filter((id) => old.has(id))),
-    content: new Set(lines(content)),
+    own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
+    content: new Set(lines(content).filter((digest) => files.has(digest))),
   };
 }
 

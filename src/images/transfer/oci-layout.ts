@@ -1,6 +1,5 @@
 import { open } from "node:fs/promises";
 import { Header } from "tar/header";
-import type { Descriptor } from "../archive.ts";
 import type { FileBlob } from "./blob-links.ts";
 import type { BroughtImage } from "./node-plan.ts";
 
@@ -18,18 +17,23 @@ type Entry = { readonly name: string } & ({ readonly bytes: Buffer } | { readonl
  * in it, and an index that gives each image its names, whole, by containerd's own annotation.
  * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
-export function ociLayout(images: readonly BroughtImage[], blobs: readonly FileBlob[]): ArchiveStream {
+export function ociLayout(
+  images: readonly BroughtImage[],
+  blobs: readonly FileBlob[],
+  namesOf: (image: BroughtImage) => readonly string[] = allNames,
+): ArchiveStream {
   const documents = new Map(
     images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]),
   );
-  const manifests = images.flatMap(({ names, content: { target } }) =>
-    [...names, ...namesByDigest(names, target)].map((name) => ({
-      mediaType: target.mediaType,
-      digest: target.digest,
-      size: target.size,
+  const manifests = images.flatMap((image) => {
+    const { mediaType, digest, size } = image.content.target;
+    return namesOf(image).map((name) => ({
+      mediaType,
+      digest,
+      size,
       annotations: { "io.containerd.image.name": name },
-    })),
-  );
+    }));
+  });
   const entries: Entry[] = [
     { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
     ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
@@ -43,12 +47,13 @@ export function ociLayout(images: readonly BroughtImage[], blobs: readonly FileB
 }
 
 /**
- * An image that keeps its registry's digest is there for pods that name it by that: an OCI layout does, what is made of
- * an archive in Docker's format has a manifest of its own.
+ * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
+ * does, what is made of an archive in Docker's format has a manifest of its own.
  */
-function namesByDigest(names: readonly string[], { mediaType, digest }: Descriptor): string[] {
-  if (!mediaType.startsWith("application/vnd.oci.")) return [];
-  return [...new Set(names.map((name) => `${name.replace(/[:@][^/]*$/, "")}@${digest}`))];
+export function allNames({ names, content: { target } }: BroughtImage): string[] {
+  if (!target.mediaType.startsWith("application/vnd.oci.")) return [...names];
+  const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
+  return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
 }
 
 async function* write(entries: readonly Entry[]): AsyncGenerator<Uint8Array> {

@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConversationError } from "../../docker/conversation.ts";
+import type { ContainerDetails, Engine } from "../../docker/engine.ts";
+import { messageOf } from "../../problems.ts";
+import { Containerd, type Inventory, type KnownFlags } from "./containerd.ts";
+
+/** A node that has said what it has. */
+export interface AskedNode {
+  readonly name: string;
+  readonly container: ContainerDetails;
+  readonly containerd: Containerd;
+  readonly inventory: Inventory;
+}
+
+/**
+ * Opens a conversation with a node and asks what it has.
+ *
+ * @param deadline milliseconds in which its containerd has to be up
+ */
+export async function askNode(
+  engine: Engine,
+  { name, container }: { name: string; container: ContainerDetails },
+  deadline: number,
+  known: KnownFlags = new Map(),
+): Promise<AskedNode> {
+  const until = performance.now() + deadline;
+  for (;;) {
+    let containerd: Containerd | undefined;
+    try {
+      containerd = await Containerd.in(engine, container, known);
+      const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
+      return { name, container, containerd, inventory };
+    } catch (error) {
+      containerd?.close();
+      // A containerd that is just starting refuses the first question.
+      if (!(error instanceof ConversationError) || performance.now() + pause > until)
+        throw new Error(`it cannot be asked what it has: ${messageOf(error)}`, { cause: error });
+      await sleep(pause);
+    }
+  }
+}
+
+const pause = 200;

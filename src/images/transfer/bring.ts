@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConversationError } from "../../docker/conversation.ts";
+import type { Engine } from "../../docker/engine.ts";
+import type { Log } from "../../log.ts";
+import { type AskedNode, askNode } from "./ask-node.ts";
+import type { BlobLinks, FileBlob } from "./blob-links.ts";
+import { hexOf } from "./containerd.ts";
+import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
+import { allNames, ociLayout } from "./oci-layout.ts";
+import type { Verify } from "./verify.ts";
+
+/** Where blobs can be linked, and into which volume for a node's container. */
+export interface Links {
+  readonly blobs: BlobLinks;
+  readonly volumes: ReadonlyMap<string, string>;
+}
+
+/** One node's part of a transfer. */
+export interface Bringing {
+  readonly images: readonly SourceImage[];
+  readonly node: AskedNode;
+  readonly plan: NodePlan;
+  /** Undefined, soon or at once, where blobs cannot be linked. */
+  readonly links: Promise<Links | undefined>;
+  readonly verified: Verify;
+  readonly engine: Engine;
+  readonly log: Log;
+  /** Whether the node begins to unpack what it got. */
+  readonly unpack: boolean;
+  /** Told when no more will be linked. */
+  readonly placed: () => void;
+  /** The IDs of the images that the node had before the first attempt. */
+  readonly had: ReadonlySet<string>;
+}
+
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
+ * links nothing.
+ */
+const attempts = 3;
+
+/** Brings images into a node, and sees that they are there. @throws when they are not, leaving no image that is not whole */
+export async function bring(to: Bringing, attempt = 1): Promise<void> {
+  const { images, node, plan } = to;
+  let isPlaced = false;
+  try {
+    await place(to);
+    isPlaced = true;
+    to.placed();
+    const targets = plan.bring.map(({ content }) => content.target.digest);
+    if (to.unpack && targets.length > 0) await node.containerd.unpack(targets);
+    if (plan.present.length < images.length) await confirm(images, plan, node);
+  } catch (error) {
+    const passes = error instanceof ConversationError || error instanceof Unconfirmed;
+    if (!passes || attempt === attempts) {
+      await forget(to);
+      throw error;
+    }
+    to.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
+    const again = await askNode(to.engine, node, patience);
+    const canLink = !isPlaced && attempt + 1 < attempts && (await to.links) !== undefined;
+    const rest = planNode(images, again.inventory, canLink);
+    await bring({ ...to, node: again, plan: rest }, attempt + 1);
+  } finally {
+    node.containerd.close();
+  }
+}
+
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+
+/** Gives a node what it lacks, and everything its names. */
+async function place({ images, node, plan, links, verified }: Bringing): Promise<void> {
+  const { containerd, inventory } = node;
+  await Promise.all([...plan.link, ...plan.send].map(verified));
+  if (plan.link.length > 0) {
+    await containerd.import(ociLayout(plan.bring, plan.send, (image) => [guardOf(image)]));
+    const opened = await links;
+    if (opened === undefined) {
+      // What is small is there already.
+      await containerd.import(ociLayout(plan.bring, plan.link));
+    } else {
+      await link(plan.link, node, opened, verified);
+      for (const image of plan.bring) await containerd.tag(guardOf(image), allNames(image));
+    }
+  } else if (plan.bring.length > 0) {
+    await containerd.import(ociLayout(plan.bring, plan.send));
+  }
+  for (const { image, names } of plan.retag) await containerd.tag(image.id, names);
+  const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
+  if (guards.length > 0) await containerd.remove(guards);
+}
+
+/**
+ * Keeps containerd's garbage collector from taking linked blobs that no image refers to yet: an image of this name, which
+ * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
+ */
+const guardOf = ({ id }: SourceImage) => `kind-action.invalid/loading:${hexOf(id)}`;
+
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
+async function link(
+  blobs: readonly FileBlob[],
+  { containerd, container }: AskedNode,
+  { blobs: links, volumes }: Links,
+  verified: Verify,
+): Promise<void> {
+  const volume = volumes.get(container.id) ?? "";
+  const stage = async (blob: FileBlob) => links.stage(blob, await verified(blob));
+  for (const [index, blob] of blobs.entries()) {
+    await stage(blob);
+    await links.link(blob, volume);
+    const next = blobs[index + 1];
+    // Its turn comes, and hears of it.
+    if (next !== undefined) stage(next).catch(() => {});
+    await containerd.ingest(blob);
+  }
+}
+
+/** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
+async function forget({ images, engine, node, plan, had }: Bringing): Promise<void> {
+  const guarded = images.filter(
+    (image) => node.inventory.names.has(guardOf(image)) || (plan.link.length > 0 && !had.has(image.id)),
+  );
+  if (guarded.length === 0) return;
+  // Kubernetes' part of containerd names every image by its ID, too.
+  const names = guarded.flatMap((image) => [guardOf(image), ...(had.has(image.id) ? [] : [image.id])]);
+  try {
+    const { containerd } = await askNode(engine, node, patience);
+    await containerd.remove(names).finally(() => containerd.close());
+  } catch {
+    // What it said first is told.
+  }
+}
+
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+  override readonly name = "Unconfirmed";
+}
+
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
+async function confirm(
+  images: readonly SourceImage[],
+  { bring }: NodePlan,
+  { containerd }: AskedNode,
+): Promise<void> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const has = await containerd.inventory(patience);
+    const blob = contentOf(bring).find((digest) => !has.content.has(digest));
+    if (blob !== undefined) throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
+    const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+    if (unnamed === undefined) return;
+    if (performance.now() > until)
+      throw new Unconfirmed(
+        `it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`,
+      );
+    await sleep(50);
+  }
+}
+
+/** The digests of everything that images consist of. */
+const contentOf = (images: readonly BroughtImage[]) =>
+  images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
