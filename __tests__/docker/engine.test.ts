@@ -319,7 +319,7 @@ describe("a container for one program alone", () => {
     const daemon = await dockerDaemon();
     const { id } = await daemon.engine.runAlone(wanted);
     expect(daemon.containers.get(id)?.made?.HostConfig).toMatchObject({
-      NetworkMode: "none",
+      NetworkMode: "host",
       ReadonlyRootfs: true,
       CapDrop: ["ALL"],
       SecurityOpt: expect.arrayContaining(["no-new-privileges"]),

@@ -56575,8 +56575,8 @@ class Engine {
         return this.#program(await exec.start({ hijack: true, stdin: true }));
     }
     /**
-     * Runs a program in a container of its own, without a network, without rights beyond its user's. The container and
-     * its volume are gone when the program ends, which it has to when its input does.
+     * Runs a program in a container of its own, without rights beyond its user's. The container and its volume are gone
+     * when the program ends, which it has to when its input does.
      *
      * @param binds daemon's path to path in the container; `true` makes it read-only
      * @param volume where the container has a volume of its own
@@ -56597,7 +56597,8 @@ class Engine {
             Volumes: { [container.volume]: {} },
             HostConfig: {
                 AutoRemove: true,
-                NetworkMode: "none",
+                // A network namespace of its own would cost 100 ms.
+                NetworkMode: "host",
                 ReadonlyRootfs: true,
                 UsernsMode: "host",
                 CapDrop: ["ALL"],
@@ -64040,9 +64041,13 @@ while read -r command a b; do
     remove) ctr images rm $a $b >&2 ;;
     unpack)
       snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
-      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
+      # Goes on when this script has ended. Layers may still be on their way; what fails for good is done, and told, when a
+      # pod wants the image.
       for digest in $a $b; do
-        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
+        for (( tries = 0; tries < 50; tries++ )); do
+          ctr snapshots unpack --snapshotter "$snapshotter" "$digest" && break
+          sleep 0.05
+        done
       done </dev/null >/dev/null 2>&1 &
       ;;
     *) echo "unknown command: $command" >&2; false ;;
@@ -64523,9 +64528,6 @@ async function bring(to, attempt = 1) {
         await place(to);
         isPlaced = true;
         to.placed();
-        const targets = plan.bring.map(({ content }) => content.target.digest);
-        if (to.unpack && targets.length > 0)
-            await node.containerd.unpack(targets);
         if (plan.present.length < images.length)
             await bring_confirm(images, plan, node);
     }
@@ -64548,7 +64550,8 @@ async function bring(to, attempt = 1) {
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
 /** Gives a node what it lacks, and everything its names. */
-async function place({ images, node, plan, links, verified }) {
+async function place(to) {
+    const { images, node, plan, links, verified } = to;
     const { containerd, inventory } = node;
     await Promise.all([...plan.link, ...plan.send].map(verified));
     if (plan.link.length > 0) {
@@ -64557,8 +64560,10 @@ async function place({ images, node, plan, links, verified }) {
         if (opened === undefined) {
             // What is small is there already.
             await containerd.import(ociLayout(plan.bring, plan.link));
+            await unpack(to);
         }
         else {
+            await unpack(to);
             await bring_link(plan.link, node, opened, verified);
             for (const image of plan.bring)
                 await containerd.tag(guardOf(image), allNames(image));
@@ -64566,6 +64571,7 @@ async function place({ images, node, plan, links, verified }) {
     }
     else if (plan.bring.length > 0) {
         await containerd.import(ociLayout(plan.bring, plan.send));
+        await unpack(to);
     }
     for (const { image, names } of plan.retag)
         await containerd.tag(image.id, names);
@@ -64578,6 +64584,10 @@ async function place({ images, node, plan, links, verified }) {
  * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
  */
 const guardOf = ({ id }) => `kind-action.invalid/loading:${hexOf(id)}`;
+async function unpack({ node: { containerd }, plan, unpack }) {
+    if (unpack)
+        await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
+}
 /** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
 async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
     const volume = volumes.get(container.id) ?? "";

@@ -48,8 +48,6 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
     await place(to);
     isPlaced = true;
     to.placed();
-    const targets = plan.bring.map(({ content }) => content.target.digest);
-    if (to.unpack && targets.length > 0) await node.containerd.unpack(targets);
     if (plan.present.length < images.length) await confirm(images, plan, node);
   } catch (error) {
     const passes = error instanceof ConversationError || error instanceof Unconfirmed;
@@ -71,7 +69,8 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
 const patience = 10_000;
 
 /** Gives a node what it lacks, and everything its names. */
-async function place({ images, node, plan, links, verified }: Bringing): Promise<void> {
+async function place(to: Bringing): Promise<void> {
+  const { images, node, plan, links, verified } = to;
   const { containerd, inventory } = node;
   await Promise.all([...plan.link, ...plan.send].map(verified));
   if (plan.link.length > 0) {
@@ -80,12 +79,15 @@ async function place({ images, node, plan, links, verified }: Bringing): Promise
     if (opened === undefined) {
       // What is small is there already.
       await containerd.import(ociLayout(plan.bring, plan.link));
+      await unpack(to);
     } else {
+      await unpack(to);
       await link(plan.link, node, opened, verified);
       for (const image of plan.bring) await containerd.tag(guardOf(image), allNames(image));
     }
   } else if (plan.bring.length > 0) {
     await containerd.import(ociLayout(plan.bring, plan.send));
+    await unpack(to);
   }
   for (const { image, names } of plan.retag) await containerd.tag(image.id, names);
   const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
@@ -97,6 +99,10 @@ async function place({ images, node, plan, links, verified }: Bringing): Promise
  * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
  */
 const guardOf = ({ id }: SourceImage) => `kind-action.invalid/loading:${hexOf(id)}`;
+
+async function unpack({ node: { containerd }, plan, unpack }: Bringing): Promise<void> {
+  if (unpack) await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
+}
 
 /** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
 async function link(
