@@ -64041,13 +64041,9 @@ while read -r command a b; do
     remove) ctr images rm $a $b >&2 ;;
     unpack)
       snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
-      # Goes on when this script has ended. Layers may still be on their way; what fails for good is done, and told, when a
-      # pod wants the image.
+      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
       for digest in $a $b; do
-        for (( tries = 0; tries < 50; tries++ )); do
-          ctr snapshots unpack --snapshotter "$snapshotter" "$digest" && break
-          sleep 0.05
-        done
+        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
       done </dev/null >/dev/null 2>&1 &
       ;;
     *) echo "unknown command: $command" >&2; false ;;
@@ -64301,12 +64297,16 @@ async function identityOf(file) {
  */
 const blob_links_answers = `
 staging=
+declare -A copies
 while read -r command a b c d; do
   case $command in
     staging) staging=/volumes/$a/_data ;;
     identity) stat --format '${identityFormat}' "/archives/$a" ;;
-    stage) dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &&
-      chmod 0444 "$staging/$d" && stat --format '${identityFormat}' "/archives/$a" ;;
+    stage)
+      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
+      copies[$d]=$!
+      ;;
+    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
     link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -64357,30 +64357,41 @@ class BlobLinks {
             throw error;
         }
     }
+    /** Begins to write a blob where it can be linked from, once however often it is asked to. */
+    stage(blob) {
+        if (this.#staged.has(blob.digest))
+            return;
+        const { offset, size, digest } = blob;
+        const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
+        const begun = this.#conversation.ask(command, deadline);
+        this.#staged.set(digest, { begun, identity: undefined });
+        // Who links it hears of it.
+        begun.catch(() => { });
+    }
     /**
-     * Writes a blob where it can be linked from, once however often it is asked to.
+     * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
      *
      * @param verified the identity of the file in which the blob was found to be what its digest says
-     * @throws when the file is another one now
+     * @throws when the file that was staged is another one
      */
-    stage(blob, verified) {
-        const known = this.#staged.get(blob.digest);
-        if (known !== undefined)
-            return known;
-        const staged = this.#copy(blob, verified);
-        this.#staged.set(blob.digest, staged);
-        return staged;
-    }
-    async #copy({ file, offset, size, digest }, verified) {
-        const archive = String(this.#archives.indexOf(file));
-        const command = ["stage", archive, String(offset), String(size), hexOf(digest)];
-        const identity = await this.#conversation.ask(command, deadline);
-        if (identity.trim() !== verified)
-            throw new Error(`${file} was changed while it was loaded.`);
-    }
-    /** Links a staged blob into the content store in a node's volume; one that is there is left alone. */
-    async link(blob, volume) {
+    async link(blob, verified, volume) {
+        if ((await this.#identity(blob)) !== verified)
+            throw new Error(`${blob.file} was changed while it was loaded.`);
         await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
+    }
+    /** What the file was when the blob had been staged from it. */
+    #identity(blob) {
+        this.stage(blob);
+        const staged = this.#staged.get(blob.digest);
+        if (staged === undefined)
+            throw new Error(`${blob.digest} was not staged.`);
+        staged.identity ??= staged.begun
+            .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
+            .then((identity) => identity.trim());
+        return staged.identity;
+    }
+    #archive({ file }) {
+        return String(this.#archives.indexOf(file));
     }
     /** Ends when nothing of it is left: container, staged blobs. */
     async close() {
@@ -64563,8 +64574,8 @@ async function place(to) {
             await unpack(to);
         }
         else {
-            await unpack(to);
             await bring_link(plan.link, node, opened, verified);
+            await unpack(to);
             for (const image of plan.bring)
                 await containerd.tag(guardOf(image), allNames(image));
         }
@@ -64588,17 +64599,13 @@ async function unpack({ node: { containerd }, plan, unpack }) {
     if (unpack)
         await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
 }
-/** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
 async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
     const volume = volumes.get(container.id) ?? "";
-    const stage = async (blob) => links.stage(blob, await verified(blob));
     for (const [index, blob] of blobs.entries()) {
-        await stage(blob);
-        await links.link(blob, volume);
-        const next = blobs[index + 1];
-        // Its turn comes, and hears of it.
-        if (next !== undefined)
-            stage(next).catch(() => { });
+        await links.link(blob, await verified(blob), volume);
+        for (const next of blobs.slice(index + 1, index + 3))
+            links.stage(next);
         await containerd.ingest(blob);
     }
 }
@@ -64747,6 +64754,9 @@ async function openLinks(plans, nodes, { root, volumes }, { engine, labels, log 
         return undefined;
     try {
         const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
+        // While nodes are told of what comes, and the rest is verified.
+        for (const blob of plans.flatMap(({ link }) => link).slice(0, 2))
+            blobs.stage(blob);
         return { blobs, volumes };
     }
     catch (error) {

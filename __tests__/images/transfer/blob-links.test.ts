@@ -44,8 +44,7 @@ describe("a blob of an archive", () => {
     const blob = blobAt(1_000, 30_000);
     const identity = await identityOf(file);
     for (const node of nodes) {
-      await links.stage(blob, identity);
-      await links.link(blob, volumeOf(node));
+      await links.link(blob, identity, volumeOf(node));
     }
     await links.close();
     for (const node of nodes) {
@@ -75,8 +74,7 @@ describe("a blob of an archive", () => {
     await fc.assert(
       fc.asyncProperty(range, async ([offset, size]) => {
         const blob = blobAt(offset, size);
-        await links.stage(blob, identity);
-        await links.link(blob, volumeOf(node));
+        await links.link(blob, identity, volumeOf(node));
         expect(digestOf(readFileSync(pathIn(node, blob)))).toBe(blob.digest);
       }),
       { numRuns: 12, examples: edges.map((edge) => [edge]) },
@@ -88,9 +86,9 @@ describe("a blob of an archive", () => {
     const { nodes, file, openLinks, blobAt, volumeOf } = await open(noise("archive", 1_000), ["shop-worker"]);
     const links = await openLinks();
     const blob = blobAt(0, 1_000);
-    await links.stage(blob, await identityOf(file));
+    const identity = await identityOf(file);
     for (const node of nodes) {
-      await links.link(blob, volumeOf(node));
+      await links.link(blob, identity, volumeOf(node));
       expect(statSync(pathIn(node, blob)).mode & 0o222).toBe(0);
     }
     await links.close();
@@ -102,8 +100,7 @@ describe("a blob of an archive", () => {
     const blob = blobAt(0, 1_000);
     for (const node of nodes) {
       await writeFile(pathIn(node, blob), noise("archive", 1_000));
-      await links.stage(blob, await identityOf(file));
-      await links.link(blob, volumeOf(node));
+      await links.link(blob, await identityOf(file), volumeOf(node));
       expect(node.containerd.linksTo(blob.digest)).toBe(1);
     }
     await links.close();
@@ -115,7 +112,7 @@ describe("a blob of an archive", () => {
     const verified = await identityOf(file);
     await writeFile(file, noise("other", 1_000));
     await utimes(file, 1, 1);
-    await expect(links.stage(blobAt(0, 1_000), verified)).rejects.toThrow(
+    await expect(links.link(blobAt(0, 1_000), verified, "var-of-shop-worker")).rejects.toThrow(
       `${file} was changed while it was loaded.`,
     );
     await links.close();
@@ -125,8 +122,8 @@ describe("a blob of an archive", () => {
     const { file, openLinks, blobAt } = await open(noise("archive", 1_000), ["shop-worker"]);
     const links = await openLinks();
     const blob = blobAt(0, 1_000);
-    await links.stage(blob, await identityOf(file));
-    await expect(links.link(blob, "gone")).rejects.toThrow(
+    const identity = await identityOf(file);
+    await expect(links.link(blob, identity, "gone")).rejects.toThrow(
       /^the container that links: link failed: ln: .*No such file or directory$/s,
     );
     await links.close();
@@ -147,10 +144,10 @@ describe("the container that links", () => {
   });
 
   it("is gone when it is closed, with what it staged", async () => {
-    const { daemon, nodes, root, file, openLinks, blobAt } = await open(noise("archive", 1_000));
+    const { daemon, nodes, root, openLinks, blobAt } = await open(noise("archive", 1_000));
     const before = readdirSync(root);
     const links = await openLinks();
-    await links.stage(blobAt(0, 1_000), await identityOf(file));
+    links.stage(blobAt(0, 1_000));
     expect(readdirSync(root).length).toBe(before.length + 1);
     await links.close();
     expect(daemon.containers.size).toBe(nodes.length);
@@ -197,9 +194,9 @@ describe("the container that links", () => {
       ["second", second, 2_000],
     ] as const) {
       const blob = { digest: digestOf(noise(seed, size)), size, file: path, offset: 0 };
-      await links.stage(blob, await identityOf(path));
+      const identity = await identityOf(path);
       for (const node of nodes) {
-        await links.link(blob, volumeOf(node));
+        await links.link(blob, identity, volumeOf(node));
         expect(existsSync(pathIn(node, blob))).toBe(true);
         expect(node.containerd.wrongBlobs()).toEqual([]);
       }

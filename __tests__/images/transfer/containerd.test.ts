@@ -335,19 +335,6 @@ describe("unpacking", () => {
   });
 });
 
-describe("unpacking an image whose layers are on their way", () => {
-  it("is tried until they are there", async () => {
-    const { containerd, simulated, idle } = await openNode();
-    let failures = 3;
-    simulated.fail = (call) =>
-      call.includes("unpack") && failures-- > 0 ? "ctr: content digest sha256:cc: not found" : undefined;
-    await containerd.unpack(["sha256:aa"]);
-    await expect.poll(() => simulated.unpacked.length, { timeout: 4_000 }).toBe(1);
-    containerd.close();
-    await idle();
-  });
-});
-
 describe("what runs in the node", () => {
   it("ends with the conversation, containerd up or not", async () => {
     for (const started of [true, false]) {

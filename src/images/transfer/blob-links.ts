@@ -18,12 +18,16 @@ export interface FileBlob {
  */
 const answers = `
 staging=
+declare -A copies
 while read -r command a b c d; do
   case $command in
     staging) staging=/volumes/$a/_data ;;
     identity) stat --format '${identityFormat}' "/archives/$a" ;;
-    stage) dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &&
-      chmod 0444 "$staging/$d" && stat --format '${identityFormat}' "/archives/$a" ;;
+    stage)
+      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
+      copies[$d]=$!
+      ;;
+    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
     link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
@@ -32,6 +36,12 @@ done
 `;
 
 const deadline = 300_000;
+
+/** A blob that is copied, and, once somebody waits for it, what it was copied from. */
+interface Staged {
+  readonly begun: Promise<unknown>;
+  identity: Promise<string> | undefined;
+}
 
 /**
  * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
@@ -42,7 +52,7 @@ export class BlobLinks {
   readonly #container: string;
   readonly #conversation: Conversation;
   readonly #archives: readonly string[];
-  readonly #staged = new Map<string, Promise<void>>();
+  readonly #staged = new Map<string, Staged>();
 
   private constructor(
     engine: Engine,
@@ -91,30 +101,42 @@ export class BlobLinks {
     }
   }
 
+  /** Begins to write a blob where it can be linked from, once however often it is asked to. */
+  stage(blob: FileBlob): void {
+    if (this.#staged.has(blob.digest)) return;
+    const { offset, size, digest } = blob;
+    const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
+    const begun = this.#conversation.ask(command, deadline);
+    this.#staged.set(digest, { begun, identity: undefined });
+    // Who links it hears of it.
+    begun.catch(() => {});
+  }
+
   /**
-   * Writes a blob where it can be linked from, once however often it is asked to.
+   * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
    *
    * @param verified the identity of the file in which the blob was found to be what its digest says
-   * @throws when the file is another one now
+   * @throws when the file that was staged is another one
    */
-  stage(blob: FileBlob, verified: string): Promise<void> {
-    const known = this.#staged.get(blob.digest);
-    if (known !== undefined) return known;
-    const staged = this.#copy(blob, verified);
-    this.#staged.set(blob.digest, staged);
-    return staged;
-  }
-
-  async #copy({ file, offset, size, digest }: FileBlob, verified: string): Promise<void> {
-    const archive = String(this.#archives.indexOf(file));
-    const command = ["stage", archive, String(offset), String(size), hexOf(digest)];
-    const identity = await this.#conversation.ask(command, deadline);
-    if (identity.trim() !== verified) throw new Error(`${file} was changed while it was loaded.`);
-  }
-
-  /** Links a staged blob into the content store in a node's volume; one that is there is left alone. */
-  async link(blob: { digest: string }, volume: string): Promise<void> {
+  async link(blob: FileBlob, verified: string, volume: string): Promise<void> {
+    if ((await this.#identity(blob)) !== verified)
+      throw new Error(`${blob.file} was changed while it was loaded.`);
     await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
+  }
+
+  /** What the file was when the blob had been staged from it. */
+  #identity(blob: FileBlob): Promise<string> {
+    this.stage(blob);
+    const staged = this.#staged.get(blob.digest);
+    if (staged === undefined) throw new Error(`${blob.digest} was not staged.`);
+    staged.identity ??= staged.begun
+      .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
+      .then((identity) => identity.trim());
+    return staged.identity;
+  }
+
+  #archive({ file }: FileBlob): string {
+    return String(this.#archives.indexOf(file));
   }
 
   /** Ends when nothing of it is left: container, staged blobs. */

@@ -81,8 +81,8 @@ async function place(to: Bringing): Promise<void> {
       await containerd.import(ociLayout(plan.bring, plan.link));
       await unpack(to);
     } else {
-      await unpack(to);
       await link(plan.link, node, opened, verified);
+      await unpack(to);
       for (const image of plan.bring) await containerd.tag(guardOf(image), allNames(image));
     }
   } else if (plan.bring.length > 0) {
@@ -104,7 +104,7 @@ async function unpack({ node: { containerd }, plan, unpack }: Bringing): Promise
   if (unpack) await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
 }
 
-/** Links blobs into a node's content store, and makes its containerd adopt them. The next is staged meanwhile. */
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
 async function link(
   blobs: readonly FileBlob[],
   { containerd, container }: AskedNode,
@@ -112,13 +112,9 @@ async function link(
   verified: Verify,
 ): Promise<void> {
   const volume = volumes.get(container.id) ?? "";
-  const stage = async (blob: FileBlob) => links.stage(blob, await verified(blob));
   for (const [index, blob] of blobs.entries()) {
-    await stage(blob);
-    await links.link(blob, volume);
-    const next = blobs[index + 1];
-    // Its turn comes, and hears of it.
-    if (next !== undefined) stage(next).catch(() => {});
+    await links.link(blob, await verified(blob), volume);
+    for (const next of blobs.slice(index + 1, index + 3)) links.stage(next);
     await containerd.ingest(blob);
   }
 }

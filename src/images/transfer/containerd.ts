@@ -57,13 +57,9 @@ while read -r command a b; do
     remove) ctr images rm $a $b >&2 ;;
     unpack)
       snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
-      # Goes on when this script has ended. Layers may still be on their way; what fails for good is done, and told, when a
-      # pod wants the image.
+      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
       for digest in $a $b; do
-        for (( tries = 0; tries < 50; tries++ )); do
-          ctr snapshots unpack --snapshotter "$snapshotter" "$digest" && break
-          sleep 0.05
-        done
+        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
       done </dev/null >/dev/null 2>&1 &
       ;;
     *) echo "unknown command: $command" >&2; false ;;

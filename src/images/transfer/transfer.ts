@@ -87,6 +87,8 @@ async function openLinks(
   if (archives.length === 0 || image === undefined) return undefined;
   try {
     const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
+    // While nodes are told of what comes, and the rest is verified.
+    for (const blob of plans.flatMap(({ link }) => link).slice(0, 2)) blobs.stage(blob);
     return { blobs, volumes };
   } catch (error) {
     log.line(`Blobs are sent to each node, because they cannot be linked: ${messageOf(error)}`);
