@@ -307,7 +307,7 @@ describe("what cannot be loaded", () => {
     const answered = Promise.withResolvers<void>();
     if (first !== undefined)
       first.containerd.afterwards = (call) => {
-        if (call.startsWith("ctr content ls")) answered.resolve();
+        if (call.startsWith("crictl")) answered.resolve();
       };
     if (second !== undefined)
       second.containerd.fail = async () => {

@@ -211,6 +211,7 @@ describe("blobs can be linked", () => {
     image: "sha256:node",
     running: true,
     created: 0,
+    ports: new Map(),
     mounts: [
       {
         type: "bind",

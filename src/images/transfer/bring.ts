@@ -4,7 +4,6 @@ import type { Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
 import { type AskedNode, askNode } from "./ask-node.ts";
 import type { BlobLinks, FileBlob } from "./blob-links.ts";
-import { hexOf } from "./containerd.ts";
 import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
 import { allNames, ociLayout } from "./oci-layout.ts";
 import type { Verify } from "./verify.ts";
@@ -51,12 +50,13 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
     if (plan.present.length < images.length) await confirm(images, plan, node);
   } catch (error) {
     const passes = error instanceof ConversationError || error instanceof Unconfirmed;
-    if (!passes || attempt === attempts) {
+    if (!passes) throw error;
+    if (attempt === attempts) {
       await forget(to);
       throw error;
     }
     to.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
-    const again = await askNode(to.engine, node, patience);
+    const again = await askNode(to.engine, node, patience, { thorough: true });
     const canLink = !isPlaced && attempt + 1 < attempts && (await to.links) !== undefined;
     const rest = planNode(images, again.inventory, canLink);
     await bring({ ...to, node: again, plan: rest }, attempt + 1);
@@ -68,40 +68,37 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
 
-/** Gives a node what it lacks, and everything its names. */
+/**
+ * Gives a node what it lacks, and everything its names.
+ *
+ * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
+ * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
+ * pod asks for.
+ */
 async function place(to: Bringing): Promise<void> {
-  const { images, node, plan, links, verified } = to;
-  const { containerd, inventory } = node;
+  const { node, plan, links, verified } = to;
+  const { containerd } = node;
   await Promise.all([...plan.link, ...plan.send].map(verified));
   if (plan.link.length > 0) {
-    await containerd.import(ociLayout(plan.bring, plan.send, (image) => [guardOf(image)]));
+    await containerd.import(ociLayout(plan.bring, plan.send, ({ id }) => [id]));
     const opened = await links;
     if (opened === undefined) {
       // What is small is there already.
       await containerd.import(ociLayout(plan.bring, plan.link));
-      await unpack(to);
     } else {
       await link(plan.link, node, opened, verified);
-      await unpack(to);
-      for (const image of plan.bring) await containerd.tag(guardOf(image), allNames(image));
+      for (const image of plan.bring) await containerd.tag(image.id, allNames(image));
     }
   } else if (plan.bring.length > 0) {
     await containerd.import(ociLayout(plan.bring, plan.send));
-    await unpack(to);
   }
+  await unpack(to);
   for (const { image, names } of plan.retag) await containerd.tag(image.id, names);
-  const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
-  if (guards.length > 0) await containerd.remove(guards);
 }
 
-/**
- * Keeps containerd's garbage collector from taking linked blobs that no image refers to yet: an image of this name, which
- * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
- */
-const guardOf = ({ id }: SourceImage) => `kind-action.invalid/loading:${hexOf(id)}`;
-
 async function unpack({ node: { containerd }, plan, unpack }: Bringing): Promise<void> {
-  if (unpack) await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
+  if (unpack && plan.bring.length > 0)
+    await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
 }
 
 /** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
@@ -113,23 +110,28 @@ async function link(
 ): Promise<void> {
   const volume = volumes.get(container.id) ?? "";
   for (const [index, blob] of blobs.entries()) {
-    await links.link(blob, await verified(blob), volume);
-    for (const next of blobs.slice(index + 1, index + 3)) links.stage(next);
-    await containerd.ingest(blob);
+    for (let tries = 1; ; tries++) {
+      await links.link(blob, await verified(blob), volume);
+      for (const next of blobs.slice(index + 1, index + 3)) links.stage(next);
+      try {
+        await containerd.ingest(blob);
+        break;
+      } catch (error) {
+        // The garbage collector took the file before containerd knew of it.
+        if (tries === attempts) throw error;
+      }
+    }
   }
 }
 
 /** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
-async function forget({ images, engine, node, plan, had }: Bringing): Promise<void> {
-  const guarded = images.filter(
-    (image) => node.inventory.names.has(guardOf(image)) || (plan.link.length > 0 && !had.has(image.id)),
-  );
-  if (guarded.length === 0) return;
-  // Kubernetes' part of containerd names every image by its ID, too.
-  const names = guarded.flatMap((image) => [guardOf(image), ...(had.has(image.id) ? [] : [image.id])]);
+async function forget({ images, engine, node, had }: Bringing): Promise<void> {
   try {
-    const { containerd } = await askNode(engine, node, patience);
-    await containerd.remove(names).finally(() => containerd.close());
+    const { containerd, inventory } = await askNode(engine, node, patience);
+    const named = new Set(inventory.names.values());
+    const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
+    if (ids.length > 0) await containerd.remove(ids).catch(() => {});
+    containerd.close();
   } catch {
     // What it said first is told.
   }
@@ -151,7 +153,7 @@ async function confirm(
 ): Promise<void> {
   const until = performance.now() + patience;
   for (;;) {
-    const has = await containerd.inventory(patience);
+    const has = await containerd.inventory(patience, true);
     const blob = contentOf(bring).find((digest) => !has.content.has(digest));
     if (blob !== undefined) throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
     const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));

@@ -15,8 +15,8 @@ export interface Inventory {
   /** The IDs of the images that the node image brought: what the cluster itself runs. */
   readonly own: ReadonlySet<string>;
   /**
-   * The digests of all blobs that containerd knows of, and whose bytes are there: its garbage collector may take a linked
-   * file in the moment in which it is adopted.
+   * The digests of all blobs whose bytes are there and, if it was asked, that containerd knows of. The one may be without
+   * the other: its garbage collector takes a linked file in the moment in which it is adopted, a crash leaves one behind.
    */
   readonly content: ReadonlySet<string>;
 }
@@ -32,6 +32,8 @@ set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
+empty=/run/kind-action-empty
+: >"$empty"
 while read -r command a b; do
   case $command in
     inventory)
@@ -39,12 +41,13 @@ while read -r command a b; do
         # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
         read -rt 0.1; (( $? > 128 )) || exit 1
       done
-      crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
+      crictl images -o json && echo && echo --- && { [[ -z $b ]] || ctr content ls --quiet; } && echo --- &&
         find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
       ;;
     flags) ctr images import --help ;;
     ingest)
-      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
+      # containerd finds the bytes there, and ctr seeks to their end. Where they are not there any more it has none to copy.
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$empty" &&
         { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
       ;;
     import)
@@ -93,13 +96,19 @@ export class Containerd {
     return new Containerd(new Conversation(program, "containerd"), node, known);
   }
 
-  /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-  async inventory(deadline: number): Promise<Inventory> {
+  /**
+   * Asks for everything at once.
+   *
+   * @param deadline milliseconds, in which a containerd that starts must have come up
+   * @param thorough whether containerd is asked which blobs it knows: it takes as long as the rest
+   */
+  async inventory(deadline: number, thorough: boolean): Promise<Inventory> {
     const made = String(Math.floor(this.#node.created / 1000));
-    const text = await this.#conversation.ask(["inventory", made], deadline);
+    const command = ["inventory", made, ...(thorough ? ["thorough"] : [])];
+    const text = await this.#conversation.ask(command, deadline);
     // While others answer. Who imports hears of it.
     this.#flags().catch(() => {});
-    return parseInventory(text);
+    return parseInventory(text, thorough);
   }
 
   /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
@@ -163,7 +172,7 @@ const crictlImages = z.looseObject({
 });
 
 /** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
-export function parseInventory(text: string): Inventory {
+export function parseInventory(text: string, thorough: boolean): Inventory {
   const [listed = "", content = "", found = ""] = text.split(/^---$/m);
   const { images } = parseJson(listed);
   const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
@@ -175,7 +184,7 @@ export function parseInventory(text: string): Inventory {
     ),
     ids: new Set(images.map(({ id }) => id)),
     own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
-    content: new Set(lines(content).filter((digest) => files.has(digest))),
+    content: new Set(thorough ? lines(content).filter((digest) => files.has(digest)) : files.keys()),
   };
 }
 

@@ -102,10 +102,15 @@ export interface FailedNode {
   readonly reason: unknown;
 }
 
-/** @throws naming the nodes that failed, each with its reason, and those that did not */
+/** Some nodes do not have the images. */
+export class NodesFailed extends Error {
+  override readonly name = "NodesFailed";
+}
+
+/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
 export function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
   if (failed.length === 0) return;
-  throw new Error(
+  throw new NodesFailed(
     [
       `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
       ...failed.map(({ name, reason }) => `- ${name}: ${messageOf(reason)}`),
