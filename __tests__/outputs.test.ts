@@ -17,6 +17,7 @@ import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 const plan: ClusterPlan = {
   name: "shop",
   config: "",
+  fastStart: undefined,
   workspace: "/workspace",
   nodes: ["shop-control-plane"],
   images: ["kindest/node:v1.37.0@sha256:aa", "kindest/node:v1.36.0@sha256:bb"],

@@ -544,3 +544,71 @@ describe("the network", () => {
     expect((await planFor({}, { job: { network: "mine" } })).cluster?.network).toBe("mine");
   });
 });
+
+describe("fast start", () => {
+  const folder = "/runner/_temp/kind-action-12-1-abc/kubeadm-patches";
+  const listOf = (config: string) => parse(config).kubeadmConfigPatches ?? [];
+
+  it("is what a cluster gets: settings, a folder that its control plane sees, its network early", async () => {
+    const { cluster } = await planFor();
+    expect(cluster?.fastStart).toMatchObject({
+      folder,
+      network: {
+        controlPlane: "kind-control-plane",
+        podSubnet: "10.244.0.0/16",
+        endpoint: "kind-control-plane:6443",
+      },
+    });
+    expect(cluster?.fastStart?.settings.length).toBeGreaterThan(0);
+    expect(Object.keys(cluster?.fastStart?.files ?? {})).toContain("etcd+strategic.yaml");
+    expect(listOf(cluster?.config ?? "").length).toBeGreaterThan(0);
+    expect(parse(cluster?.config ?? "").nodes[0].extraMounts[0].hostPath).toBe(folder);
+    expect(parse(cluster?.fastStart?.network?.config ?? "").networking).toEqual({ disableDefaultCNI: true });
+  });
+
+  it("is nothing at all with `false`: the user's configuration, its name and its image", async () => {
+    const { cluster } = await planFor({ fast_start: "false" });
+    expect(cluster?.fastStart).toBeUndefined();
+    expect(Object.keys(parse(cluster?.config ?? "")).toSorted()).toEqual([
+      "apiVersion",
+      "kind",
+      "name",
+      "nodes",
+    ]);
+    expect((await planFor()).cluster?.fastStart?.configWithout).toBe(cluster?.config);
+  });
+
+  it("mounts nothing where the daemon is on another machine", async () => {
+    const elsewhere = { ...daemon, info: { ...daemon.info, local: false } };
+    const { cluster } = await planFor({}, { daemon: elsewhere });
+    expect(cluster?.fastStart?.files).toEqual({});
+    expect(parse(cluster?.config ?? "").nodes[0].extraMounts).toBeUndefined();
+  });
+
+  it("makes no network where the user brings one", async () => {
+    const config = configWith("networking: {disableDefaultCNI: true}");
+    expect((await planFor({ config })).cluster?.fastStart?.network).toBeUndefined();
+  });
+
+  it.each([
+    { networking: "{ipFamily: ipv6}", subnet: "fd00:10:244::/56" },
+    { networking: "{ipFamily: dual}", subnet: "10.244.0.0/16,fd00:10:244::/56" },
+    { networking: "{podSubnet: 10.1.0.0/16}", subnet: "10.1.0.0/16" },
+  ])("gives pods the addresses that kind would: $networking", async ({ networking, subnet }) => {
+    const { cluster } = await planFor({ config: configWith(`networking: ${networking}`) });
+    expect(cluster?.fastStart?.network?.podSubnet).toBe(subnet);
+  });
+
+  it("lets nodes find several control planes behind their load balancer", async () => {
+    const config = configWith("nodes: [{role: worker}, {role: control-plane}, {role: control-plane}]");
+    const { cluster } = await planFor({ config });
+    expect(cluster?.fastStart?.network).toMatchObject({
+      controlPlane: "kind-control-plane",
+      endpoint: "kind-external-load-balancer:6443",
+    });
+  });
+
+  it("is on or off", async () => {
+    expect((await planFor({ fast_start: "yes" })).problems).toContain("fast_start: wants true or false");
+  });
+});

@@ -15,6 +15,7 @@ const plan: Plan = {
   cluster: {
     name: "shop",
     config: "",
+    fastStart: undefined,
     workspace: "/work",
     nodes: ["shop-control-plane"],
     images: [],

@@ -5,14 +5,19 @@ import { savesCaches, toolKey } from "./cache/keys.ts";
 import { openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
 import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
+import { createCluster as createWithKind } from "./cluster/create.ts";
+import { type NewObject, networkManifest, networkObjects } from "./cluster/default-network.ts";
+import { installNetwork } from "./cluster/install-network.ts";
 import { kindAt } from "./cluster/kind.ts";
 import { contextOf, protect } from "./cluster/kubeconfig.ts";
 import { makeNetwork } from "./cluster/network.ts";
 import { waitForNodes } from "./cluster/nodes.ts";
 import { waitUntilReady } from "./cluster/readiness.ts";
+import { unpackAhead } from "./cluster/unpack-ahead.ts";
 import { Engine } from "./docker/engine.ts";
 import { type Daemon, latestKind, readDaemon, readEvent } from "./facts.ts";
 import { ensureImage } from "./images/pull.ts";
+import { NodesFailed } from "./images/transfer/transfer.ts";
 import { readInputs } from "./inputs.ts";
 import { hasImages, type LoadedImage, loadImages } from "./load-images.ts";
 import type { Log } from "./log.ts";
@@ -24,7 +29,7 @@ import {
   setImagesOutput,
   setRunOutputs,
 } from "./outputs.ts";
-import { type ClusterPlan, makePlan, type Plan } from "./plan.ts";
+import { type ClusterPlan, makePlan, type NetworkPlan, type Plan } from "./plan.ts";
 import { BadInputs, messageOf, type Problem } from "./problems.ts";
 import { recordState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
@@ -156,6 +161,17 @@ async function installTools(plan: PinnedPlan, on: Surroundings, record: Record, 
   return { kind, kubectl };
 }
 
+/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
+async function readAddOn(
+  plan: NetworkPlan | undefined,
+  engine: Engine,
+  labels: Readonly<{ [label: string]: string }>,
+): Promise<NewObject[] | undefined> {
+  if (plan === undefined) return undefined;
+  const manifest = await engine.imageFile(plan.image, networkManifest, labels).catch(() => undefined);
+  return manifest && networkObjects(manifest.toString(), plan);
+}
+
 /** Everything that a cluster takes, each part as soon as what it needs is there. */
 function bringUp(
   plan: ClusterPlan,
@@ -175,28 +191,65 @@ function bringUp(
     await claimName(engine, plan.name, name);
     if (await makeNetwork(engine, plan.network, name)) log.line(`Made the Docker network ${plan.network}.`);
   });
-  const cluster = run.task("Create the cluster", [tools, images, network], async (log, { kind }) => {
-    const made = kindAt(kind.path, on.start, endpoint);
-    await made.create(plan, folder, log);
-    await protect(plan.kubeconfig);
-    exportCluster(plan, on.job);
-    return made;
+  const addOn = run.task("Read the network add-on", [images], () =>
+    readAddOn(plan.fastStart?.network, engine, { [runLabel]: name, [clusterLabel]: plan.name }),
+  );
+  const cluster = run.task(
+    "Create the cluster",
+    [tools, images, network, addOn],
+    async (log, { kind }, _, __, objects) => {
+      const { anew } = await createWithKind(
+        kindAt(kind.path, on.start, endpoint),
+        objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config },
+        folder,
+        log,
+      );
+      await protect(plan.kubeconfig);
+      exportCluster(plan, on.job);
+      return { anew };
+    },
+  );
+  const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
+    const controlPlane = plan.fastStart?.network?.controlPlane;
+    if (objects === undefined || controlPlane === undefined) return;
+    try {
+      await installNetwork(engine, { name: plan.name, controlPlane }, objects, 15 * 60_000);
+    } catch (error) {
+      // Nodes that were made anew have kind's.
+      if (!(await cluster.result.catch(() => undefined))?.anew) throw error;
+      log.line("kind has made it.");
+    }
   });
+  if (plan.fastStart !== undefined) {
+    run.task("Unpack the nodes' own images", [tools, images, network], (log) =>
+      // What is not unpacked ahead is unpacked when it is needed.
+      unpackAhead(engine, plan, 60_000).catch((error: unknown) => log.line(messageOf(error))),
+    );
+  }
   // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
   const loaded = hasImages(plan.load)
     ? run.task("Load images", [tools, images, network], async (log) => {
-        const into = {
-          platform: await engine.imagePlatform(plan.images[0] ?? ""),
+        const platform = await engine.imagePlatform(plan.images[0] ?? "");
+        const into = () => ({
+          platform,
           nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
           into: plan.loadInto,
           starting: 5 * 60_000,
           alwaysPulls: plan.alwaysPullsImages,
-        };
+        });
         const labels = { [runLabel]: name, [clusterLabel]: plan.name };
-        return await loadImages(plan.load, into, { engine, endpoint, run: on.start, labels }, log);
+        const load = () => loadImages(plan.load, into(), { engine, endpoint, run: on.start, labels }, log);
+        try {
+          return await load();
+        } catch (error) {
+          // Nodes that were removed under it, because they were made anew, take it once more.
+          const anew = error instanceof NodesFailed && (await cluster.result.catch(() => undefined))?.anew;
+          if (!anew) throw error;
+          return await load();
+        }
       })
     : undefined;
-  const ready = run.task("Wait until ready", [cluster], async (log) => {
+  const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
     const access = await readAccess(plan.kubeconfig, context);
     const api = new KubernetesApi(access);
     try {

@@ -24,6 +24,8 @@ export interface Inputs {
   readonly verbosity: number;
   readonly kubectlVersion: string | undefined;
   readonly installOnly: boolean;
+  /** Whether the cluster is given settings with which it is ready sooner. */
+  readonly fastStart: boolean;
   readonly ignoreFailedClean: boolean;
   readonly load: LoadInputs;
   readonly logs: LogsWhen;
@@ -101,6 +103,7 @@ export async function readInputs(input: (name: string) => string, workspace: str
       ),
     ),
     installOnly: reader.boolean("install_only"),
+    fastStart: reader.boolean("fast_start", true),
     ignoreFailedClean: reader.boolean("ignore_failed_clean"),
     logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
     checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
@@ -169,10 +172,11 @@ class Reader {
   }
 
   /** YAML's core schema, as core.getBooleanInput has it. */
-  boolean(name: string): boolean {
+  boolean(name: string, fallback = false): boolean {
     const value = this.#input(name);
+    if (value === "") return fallback;
     if (/^(true|True|TRUE)$/.test(value)) return true;
-    if (!/^(false|False|FALSE|)$/.test(value)) this.problem(name, "wants true or false");
+    if (!/^(false|False|FALSE)$/.test(value)) this.problem(name, "wants true or false");
     return false;
   }
 

@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { incompatibilities } from "./cluster/compatibility.ts";
 import { type ConfiguredNode, renderClusterConfig } from "./cluster/config.ts";
+import { defaultPodSubnet } from "./cluster/default-network.ts";
+import { manifestPatchesFolder, planFastStart } from "./cluster/fast-start.ts";
 import { nodeNames, selectNodes } from "./cluster/nodes.ts";
 import type { Readiness } from "./cluster/readiness.ts";
 import type { Daemon, Job } from "./facts.ts";
@@ -39,6 +41,8 @@ export interface ClusterPlan {
   readonly name: string;
   /** kind's configuration, as YAML. */
   readonly config: string;
+  /** What is in it to be ready sooner. */
+  readonly fastStart: FastStartPlan | undefined;
   /** Relative paths in the configuration start here. */
   readonly workspace: string;
   /** The names of the nodes, as kind will give them. */
@@ -59,6 +63,29 @@ export interface ClusterPlan {
   readonly alwaysPullsImages: boolean;
   readonly logs: LogsPlan;
   readonly ignoreFailedClean: boolean;
+}
+
+export interface FastStartPlan {
+  /** Each setting, for people. */
+  readonly settings: readonly string[];
+  /** A folder that nodes see, and the files in it. */
+  readonly folder: string;
+  readonly files: Readonly<Record<string, string>>;
+  /** The configuration without it. */
+  readonly configWithout: string;
+  /** The network that kind would make last; none where the user brings one. */
+  readonly network: NetworkPlan | undefined;
+}
+
+export interface NetworkPlan {
+  /** The image whose network add-on it is. */
+  readonly image: string;
+  readonly controlPlane: string;
+  readonly podSubnet: string;
+  /** Where the API is for nodes. */
+  readonly endpoint: string;
+  /** The configuration with which kind makes none. */
+  readonly config: string;
 }
 
 export interface LogsPlan {
@@ -168,9 +195,13 @@ function planCluster(
       reason,
     });
   }
+  const fastStart = inputs.fastStart
+    ? planFast(inputs, { name, images, nodes, folder, mounts: !("problem" in daemon) && daemon.info.local })
+    : undefined;
   return {
     name,
-    config: renderClusterConfig(inputs.config, name, images),
+    config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images),
+    fastStart,
     workspace: job.workspace,
     nodes: nodes.map(({ name: node }) => node),
     images: [...new Set(images)],
@@ -191,6 +222,47 @@ function planCluster(
       artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
     },
     ignoreFailedClean: inputs.ignoreFailedClean,
+  };
+}
+
+function planFast(
+  { config }: Inputs,
+  on: {
+    name: string;
+    images: readonly string[];
+    nodes: readonly { name: string; role: string }[];
+    folder: string;
+    mounts: boolean;
+  },
+): FastStartPlan & { config: string } {
+  const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
+  const folder = join(on.folder, "kubeadm-patches");
+  const mounted = Object.keys(manifests).length > 0;
+  const render = (ownNetwork: boolean) =>
+    renderClusterConfig(config, on.name, on.images, {
+      ...patches,
+      ownNetwork,
+      mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
+    });
+  const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
+  const first = controlPlanes[0];
+  const entrance = controlPlanes.length > 1 ? `${on.name}-external-load-balancer` : first?.name;
+  return {
+    settings,
+    folder,
+    files: manifests,
+    config: render(false),
+    configWithout: renderClusterConfig(config, on.name, on.images),
+    network:
+      first === undefined || config.disableDefaultCNI
+        ? undefined
+        : {
+            image: on.images[on.nodes.indexOf(first)] ?? "",
+            controlPlane: first.name,
+            podSubnet: config.podSubnet ?? defaultPodSubnet[config.ipFamily],
+            endpoint: `${entrance}:6443`,
+            config: render(true),
+          },
   };
 }
 

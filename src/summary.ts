@@ -51,7 +51,11 @@ export function renderSummary({ plan, timings, cluster, images, succeeded }: Sto
     return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
   });
   const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-  return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+  const settings = plan.cluster?.fastStart?.settings ?? [];
+  const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
+  return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join(
+    "\n",
+  );
 }
 
 /** What was loaded, as a table of Markdown's. */

@@ -336,3 +336,63 @@ describe("a configuration that makes every pod pull its images", () => {
     expect(alwaysPulls("kind: ClusterConfiguration", "apiServer:", "  extraArgs:", ...lines)).toBe(false);
   });
 });
+
+describe("what a configuration is given beside the user's own", () => {
+  const nothing = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+  const render = (source: string, more: Partial<Parameters<typeof renderClusterConfig>[3] & object>) =>
+    parse(renderClusterConfig(configOf(source), "shop", ["one", "two"], { ...nothing, ...more }));
+
+  it("is patches before the user's, so that theirs win", () => {
+    const patches = ["kind: ClusterConfiguration\netcd: {}\n"];
+    expect(render("", { patches }).kubeadmConfigPatches).toEqual(patches);
+    expect(render("kubeadmConfigPatches: [theirs]\n", { patches }).kubeadmConfigPatches).toEqual([
+      ...patches,
+      "theirs",
+    ]);
+    expect(render("kubeadmConfigPatches:\n", { patches }).kubeadmConfigPatches).toEqual(patches);
+  });
+
+  it("is patches by JSON 6902, before the user's", () => {
+    const own = { group: "kubeadm.k8s.io", version: "v1beta4", kind: "ClusterConfiguration", patch: "[]" };
+    const theirs = "{group: g, version: v, kind: k, patch: '[]'}";
+    expect(
+      render(`kubeadmConfigPatchesJSON6902: [${theirs}]\n`, { json6902: [own] }).kubeadmConfigPatchesJSON6902,
+    ).toEqual([own, { group: "g", version: "v", kind: "k", patch: "[]" }]);
+  });
+
+  it("is a folder in every node, beside the user's own mounts", () => {
+    const mount = { hostPath: "/tmp/x", containerPath: "/x" };
+    const nodes =
+      "nodes:\n- role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- role: worker\n";
+    expect(render(nodes, { mount }).nodes).toEqual([
+      {
+        role: "control-plane",
+        image: "one",
+        extraMounts: [
+          { hostPath: "/tmp/x", containerPath: "/x", readOnly: true },
+          { hostPath: "/a", containerPath: "/b" },
+        ],
+      },
+      { role: "worker", image: "two", extraMounts: [{ ...mount, readOnly: true }] },
+    ]);
+    const alone = parse(renderClusterConfig(configOf(""), "shop", ["one"], { ...nothing, mount }));
+    expect(alone.nodes).toEqual([
+      { role: "control-plane", image: "one", extraMounts: [{ ...mount, readOnly: true }] },
+    ]);
+  });
+
+  it("is a network that is not kind's to make, whatever else the user says of it", () => {
+    expect(render("networking: {podSubnet: 10.1.0.0/16}\n", { ownNetwork: true }).networking).toEqual({
+      podSubnet: "10.1.0.0/16",
+      disableDefaultCNI: true,
+    });
+    expect(render("networking:\n", { ownNetwork: true }).networking).toEqual({ disableDefaultCNI: true });
+  });
+
+  it("leaves a list that the user shares between places as it is elsewhere", () => {
+    const shared = "kubeadmConfigPatches: &mine [theirs]\nnodes:\n- kubeadmConfigPatches: *mine\n";
+    const { kubeadmConfigPatches, nodes } = render(shared, { patches: ["ours"] });
+    expect(kubeadmConfigPatches).toEqual(["ours", "theirs"]);
+    expect(nodes[0].kubeadmConfigPatches).toEqual(["theirs"]);
+  });
+});

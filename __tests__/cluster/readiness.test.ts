@@ -188,7 +188,7 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
 
   it("does not take a ServiceAccount that may not be read for one that is not there yet", async () => {
     const path = "/api/v1/namespaces/default/serviceaccounts/default";
-    const api = new FakeApi({ ...ready, [path]: new ApiError(path, 403, "forbidden") });
+    const api = new FakeApi({ ...ready, [path]: new ApiError(`GET ${path}`, 403, "forbidden") });
     await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(`the API does not answer: GET ${path}: 403`);
   });
 

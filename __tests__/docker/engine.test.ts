@@ -11,6 +11,7 @@ import { makeCertificate } from "../fixtures/certificate.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { listen, serve, unusedPort } from "../fixtures/web-server.ts";
+import { tar } from "../images/tar-files.ts";
 
 const answersOf = (file: string) =>
   z
@@ -199,6 +200,7 @@ describe("a container", () => {
       image: "sha256:node",
       running: true,
       created: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+      ports: new Map(),
       mounts: [
         {
           type: "volume",
@@ -315,7 +317,7 @@ describe("a container for one program alone", () => {
     expect(await text(program.stdout)).toBe("bash|-c|cat >/staging/x: hello");
   });
 
-  it("has no network and no rights, and of the machine what is bound alone", async () => {
+  it("has no rights, and of the machine what is bound alone", async () => {
     const daemon = await dockerDaemon();
     const { id } = await daemon.engine.runAlone(wanted);
     expect(daemon.containers.get(id)?.made?.HostConfig).toMatchObject({
@@ -347,6 +349,57 @@ describe("a container for one program alone", () => {
       call.endsWith("/start") ? { status: 500, message: "exec: bash: not found in $PATH" } : undefined;
     await expect(daemon.engine.runAlone(wanted)).rejects.toThrow("bash: not found in $PATH");
     expect(daemon.containers.size).toBe(0);
+  });
+});
+
+describe("a file of an image", () => {
+  const manifest = Buffer.from("kind: DaemonSet\n");
+
+  it.each([
+    { form: "alone", members: [{ name: "default-cni.yaml", content: manifest }] },
+    {
+      form: "behind a header of its own with more about it",
+      members: [
+        {
+          name: "PaxHeaders/default-cni.yaml",
+          kind: "pax" as const,
+          content: Buffer.from("19 mtime=170000.5\n"),
+        },
+        { name: "default-cni.yaml", content: manifest },
+      ],
+    },
+  ])("is read without starting anything, $form, and nothing is left", async ({ members }) => {
+    const { engine, archives, containers, changes } = await dockerDaemon();
+    archives.set("/kind/manifests/default-cni.yaml", tar(members));
+    const file = await engine.imageFile("kindest/node:v1", "/kind/manifests/default-cni.yaml", {
+      "kind-action.run": "1",
+    });
+    expect(file.toString()).toBe("kind: DaemonSet\n");
+    expect(containers.size).toBe(0);
+    expect(changes.filter((call) => call.endsWith("/start"))).toEqual([]);
+  });
+
+  it("may not be there: that is an error, and nothing is left", async () => {
+    const { engine, containers } = await dockerDaemon();
+    await expect(engine.imageFile("kindest/node:v1", "/kind/none", {})).rejects.toThrow(
+      "Could not find the file",
+    );
+    expect(containers.size).toBe(0);
+  });
+});
+
+describe("a published port", () => {
+  it.each([
+    { HostIp: "127.0.0.1", address: "127.0.0.1:40123" },
+    { HostIp: "0.0.0.0", address: "127.0.0.1:40123" },
+    { HostIp: "", address: "127.0.0.1:40123" },
+    { HostIp: "::", address: "[::1]:40123" },
+    { HostIp: "192.168.1.5", address: "192.168.1.5:40123" },
+  ])("of '$HostIp' is reached at $address", async ({ HostIp, address }) => {
+    const { engine, containers } = await dockerDaemon();
+    const ports = { "6443/tcp": [{ HostIp, HostPort: "40123" }], "9000/tcp": null };
+    containers.set("a", { id: "a", name: "a", labels: {}, ports });
+    expect((await engine.container("a"))?.ports).toEqual(new Map([["6443/tcp", address]]));
   });
 });
 

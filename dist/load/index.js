@@ -56454,7 +56454,9 @@ async function currentContext(run) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
 /* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9040);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8816);
+/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6532);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8816);
+
 
 
 
@@ -56562,7 +56564,25 @@ class Engine {
                 name: mount.Name,
                 driver: mount.Driver,
             })),
+            ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
         };
+    }
+    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+    async imageFile(reference, path, labels) {
+        const container = await this.#docker.createContainer({
+            Image: reference,
+            Entrypoint: [path],
+            Labels: labels,
+        });
+        try {
+            const chunks = [];
+            for await (const chunk of await container.getArchive({ path }))
+                chunks.push(Buffer.from(chunk));
+            return onlyFile(Buffer.concat(chunks));
+        }
+        finally {
+            await this.removeContainer(container.id);
+        }
     }
     /** Runs a program in a container that runs. */
     async exec(id, argv) {
@@ -56708,37 +56728,58 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP() });
-const platformFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Os: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Architecture: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Variant: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
 });
-const containerFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Created: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    State: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_4__/* .boolean */ .zMY() }),
-    Mounts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Type: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Destination: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Source: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        Driver: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
     })),
+    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Ports: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() })).nullable()),
+    })
+        .optional(),
 });
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional() })).nullish(),
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive) {
+    const block = 512;
+    for (let offset = 0; offset + block <= archive.length;) {
+        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_4__/* .Header */ .Y(archive, offset);
+        const content = offset + block;
+        if (type === "File")
+            return archive.subarray(content, content + size);
+        offset = content + Math.ceil(size / block) * block;
+    }
+    throw new Error("It is no file.");
+}
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }) {
+    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+    return `${host}:${port}`;
+}
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
     }))
         .nullish(),
 });
@@ -56782,7 +56823,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_4__/* .number */ .aig() }).safeParse(error);
+        const status = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_5__/* .number */ .aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -56792,7 +56833,7 @@ async function unless(expected, answer) {
 
 /***/ }),
 
-/***/ 6533:
+/***/ 3657:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -57072,16 +57113,24 @@ function parseClusterConfig(source) {
             problems: read.error.issues.flatMap((issue) => explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`)),
         };
     }
-    const { name, nodes, networking, kubeadmConfigPatches } = read.data;
+    const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } = read.data;
     const patches = [
         ...(kubeadmConfigPatches ?? []),
         ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
+    ];
+    const operations = [
+        ...(kubeadmConfigPatchesJSON6902 ?? []),
+        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatchesJSON6902 ?? []),
     ];
     return {
         config: {
             name: name || undefined,
             nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
+            ipFamily: networking?.ipFamily ?? "ipv4",
+            podSubnet: networking?.podSubnet || undefined,
+            hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
+            patches: [...patches, ...operations.map(({ patch }) => patch)],
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
             alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
             // All values as texts, in the way they were written: 0755 stays 0755.
@@ -57094,23 +57143,52 @@ function parseClusterConfig(source) {
  *
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
-function renderClusterConfig(config, name, images) {
+function renderClusterConfig(config, name, images, { patches, json6902, ownNetwork, mount } = nothingAdded) {
     const document = config.document.clone();
     document.set("name", name);
     if (config.nodes.length === 0)
         document.set("nodes", document.createNode([{ role: "control-plane" }]));
+    if (ownNetwork) {
+        const there = document.get("networking", true);
+        const networking = isAlias(there) ? copyOf(there.resolve(document)) : there;
+        document.set("networking", isMap(networking) ? networking : document.createNode({}));
+        document.setIn(["networking", "disableDefaultCNI"], "true");
+    }
+    insert(document, ["kubeadmConfigPatches"], patches);
+    insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
     images.forEach((image, index) => {
         const node = document.getIn(["nodes", index], true);
         // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
         if (isAlias(node))
             document.setIn(["nodes", index], copyOf(node.resolve(document)));
         document.setIn(["nodes", index, "image"], image);
+        if (mount !== undefined)
+            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
     });
     return document.toString();
 }
+const nothingAdded = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
+function insert(document, path, items) {
+    if (items.length === 0)
+        return;
+    const there = document.getIn(path, true);
+    const list = isAlias(there) ? there.resolve(document) : there;
+    if (!isSeq(list)) {
+        document.setIn(path, document.createNode(items));
+        return;
+    }
+    const { anchor } = list;
+    if (anchor !== undefined)
+        visit(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
+    const own = anchor === undefined ? list : copyOf(list);
+    if (isSeq(own))
+        own.items.unshift(...items.map((item) => document.createNode(item)));
+    document.setIn(path, own);
+}
 function copyOf(node) {
     const copy = node?.clone();
-    if (isMap(copy))
+    if (isMap(copy) || isSeq(copy))
         delete copy.anchor;
     return isNode(copy) ? copy : undefined;
 }
@@ -61848,6 +61926,7 @@ async function readInputs(input, workspace) {
         verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
         kubectlVersion: withV(reader.matching("kubectl_version", /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "wants a full version such as v1.36.3")),
         installOnly: reader.boolean("install_only"),
+        fastStart: reader.boolean("fast_start", true),
         ignoreFailedClean: reader.boolean("ignore_failed_clean"),
         logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
         checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
@@ -61901,11 +61980,13 @@ class Reader {
         return found ?? allowed[0];
     }
     /** YAML's core schema, as core.getBooleanInput has it. */
-    boolean(name) {
+    boolean(name, fallback = false) {
         const value = this.#input(name);
+        if (value === "")
+            return fallback;
         if (/^(true|True|TRUE)$/.test(value))
             return true;
-        if (!/^(false|False|FALSE|)$/.test(value))
+        if (!/^(false|False|FALSE)$/.test(value))
             this.problem(name, "wants true or false");
         return false;
     }
@@ -62818,479 +62899,8 @@ const mostShown = 10;
 const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
     "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
 
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
-// Tar can encode large and negative numbers using a leading byte of
-// 0xff for negative, and 0x80 for positive.
-const encode = (num, buf) => {
-    if (!Number.isSafeInteger(num)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('cannot encode number outside of javascript safe integer range');
-    }
-    else if (num < 0) {
-        encodeNegative(num, buf);
-    }
-    else {
-        encodePositive(num, buf);
-    }
-    return buf;
-};
-const encodePositive = (num, buf) => {
-    buf[0] = 0x80;
-    for (var i = buf.length; i > 1; i--) {
-        buf[i - 1] = num & 0xff;
-        num = Math.floor(num / 0x100);
-    }
-};
-const encodeNegative = (num, buf) => {
-    buf[0] = 0xff;
-    var flipped = false;
-    num = num * -1;
-    for (var i = buf.length; i > 1; i--) {
-        var byte = num & 0xff;
-        num = Math.floor(num / 0x100);
-        if (flipped) {
-            buf[i - 1] = onesComp(byte);
-        }
-        else if (byte === 0) {
-            buf[i - 1] = 0;
-        }
-        else {
-            flipped = true;
-            buf[i - 1] = twosComp(byte);
-        }
-    }
-};
-const large_numbers_parse = (buf) => {
-    const pre = buf[0];
-    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
-        : pre === 0xff ? twos(buf)
-            : null;
-    if (value === null) {
-        throw Error('invalid base256 encoding');
-    }
-    if (!Number.isSafeInteger(value)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('parsed number outside of javascript safe integer range');
-    }
-    return value;
-};
-const twos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    var flipped = false;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        var f;
-        if (flipped) {
-            f = onesComp(byte);
-        }
-        else if (byte === 0) {
-            f = byte;
-        }
-        else {
-            flipped = true;
-            f = twosComp(byte);
-        }
-        if (f !== 0) {
-            sum -= f * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const pos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        if (byte !== 0) {
-            sum += byte * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const onesComp = (byte) => (0xff ^ byte) & 0xff;
-const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
-//# sourceMappingURL=large-numbers.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
-const isCode = (c) => types_name.has(c);
-const isName = (c) => code.has(c);
-/**
- * types that are a normal file system entry, not metadata.
- *
- * These can be the subject of extended/globalExtended headers, long path
- * names, long linkpath names, etc.
- *
- * Any other types are meta, and cannot be targetted by extended PAX headers.
- */
-const normalFsTypes = new Set([
-    '0',
-    '',
-    '1',
-    '2',
-    '3',
-    '4',
-    '5',
-    '6',
-    '7',
-    'D',
-]);
-// map types from key to human-friendly name
-const types_name = new Map([
-    ['0', 'File'],
-    // same as File
-    ['', 'OldFile'],
-    ['1', 'Link'],
-    ['2', 'SymbolicLink'],
-    // Devices and FIFOs aren't fully supported
-    // they are parsed, but skipped when unpacking
-    ['3', 'CharacterDevice'],
-    ['4', 'BlockDevice'],
-    ['5', 'Directory'],
-    ['6', 'FIFO'],
-    // same as File
-    ['7', 'ContiguousFile'],
-    // pax headers
-    ['g', 'GlobalExtendedHeader'],
-    ['x', 'ExtendedHeader'],
-    // vendor-specific stuff
-    // skip
-    ['A', 'SolarisACL'],
-    // like 5, but with data, which should be skipped
-    ['D', 'GNUDumpDir'],
-    // metadata only, skip
-    ['I', 'Inode'],
-    // data = link path of next file
-    ['K', 'NextFileHasLongLinkpath'],
-    // data = path of next file
-    ['L', 'NextFileHasLongPath'],
-    // skip
-    ['M', 'ContinuationFile'],
-    // like L
-    ['N', 'OldGnuLongPath'],
-    // skip
-    ['S', 'SparseFile'],
-    // skip
-    ['V', 'TapeVolumeHeader'],
-    // like x
-    ['X', 'OldExtendedHeader'],
-]);
-// map the other direction
-const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
-//# sourceMappingURL=types.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
-// parse a 512-byte header block to a data object, or vice-versa
-// encode returns `true` if a pax extended header is needed, because
-// the data could not be faithfully encoded in a simple header.
-// (Also, check header.needPax to see if it needs a pax header.)
-
-
-
-const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
-class Header {
-    cksumValid = false;
-    needPax = false;
-    nullBlock = false;
-    block;
-    path;
-    mode;
-    uid;
-    gid;
-    size;
-    cksum;
-    #type = 'Unsupported';
-    linkpath;
-    uname;
-    gname;
-    devmaj = 0;
-    devmin = 0;
-    atime;
-    ctime;
-    mtime;
-    charset;
-    comment;
-    constructor(data, off = 0, ex, gex) {
-        if (Buffer.isBuffer(data)) {
-            this.decode(data, off || 0, ex, gex);
-        }
-        else if (data) {
-            this.#slurp(data);
-        }
-    }
-    decode(buf, off, ex, gex) {
-        if (!off) {
-            off = 0;
-        }
-        if (!buf || !(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        // Decode the typeflag (independent of any pending PAX/GNU extended header)
-        // up front so we can tell whether THIS block is itself an intermediary
-        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
-        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
-        // the extension headers that may sit between it and that file. Applying the
-        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
-        // header desynchronizes the stream relative to other tar implementations
-        // and enables tar interpretation-conflict / file-smuggling attacks.
-        const t = decString(buf, off + 156, 1);
-        const isNormalFS = normalFsTypes.has(t);
-        const exForFields = isNormalFS ? ex : undefined;
-        const gexForFields = isNormalFS ? gex : undefined;
-        this.path = exForFields?.path ?? decString(buf, off, 100);
-        this.mode =
-            exForFields?.mode ??
-                gexForFields?.mode ??
-                decNumber(buf, off + 100, 8);
-        this.uid =
-            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
-        this.gid =
-            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
-        this.size = notNegative(exForFields?.size ??
-            gexForFields?.size ??
-            decNumber(buf, off + 124, 12));
-        this.mtime =
-            exForFields?.mtime ??
-                gexForFields?.mtime ??
-                decDate(buf, off + 136, 12);
-        this.cksum = decNumber(buf, off + 148, 12);
-        // if we have extended or global extended headers, apply them now
-        // See https://github.com/npm/node-tar/pull/187
-        // Apply global before local, so it overrides. Never slurp the pending
-        // extended-header fields onto an intermediary extension header.
-        if (gexForFields)
-            this.#slurp(gexForFields, true);
-        if (exForFields)
-            this.#slurp(exForFields);
-        // old tar versions marked dirs as a file with a trailing /
-        if (isCode(t)) {
-            this.#type = t || '0';
-        }
-        if (this.#type === '0' && this.path.slice(-1) === '/') {
-            this.#type = '5';
-        }
-        // tar implementations sometimes incorrectly put the stat(dir).size
-        // as the size in the tarball, even though Directory entries are
-        // not able to have any body at all.  In the very rare chance that
-        // it actually DOES have a body, we weren't going to do anything with
-        // it anyway, and it'll just be a warning about an invalid header.
-        if (this.#type === '5') {
-            this.size = 0;
-        }
-        this.linkpath = decString(buf, off + 157, 100);
-        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
-            /* c8 ignore start */
-            this.uname =
-                exForFields?.uname ??
-                    gexForFields?.uname ??
-                    decString(buf, off + 265, 32);
-            this.gname =
-                exForFields?.gname ??
-                    gexForFields?.gname ??
-                    decString(buf, off + 297, 32);
-            this.devmaj =
-                exForFields?.devmaj ??
-                    gexForFields?.devmaj ??
-                    decNumber(buf, off + 329, 8) ??
-                    0;
-            this.devmin =
-                exForFields?.devmin ??
-                    gexForFields?.devmin ??
-                    decNumber(buf, off + 337, 8) ??
-                    0;
-            /* c8 ignore stop */
-            if (buf[off + 475] !== 0) {
-                // definitely a prefix, definitely >130 chars.
-                const prefix = decString(buf, off + 345, 155);
-                this.path = prefix + '/' + this.path;
-            }
-            else {
-                const prefix = decString(buf, off + 345, 130);
-                if (prefix) {
-                    this.path = prefix + '/' + this.path;
-                }
-                /* c8 ignore start */
-                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
-                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
-                /* c8 ignore stop */
-            }
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksumValid = sum === this.cksum;
-        if (this.cksum === undefined && sum === 8 * 0x20) {
-            this.nullBlock = true;
-        }
-    }
-    #slurp(ex, gex = false) {
-        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
-            // we slurp in everything except for the path attribute in
-            // a global extended header, because that's weird. Also, any
-            // null/undefined values are ignored.
-            return !(v === null ||
-                v === undefined ||
-                (k === 'size' && Number(v) < 0) ||
-                (k === 'path' && gex) ||
-                (k === 'linkpath' && gex) ||
-                k === 'global');
-        })));
-    }
-    encode(buf, off = 0) {
-        if (!buf) {
-            buf = this.block = Buffer.alloc(512);
-        }
-        if (this.#type === 'Unsupported') {
-            this.#type = '0';
-        }
-        if (!(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        const prefixSize = this.ctime || this.atime ? 130 : 155;
-        const split = splitPrefix(this.path || '', prefixSize);
-        const path = split[0];
-        const prefix = split[1];
-        this.needPax = !!split[2];
-        this.needPax = encString(buf, off, 100, path) || this.needPax;
-        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
-        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
-        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
-        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
-        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
-        buf[off + 156] = Number(this.#type.codePointAt(0));
-        this.needPax =
-            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
-        buf.write('ustar\u000000', off + 257, 8);
-        this.needPax =
-            encString(buf, off + 265, 32, this.uname) || this.needPax;
-        this.needPax =
-            encString(buf, off + 297, 32, this.gname) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
-        this.needPax =
-            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
-        if (buf[off + 475] !== 0) {
-            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
-        }
-        else {
-            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 476, 12, this.atime) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksum = sum;
-        encNumber(buf, off + 148, 8, this.cksum);
-        this.cksumValid = true;
-        return this.needPax;
-    }
-    get type() {
-        return (this.#type === 'Unsupported' ?
-            this.#type
-            : types_name.get(this.#type));
-    }
-    get typeKey() {
-        return this.#type;
-    }
-    set type(type) {
-        const c = String(code.get(type));
-        if (isCode(c) || c === 'Unsupported') {
-            this.#type = c;
-        }
-        else if (isCode(type)) {
-            this.#type = type;
-        }
-        else {
-            throw new TypeError('invalid entry type: ' + type);
-        }
-    }
-}
-const splitPrefix = (p, prefixSize) => {
-    const pathSize = 100;
-    let pp = p;
-    let prefix = '';
-    let ret = undefined;
-    const root = external_node_path_.posix.parse(p).root || '.';
-    if (Buffer.byteLength(pp) < pathSize) {
-        ret = [pp, prefix, false];
-    }
-    else {
-        // first set prefix to the dir, and path to the base
-        prefix = external_node_path_.posix.dirname(pp);
-        pp = external_node_path_.posix.basename(pp);
-        do {
-            if (Buffer.byteLength(pp) <= pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // both fit!
-                ret = [pp, prefix, false];
-            }
-            else if (Buffer.byteLength(pp) > pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // prefix fits in prefix, but path doesn't fit in path
-                ret = [pp.slice(0, pathSize - 1), prefix, true];
-            }
-            else {
-                // make path take a bit from prefix
-                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
-                prefix = external_node_path_.posix.dirname(prefix);
-            }
-        } while (prefix !== root && ret === undefined);
-        // at this point, found no resolution, just truncate
-        if (!ret) {
-            ret = [p.slice(0, pathSize - 1), '', true];
-        }
-    }
-    return ret;
-};
-const decString = (buf, off, size) => buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*/, '');
-const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
-const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
-const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
-    large_numbers_parse(buf.subarray(off, off + size))
-    : decSmallNumber(buf, off, size);
-const nanUndef = (value) => (isNaN(value) ? undefined : value);
-const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*$/, '')
-    .trim(), 8));
-// the maximum encodable as a null-terminated octal, by field size
-const MAXNUM = {
-    12: 0o77777777777,
-    8: 0o7777777,
-};
-const encNumber = (buf, off, size, num) => num === undefined ? false
-    : num > MAXNUM[size] || num < 0 ?
-        (encode(num, buf.subarray(off, off + size)), true)
-        : (encSmallNumber(buf, off, size, num), false);
-const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
-const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
-const padOctal = (str, size) => (str.length === size - 1 ?
-    str
-    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
-const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
-// enough to fill the longest string we've got
-const NULLS = new Array(156).join('\0');
-// pad with nulls, return true if it's longer or non-ascii
-const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
-    str.length !== Buffer.byteLength(str) || str.length > size));
-//# sourceMappingURL=header.js.map
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var header = __nccwpck_require__(6532);
 ;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
 
 
@@ -63344,7 +62954,7 @@ class Pax {
         for (let i = 0; i < 512; i++) {
             buf[i] = 0;
         }
-        new Header({
+        new header/* Header */.Y({
             // XXX split the path
             // then the path should be PaxHeader + basename, but less than 99,
             // prepend with the dirname
@@ -63641,7 +63251,7 @@ async function headerAt(file, position) {
 }
 function decoded(block) {
     try {
-        return new Header(block);
+        return new header/* Header */.Y(block);
     }
     catch {
         // Numbers that are none.
@@ -64016,6 +63626,8 @@ set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
+empty=/run/kind-action-empty
+: >"$empty"
 while read -r command a b; do
   case $command in
     inventory)
@@ -64023,12 +63635,13 @@ while read -r command a b; do
         # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
         read -rt 0.1; (( $? > 128 )) || exit 1
       done
-      crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
+      crictl images -o json && echo && echo --- && { [[ -z $b ]] || ctr content ls --quiet; } && echo --- &&
         find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
       ;;
     flags) ctr images import --help ;;
     ingest)
-      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
+      # containerd finds the bytes there, and ctr seeks to their end. Where they are not there any more it has none to copy.
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$empty" &&
         { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
       ;;
     import)
@@ -64066,13 +63679,19 @@ class Containerd {
         const program = await engine.exec(node.id, ["bash", "-c", answers]);
         return new Containerd(new Conversation(program, "containerd"), node, known);
     }
-    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-    async inventory(deadline) {
+    /**
+     * Asks for everything at once.
+     *
+     * @param deadline milliseconds, in which a containerd that starts must have come up
+     * @param thorough whether containerd is asked which blobs it knows: it takes as long as the rest
+     */
+    async inventory(deadline, thorough) {
         const made = String(Math.floor(this.#node.created / 1000));
-        const text = await this.#conversation.ask(["inventory", made], deadline);
+        const command = ["inventory", made, ...(thorough ? ["thorough"] : [])];
+        const text = await this.#conversation.ask(command, deadline);
         // While others answer. Who imports hears of it.
         this.#flags().catch(() => { });
-        return parseInventory(text);
+        return parseInventory(text, thorough);
     }
     /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
     async ingest(blob) {
@@ -64125,7 +63744,7 @@ const crictlImages = schemas/* looseObject */._H3({
     })),
 });
 /** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
-function parseInventory(text) {
+function parseInventory(text, thorough) {
     const [listed = "", content = "", found = ""] = text.split(/^---$/m);
     const { images } = parseJson(listed);
     const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
@@ -64133,7 +63752,7 @@ function parseInventory(text) {
         names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...(repoTags ?? []), ...(repoDigests ?? [])].map((name) => [name, id]))),
         ids: new Set(images.map(({ id }) => id)),
         own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
-        content: new Set(lines(content).filter((digest) => files.has(digest))),
+        content: new Set(thorough ? lines(content).filter((digest) => files.has(digest)) : files.keys()),
     };
 }
 function parseJson(text) {
@@ -64162,14 +63781,15 @@ const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new Re
  * Opens a conversation with a node and asks what it has.
  *
  * @param deadline milliseconds in which its containerd has to be up
+ * @param thorough whether containerd has to know a blob, beside that it is there
  */
-async function askNode(engine, { name, container }, deadline, known = new Map()) {
+async function askNode(engine, { name, container }, deadline, { known = new Map(), thorough = false } = {}) {
     const until = performance.now() + deadline;
     for (;;) {
         let containerd;
         try {
             containerd = await Containerd.in(engine, container, known);
-            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
+            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), thorough);
             return { name, container, containerd, inventory };
         }
         catch (error) {
@@ -64473,7 +64093,7 @@ async function* write(entries) {
     const buffer = Buffer.allocUnsafe(chunk);
     for (const entry of entries) {
         const size = oci_layout_sizeOf(entry);
-        yield header(entry.name, size);
+        yield oci_layout_header(entry.name, size);
         if ("bytes" in entry)
             yield entry.bytes;
         else
@@ -64510,8 +64130,8 @@ const oci_layout_padded = (size) => Math.ceil(size / block) * block;
 const oci_layout_sizeOf = (entry) => ("bytes" in entry ? entry.bytes.length : entry.blob.size);
 const pathOf = (digest) => `blobs/${digest.replace(":", "/")}`;
 const json = (value) => Buffer.from(JSON.stringify(value));
-function header(path, size) {
-    const head = new Header({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
+function oci_layout_header(path, size) {
+    const head = new header/* Header */.Y({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
     const buffer = Buffer.alloc(block);
     if (head.encode(buffer, 0))
         throw new Error(`${path} does not fit into a tar's header.`);
@@ -64519,7 +64139,6 @@ function header(path, size) {
 }
 
 ;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
-
 
 
 
@@ -64544,12 +64163,14 @@ async function bring(to, attempt = 1) {
     }
     catch (error) {
         const passes = error instanceof ConversationError || error instanceof Unconfirmed;
-        if (!passes || attempt === bring_attempts) {
+        if (!passes)
+            throw error;
+        if (attempt === bring_attempts) {
             await forget(to);
             throw error;
         }
         to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
-        const again = await askNode(to.engine, node, patience);
+        const again = await askNode(to.engine, node, patience, { thorough: true });
         const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
         const rest = planNode(images, again.inventory, canLink);
         await bring({ ...to, node: again, plan: rest }, attempt + 1);
@@ -64560,65 +64181,70 @@ async function bring(to, attempt = 1) {
 }
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
-/** Gives a node what it lacks, and everything its names. */
+/**
+ * Gives a node what it lacks, and everything its names.
+ *
+ * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
+ * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
+ * pod asks for.
+ */
 async function place(to) {
-    const { images, node, plan, links, verified } = to;
-    const { containerd, inventory } = node;
+    const { node, plan, links, verified } = to;
+    const { containerd } = node;
     await Promise.all([...plan.link, ...plan.send].map(verified));
     if (plan.link.length > 0) {
-        await containerd.import(ociLayout(plan.bring, plan.send, (image) => [guardOf(image)]));
+        await containerd.import(ociLayout(plan.bring, plan.send, ({ id }) => [id]));
         const opened = await links;
         if (opened === undefined) {
             // What is small is there already.
             await containerd.import(ociLayout(plan.bring, plan.link));
-            await unpack(to);
         }
         else {
             await bring_link(plan.link, node, opened, verified);
-            await unpack(to);
             for (const image of plan.bring)
-                await containerd.tag(guardOf(image), allNames(image));
+                await containerd.tag(image.id, allNames(image));
         }
     }
     else if (plan.bring.length > 0) {
         await containerd.import(ociLayout(plan.bring, plan.send));
-        await unpack(to);
     }
+    await unpack(to);
     for (const { image, names } of plan.retag)
         await containerd.tag(image.id, names);
-    const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
-    if (guards.length > 0)
-        await containerd.remove(guards);
 }
-/**
- * Keeps containerd's garbage collector from taking linked blobs that no image refers to yet: an image of this name, which
- * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
- */
-const guardOf = ({ id }) => `kind-action.invalid/loading:${hexOf(id)}`;
 async function unpack({ node: { containerd }, plan, unpack }) {
-    if (unpack)
+    if (unpack && plan.bring.length > 0)
         await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
 }
 /** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
 async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
     const volume = volumes.get(container.id) ?? "";
     for (const [index, blob] of blobs.entries()) {
-        await links.link(blob, await verified(blob), volume);
-        for (const next of blobs.slice(index + 1, index + 3))
-            links.stage(next);
-        await containerd.ingest(blob);
+        for (let tries = 1;; tries++) {
+            await links.link(blob, await verified(blob), volume);
+            for (const next of blobs.slice(index + 1, index + 3))
+                links.stage(next);
+            try {
+                await containerd.ingest(blob);
+                break;
+            }
+            catch (error) {
+                // The garbage collector took the file before containerd knew of it.
+                if (tries === bring_attempts)
+                    throw error;
+            }
+        }
     }
 }
 /** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
-async function forget({ images, engine, node, plan, had }) {
-    const guarded = images.filter((image) => node.inventory.names.has(guardOf(image)) || (plan.link.length > 0 && !had.has(image.id)));
-    if (guarded.length === 0)
-        return;
-    // Kubernetes' part of containerd names every image by its ID, too.
-    const names = guarded.flatMap((image) => [guardOf(image), ...(had.has(image.id) ? [] : [image.id])]);
+async function forget({ images, engine, node, had }) {
     try {
-        const { containerd } = await askNode(engine, node, patience);
-        await containerd.remove(names).finally(() => containerd.close());
+        const { containerd, inventory } = await askNode(engine, node, patience);
+        const named = new Set(inventory.names.values());
+        const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
+        if (ids.length > 0)
+            await containerd.remove(ids).catch(() => { });
+        containerd.close();
     }
     catch {
         // What it said first is told.
@@ -64635,7 +64261,7 @@ class Unconfirmed extends Error {
 async function bring_confirm(images, { bring }, { containerd }) {
     const until = performance.now() + patience;
     for (;;) {
-        const has = await containerd.inventory(patience);
+        const has = await containerd.inventory(patience, true);
         const blob = contentOf(bring).find((digest) => !has.content.has(digest));
         if (blob !== undefined)
             throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
@@ -64764,11 +64390,15 @@ async function openLinks(plans, nodes, { root, volumes }, { engine, labels, log 
         return undefined;
     }
 }
-/** @throws naming the nodes that failed, each with its reason, and those that did not */
+/** Some nodes do not have the images. */
+class NodesFailed extends Error {
+    name = "NodesFailed";
+}
+/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
 function throwFailures(failed, others) {
     if (failed.length === 0)
         return;
-    throw new Error([
+    throw new NodesFailed([
         `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
         ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
         ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
@@ -64812,7 +64442,7 @@ async function loadImages(plan, cluster, on, log) {
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
     const known = new Map();
     const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
-    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
+    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, { known })));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
@@ -65078,7 +64708,9 @@ function renderSummary({ plan, timings, cluster, images, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+    const settings = plan.cluster?.fastStart?.settings ?? [];
+    const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
+    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
 }
 /** What was loaded, as a table of Markdown's. */
 function renderImages(images) {
@@ -65315,7 +64947,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6533);
+/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3657);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7077);
 
 
@@ -68764,6 +68396,493 @@ class HttpClient {
 }
 const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCase()] = obj[k]), c), {});
 //# sourceMappingURL=index.js.map
+
+/***/ }),
+
+/***/ 6532:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ Header)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
+// Tar can encode large and negative numbers using a leading byte of
+// 0xff for negative, and 0x80 for positive.
+const encode = (num, buf) => {
+    if (!Number.isSafeInteger(num)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('cannot encode number outside of javascript safe integer range');
+    }
+    else if (num < 0) {
+        encodeNegative(num, buf);
+    }
+    else {
+        encodePositive(num, buf);
+    }
+    return buf;
+};
+const encodePositive = (num, buf) => {
+    buf[0] = 0x80;
+    for (var i = buf.length; i > 1; i--) {
+        buf[i - 1] = num & 0xff;
+        num = Math.floor(num / 0x100);
+    }
+};
+const encodeNegative = (num, buf) => {
+    buf[0] = 0xff;
+    var flipped = false;
+    num = num * -1;
+    for (var i = buf.length; i > 1; i--) {
+        var byte = num & 0xff;
+        num = Math.floor(num / 0x100);
+        if (flipped) {
+            buf[i - 1] = onesComp(byte);
+        }
+        else if (byte === 0) {
+            buf[i - 1] = 0;
+        }
+        else {
+            flipped = true;
+            buf[i - 1] = twosComp(byte);
+        }
+    }
+};
+const parse = (buf) => {
+    const pre = buf[0];
+    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
+        : pre === 0xff ? twos(buf)
+            : null;
+    if (value === null) {
+        throw Error('invalid base256 encoding');
+    }
+    if (!Number.isSafeInteger(value)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('parsed number outside of javascript safe integer range');
+    }
+    return value;
+};
+const twos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    var flipped = false;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        var f;
+        if (flipped) {
+            f = onesComp(byte);
+        }
+        else if (byte === 0) {
+            f = byte;
+        }
+        else {
+            flipped = true;
+            f = twosComp(byte);
+        }
+        if (f !== 0) {
+            sum -= f * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const pos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        if (byte !== 0) {
+            sum += byte * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const onesComp = (byte) => (0xff ^ byte) & 0xff;
+const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
+//# sourceMappingURL=large-numbers.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
+const isCode = (c) => types_name.has(c);
+const isName = (c) => code.has(c);
+/**
+ * types that are a normal file system entry, not metadata.
+ *
+ * These can be the subject of extended/globalExtended headers, long path
+ * names, long linkpath names, etc.
+ *
+ * Any other types are meta, and cannot be targetted by extended PAX headers.
+ */
+const normalFsTypes = new Set([
+    '0',
+    '',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+    '7',
+    'D',
+]);
+// map types from key to human-friendly name
+const types_name = new Map([
+    ['0', 'File'],
+    // same as File
+    ['', 'OldFile'],
+    ['1', 'Link'],
+    ['2', 'SymbolicLink'],
+    // Devices and FIFOs aren't fully supported
+    // they are parsed, but skipped when unpacking
+    ['3', 'CharacterDevice'],
+    ['4', 'BlockDevice'],
+    ['5', 'Directory'],
+    ['6', 'FIFO'],
+    // same as File
+    ['7', 'ContiguousFile'],
+    // pax headers
+    ['g', 'GlobalExtendedHeader'],
+    ['x', 'ExtendedHeader'],
+    // vendor-specific stuff
+    // skip
+    ['A', 'SolarisACL'],
+    // like 5, but with data, which should be skipped
+    ['D', 'GNUDumpDir'],
+    // metadata only, skip
+    ['I', 'Inode'],
+    // data = link path of next file
+    ['K', 'NextFileHasLongLinkpath'],
+    // data = path of next file
+    ['L', 'NextFileHasLongPath'],
+    // skip
+    ['M', 'ContinuationFile'],
+    // like L
+    ['N', 'OldGnuLongPath'],
+    // skip
+    ['S', 'SparseFile'],
+    // skip
+    ['V', 'TapeVolumeHeader'],
+    // like x
+    ['X', 'OldExtendedHeader'],
+]);
+// map the other direction
+const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
+//# sourceMappingURL=types.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
+// parse a 512-byte header block to a data object, or vice-versa
+// encode returns `true` if a pax extended header is needed, because
+// the data could not be faithfully encoded in a simple header.
+// (Also, check header.needPax to see if it needs a pax header.)
+
+
+
+const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
+class Header {
+    cksumValid = false;
+    needPax = false;
+    nullBlock = false;
+    block;
+    path;
+    mode;
+    uid;
+    gid;
+    size;
+    cksum;
+    #type = 'Unsupported';
+    linkpath;
+    uname;
+    gname;
+    devmaj = 0;
+    devmin = 0;
+    atime;
+    ctime;
+    mtime;
+    charset;
+    comment;
+    constructor(data, off = 0, ex, gex) {
+        if (Buffer.isBuffer(data)) {
+            this.decode(data, off || 0, ex, gex);
+        }
+        else if (data) {
+            this.#slurp(data);
+        }
+    }
+    decode(buf, off, ex, gex) {
+        if (!off) {
+            off = 0;
+        }
+        if (!buf || !(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        // Decode the typeflag (independent of any pending PAX/GNU extended header)
+        // up front so we can tell whether THIS block is itself an intermediary
+        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
+        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
+        // the extension headers that may sit between it and that file. Applying the
+        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
+        // header desynchronizes the stream relative to other tar implementations
+        // and enables tar interpretation-conflict / file-smuggling attacks.
+        const t = decString(buf, off + 156, 1);
+        const isNormalFS = normalFsTypes.has(t);
+        const exForFields = isNormalFS ? ex : undefined;
+        const gexForFields = isNormalFS ? gex : undefined;
+        this.path = exForFields?.path ?? decString(buf, off, 100);
+        this.mode =
+            exForFields?.mode ??
+                gexForFields?.mode ??
+                decNumber(buf, off + 100, 8);
+        this.uid =
+            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
+        this.gid =
+            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
+        this.size = notNegative(exForFields?.size ??
+            gexForFields?.size ??
+            decNumber(buf, off + 124, 12));
+        this.mtime =
+            exForFields?.mtime ??
+                gexForFields?.mtime ??
+                decDate(buf, off + 136, 12);
+        this.cksum = decNumber(buf, off + 148, 12);
+        // if we have extended or global extended headers, apply them now
+        // See https://github.com/npm/node-tar/pull/187
+        // Apply global before local, so it overrides. Never slurp the pending
+        // extended-header fields onto an intermediary extension header.
+        if (gexForFields)
+            this.#slurp(gexForFields, true);
+        if (exForFields)
+            this.#slurp(exForFields);
+        // old tar versions marked dirs as a file with a trailing /
+        if (isCode(t)) {
+            this.#type = t || '0';
+        }
+        if (this.#type === '0' && this.path.slice(-1) === '/') {
+            this.#type = '5';
+        }
+        // tar implementations sometimes incorrectly put the stat(dir).size
+        // as the size in the tarball, even though Directory entries are
+        // not able to have any body at all.  In the very rare chance that
+        // it actually DOES have a body, we weren't going to do anything with
+        // it anyway, and it'll just be a warning about an invalid header.
+        if (this.#type === '5') {
+            this.size = 0;
+        }
+        this.linkpath = decString(buf, off + 157, 100);
+        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
+            /* c8 ignore start */
+            this.uname =
+                exForFields?.uname ??
+                    gexForFields?.uname ??
+                    decString(buf, off + 265, 32);
+            this.gname =
+                exForFields?.gname ??
+                    gexForFields?.gname ??
+                    decString(buf, off + 297, 32);
+            this.devmaj =
+                exForFields?.devmaj ??
+                    gexForFields?.devmaj ??
+                    decNumber(buf, off + 329, 8) ??
+                    0;
+            this.devmin =
+                exForFields?.devmin ??
+                    gexForFields?.devmin ??
+                    decNumber(buf, off + 337, 8) ??
+                    0;
+            /* c8 ignore stop */
+            if (buf[off + 475] !== 0) {
+                // definitely a prefix, definitely >130 chars.
+                const prefix = decString(buf, off + 345, 155);
+                this.path = prefix + '/' + this.path;
+            }
+            else {
+                const prefix = decString(buf, off + 345, 130);
+                if (prefix) {
+                    this.path = prefix + '/' + this.path;
+                }
+                /* c8 ignore start */
+                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
+                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
+                /* c8 ignore stop */
+            }
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksumValid = sum === this.cksum;
+        if (this.cksum === undefined && sum === 8 * 0x20) {
+            this.nullBlock = true;
+        }
+    }
+    #slurp(ex, gex = false) {
+        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
+            // we slurp in everything except for the path attribute in
+            // a global extended header, because that's weird. Also, any
+            // null/undefined values are ignored.
+            return !(v === null ||
+                v === undefined ||
+                (k === 'size' && Number(v) < 0) ||
+                (k === 'path' && gex) ||
+                (k === 'linkpath' && gex) ||
+                k === 'global');
+        })));
+    }
+    encode(buf, off = 0) {
+        if (!buf) {
+            buf = this.block = Buffer.alloc(512);
+        }
+        if (this.#type === 'Unsupported') {
+            this.#type = '0';
+        }
+        if (!(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        const prefixSize = this.ctime || this.atime ? 130 : 155;
+        const split = splitPrefix(this.path || '', prefixSize);
+        const path = split[0];
+        const prefix = split[1];
+        this.needPax = !!split[2];
+        this.needPax = encString(buf, off, 100, path) || this.needPax;
+        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
+        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
+        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
+        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
+        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
+        buf[off + 156] = Number(this.#type.codePointAt(0));
+        this.needPax =
+            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
+        buf.write('ustar\u000000', off + 257, 8);
+        this.needPax =
+            encString(buf, off + 265, 32, this.uname) || this.needPax;
+        this.needPax =
+            encString(buf, off + 297, 32, this.gname) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
+        this.needPax =
+            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
+        if (buf[off + 475] !== 0) {
+            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
+        }
+        else {
+            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 476, 12, this.atime) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksum = sum;
+        encNumber(buf, off + 148, 8, this.cksum);
+        this.cksumValid = true;
+        return this.needPax;
+    }
+    get type() {
+        return (this.#type === 'Unsupported' ?
+            this.#type
+            : types_name.get(this.#type));
+    }
+    get typeKey() {
+        return this.#type;
+    }
+    set type(type) {
+        const c = String(code.get(type));
+        if (isCode(c) || c === 'Unsupported') {
+            this.#type = c;
+        }
+        else if (isCode(type)) {
+            this.#type = type;
+        }
+        else {
+            throw new TypeError('invalid entry type: ' + type);
+        }
+    }
+}
+const splitPrefix = (p, prefixSize) => {
+    const pathSize = 100;
+    let pp = p;
+    let prefix = '';
+    let ret = undefined;
+    const root = external_node_path_.posix.parse(p).root || '.';
+    if (Buffer.byteLength(pp) < pathSize) {
+        ret = [pp, prefix, false];
+    }
+    else {
+        // first set prefix to the dir, and path to the base
+        prefix = external_node_path_.posix.dirname(pp);
+        pp = external_node_path_.posix.basename(pp);
+        do {
+            if (Buffer.byteLength(pp) <= pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // both fit!
+                ret = [pp, prefix, false];
+            }
+            else if (Buffer.byteLength(pp) > pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // prefix fits in prefix, but path doesn't fit in path
+                ret = [pp.slice(0, pathSize - 1), prefix, true];
+            }
+            else {
+                // make path take a bit from prefix
+                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
+                prefix = external_node_path_.posix.dirname(prefix);
+            }
+        } while (prefix !== root && ret === undefined);
+        // at this point, found no resolution, just truncate
+        if (!ret) {
+            ret = [p.slice(0, pathSize - 1), '', true];
+        }
+    }
+    return ret;
+};
+const decString = (buf, off, size) => buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*/, '');
+const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
+const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
+const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
+    parse(buf.subarray(off, off + size))
+    : decSmallNumber(buf, off, size);
+const nanUndef = (value) => (isNaN(value) ? undefined : value);
+const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*$/, '')
+    .trim(), 8));
+// the maximum encodable as a null-terminated octal, by field size
+const MAXNUM = {
+    12: 0o77777777777,
+    8: 0o7777777,
+};
+const encNumber = (buf, off, size, num) => num === undefined ? false
+    : num > MAXNUM[size] || num < 0 ?
+        (encode(num, buf.subarray(off, off + size)), true)
+        : (encSmallNumber(buf, off, size, num), false);
+const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
+const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
+const padOctal = (str, size) => (str.length === size - 1 ?
+    str
+    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
+const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
+// enough to fill the longest string we've got
+const NULLS = new Array(156).join('\0');
+// pad with nulls, return true if it's longer or non-ascii
+const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
+    str.length !== Buffer.byteLength(str) || str.length > size));
+//# sourceMappingURL=header.js.map
 
 /***/ }),
 

@@ -53716,7 +53716,7 @@ exports.jh = identity.isMap;
 exports.Ll = identity.isNode;
 exports.tO = identity.isPair;
 exports.jn = identity.isScalar;
-__webpack_unused_export__ = identity.isSeq;
+exports.oP = identity.isSeq;
 __webpack_unused_export__ = Pair.Pair;
 __webpack_unused_export__ = Scalar.Scalar;
 __webpack_unused_export__ = YAMLMap.YAMLMap;
@@ -53728,8 +53728,8 @@ __webpack_unused_export__ = parser.Parser;
 exports.qg = publicApi.parse;
 exports.hR = publicApi.parseAllDocuments;
 exports.Tp = publicApi.parseDocument;
-__webpack_unused_export__ = publicApi.stringify;
-__webpack_unused_export__ = visit.visit;
+exports.As = publicApi.stringify;
+exports.YR = visit.visit;
 __webpack_unused_export__ = visit.visitAsync;
 
 
@@ -59691,13 +59691,13 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 104:
+/***/ 170:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  X: () => (/* binding */ createCluster)
+  X: () => (/* binding */ create_cluster_createCluster)
 });
 
 // EXTERNAL MODULE: external "node:fs/promises"
@@ -59796,23 +59796,35 @@ const kubeconfig = schemas/* looseObject */._H3({
 });
 /** Reads from a kubeconfig what kind wrote there of a cluster. @throws when it is not in there */
 async function readAccess(file, context) {
-    const { clusters, users } = kubeconfig.parse((0,dist/* parse */.qg)(await (0,promises_.readFile)(file, "utf8")));
-    const cluster = clusters.find(({ name }) => name === context)?.cluster;
-    const user = users.find(({ name }) => name === context)?.user;
+    const access = accessIn(await (0,promises_.readFile)(file, "utf8"), ({ name }) => name === context);
+    if (access === undefined)
+        throw new Error(`${file} has no complete entry for ${context}`);
+    return access;
+}
+/** Reads a kubeconfig of one cluster and one user, as kubeadm writes them. @throws when it is none */
+function parseAccess(text) {
+    const access = accessIn(text, () => true);
+    if (access === undefined)
+        throw new Error("kubeadm's kubeconfig has no complete entry");
+    return access;
+}
+function accessIn(text, wanted) {
+    const { clusters, users } = kubeconfig.parse((0,dist/* parse */.qg)(text));
+    const cluster = clusters.find(wanted)?.cluster;
+    const user = users.find(wanted)?.user;
     const ca = cluster?.["certificate-authority-data"];
     const certificate = user?.["client-certificate-data"];
     const key = user?.["client-key-data"];
-    if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined) {
-        throw new Error(`${file} has no complete entry for ${context}`);
-    }
+    if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined)
+        return undefined;
     return { server: cluster.server, ca, certificate, key };
 }
 /** The cluster's API does not have what it was asked for, or refuses it. */
 class ApiError extends Error {
     name = "ApiError";
     status;
-    constructor(path, status, body) {
-        super(`GET ${path}: ${status} ${body.slice(0, 300)}`);
+    constructor(call, status, body) {
+        super(`${call}: ${status} ${body.slice(0, 300)}`);
         this.status = status;
     }
 }
@@ -59826,21 +59838,30 @@ class KubernetesApi {
     }
     /** The JSON at a path such as `/api/v1/nodes`. @throws {ApiError} for a status that is not 200 */
     get(path, deadline = 10_000) {
+        return this.#call("GET", path, undefined, deadline);
+    }
+    /** Makes an object. @param path of its kind, as of a list @throws {ApiError} when it is refused */
+    async create(path, object, deadline = 10_000) {
+        await this.#call("POST", path, object, deadline);
+    }
+    #call(method, path, body, deadline) {
         return new Promise((resolve, reject) => {
             const call = (0,external_node_https_.request)(new URL(path, this.#access.server), {
+                method,
                 agent: this.#agent,
-                headers: { accept: "application/json" },
+                headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
                 signal: AbortSignal.timeout(deadline),
             }, (response) => {
                 const chunks = [];
                 response.on("data", (chunk) => chunks.push(chunk));
                 response.on("error", reject);
                 response.on("end", () => {
-                    const body = Buffer.concat(chunks).toString();
+                    const text = Buffer.concat(chunks).toString();
+                    const status = response.statusCode ?? 0;
                     try {
-                        if (response.statusCode !== 200)
-                            throw new ApiError(path, response.statusCode ?? 0, body);
-                        resolve(JSON.parse(body));
+                        if (status !== 200 && status !== 201)
+                            throw new ApiError(`${method} ${path}`, status, text);
+                        resolve(JSON.parse(text));
                     }
                     catch (error) {
                         reject(error);
@@ -59848,7 +59869,7 @@ class KubernetesApi {
                 });
             });
             call.on("error", reject);
-            call.end();
+            call.end(body && JSON.stringify(body));
         });
     }
     close() {
@@ -59858,6 +59879,410 @@ class KubernetesApi {
 
 // EXTERNAL MODULE: ./lib/cluster/claim.js
 var claim = __nccwpck_require__(4733);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
+;// CONCATENATED MODULE: ./lib/cluster/create.js
+
+
+
+/**
+ * Makes a cluster, with the settings of fast start where there are some. Where kubeadm refuses those, and takes the
+ * configuration without them, the cluster is made without.
+ *
+ * @param folder of this run's own, for the configuration
+ * @returns whether the nodes are not the first ones: whoever talked with those has to begin anew
+ * @throws kind's own error, that without fast start where it fails both ways
+ */
+async function createCluster(kind, plan, folder, log) {
+    const { fastStart } = plan;
+    if (fastStart === undefined) {
+        await kind.create(plan, folder, log);
+        return { anew: false };
+    }
+    for (const setting of fastStart.settings)
+        log.line(`Fast start: ${setting}`);
+    await writeManifestPatches(fastStart);
+    try {
+        await kind.create(plan, folder, log);
+        return { anew: false };
+    }
+    catch (error) {
+        const reason = refusalOf(error);
+        if (reason === undefined)
+            throw error;
+        log.line("kubeadm refuses its configuration. Once more, without fast start:");
+        await kind.delete(plan.name, plan.kubeconfig, log);
+        await kind.create({ ...plan, config: fastStart.configWithout }, folder, log);
+        log.warning(`The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`);
+        return { anew: true };
+    }
+}
+async function writeManifestPatches({ folder, files }) {
+    if (Object.keys(files).length === 0)
+        return;
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    await Promise.all(Object.entries(files).map(([name, text]) => (0,promises_.writeFile)((0,external_node_path_.join)(folder, name), text)));
+}
+/**
+ * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
+ * wrong, the settings have nothing to do.
+ */
+function refusalOf(error) {
+    if (!(error instanceof lib_process/* ProgramError */.Zj))
+        return undefined;
+    const said = `${error.output.stdout}\n${error.output.stderr}`;
+    if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
+        return undefined;
+    const lines = said.split("\n").map((line) => line.trim());
+    return (lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
+        "it does not say why");
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/default-network.js
+
+
+/** Where node images have the network add-on that kind installs. */
+const networkManifest = "/kind/manifests/default-cni.yaml";
+const namespaced = (group, resource) => (namespace) => `${group}/namespaces/${namespace}/${resource}`;
+const rbac = "/apis/rbac.authorization.k8s.io/v1";
+/** Where objects are made, by apiVersion and kind: those that a network add-on consists of. */
+const paths = {
+    "v1 ServiceAccount": namespaced("/api/v1", "serviceaccounts"),
+    "v1 ConfigMap": namespaced("/api/v1", "configmaps"),
+    "rbac.authorization.k8s.io/v1 ClusterRole": () => `${rbac}/clusterroles`,
+    "rbac.authorization.k8s.io/v1 ClusterRoleBinding": () => `${rbac}/clusterrolebindings`,
+    "rbac.authorization.k8s.io/v1 Role": namespaced(rbac, "roles"),
+    "rbac.authorization.k8s.io/v1 RoleBinding": namespaced(rbac, "rolebindings"),
+    "apps/v1 DaemonSet": namespaced("/apis/apps/v1", "daemonsets"),
+};
+const object = schemas/* looseObject */._H3({
+    apiVersion: schemas/* string */.YjP(),
+    kind: schemas/* string */.YjP(),
+    metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), namespace: schemas/* string */.YjP().default("default") }),
+});
+const daemonSet = schemas/* looseObject */._H3({
+    spec: schemas/* looseObject */._H3({
+        template: schemas/* looseObject */._H3({
+            spec: schemas/* looseObject */._H3({ containers: schemas/* array */.YOg(schemas/* looseObject */._H3({ env: schemas/* array */.YOg(schemas/* unknown */.L5J()) })).min(1) }),
+        }),
+    }),
+});
+/**
+ * The objects of a node image's network add-on, as kind would make them: with the cluster's pod subnet, and the control
+ * plane's address where the manifest asks for that (pkg/cluster/internal/create/actions/installcni/cni.go).
+ *
+ * @returns undefined for a manifest that only kind understands
+ */
+function networkObjects(manifest, on) {
+    const text = manifest.includes("would you kindly template this file")
+        ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, on.podSubnet)
+        : manifest;
+    if (text.includes("{{") && text !== manifest)
+        return undefined;
+    const objects = [];
+    for (const document of (0,dist/* parseAllDocuments */.hR)(text)) {
+        const value = document.errors.length > 0 ? undefined : document.toJS();
+        if (value === null && document.errors.length === 0)
+            continue;
+        const read = object.safeParse(value);
+        const path = read.success ? paths[`${read.data.apiVersion} ${read.data.kind}`] : undefined;
+        if (!read.success || path === undefined)
+            return undefined;
+        if (read.data.kind === "DaemonSet" && manifest.includes("would you kindly patch this file")) {
+            const daemons = daemonSet.safeParse(read.data);
+            const [container] = daemons.success ? daemons.data.spec.template.spec.containers : [];
+            if (!daemons.success || container === undefined)
+                return undefined;
+            container.env.push({ name: "CONTROL_PLANE_ENDPOINT", value: on.endpoint });
+            objects.push({ path: path(read.data.metadata.namespace), body: daemons.data });
+        }
+        else {
+            objects.push({ path: path(read.data.metadata.namespace), body: read.data });
+        }
+    }
+    return objects.some(({ path }) => path.endsWith("/daemonsets")) ? objects : undefined;
+}
+/** kind's defaults: pkg/internal/apis/config/default.go. */
+const defaultPodSubnet = {
+    ipv4: "10.244.0.0/16",
+    ipv6: "fd00:10:244::/56",
+    dual: "10.244.0.0/16,fd00:10:244::/56",
+};
+
+;// CONCATENATED MODULE: ./lib/docker/conversation.js
+
+
+/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
+const endOfAnswer = "\u0004";
+/**
+ * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
+ * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
+ *
+ * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
+ * and the commands go through it, one after another.
+ */
+class Conversation {
+    #program;
+    #with;
+    #turn = Promise.resolve();
+    #answer;
+    #line = "";
+    #stderr = "";
+    #ended;
+    /** @param partner who answers, for errors */
+    constructor(program, partner) {
+        this.#program = program;
+        this.#with = partner;
+        program.stdout.setEncoding("utf8");
+        program.stdout.on("data", (text) => this.#read(text));
+        program.stderr.setEncoding("utf8");
+        program.stderr.on("data", (text) => {
+            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
+        });
+        program.stdout.once("close", () => this.#end(new Error("the connection ended")));
+        program.stdout.once("error", (error) => this.#end(error));
+        program.stdin.once("error", (error) => this.#end(error));
+    }
+    /**
+     * Sends a command when those before it are answered, and waits for its answer.
+     *
+     * @param deadline milliseconds, from when it is sent
+     * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
+     *   next is asked for
+     * @returns what the program printed
+     * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
+     */
+    ask(command, deadline, payload) {
+        const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
+        this.#turn = asked.catch(() => { });
+        return asked;
+    }
+    close() {
+        this.#program.close();
+    }
+    async #ask(command, deadline, payload) {
+        const answer = new Answer();
+        this.#answer = answer;
+        this.#stderr = "";
+        if (this.#ended !== undefined)
+            answer.fail(this.#ended);
+        const late = new AbortController();
+        (0,external_node_timers_promises_.setTimeout)(deadline, undefined, { signal: late.signal, ref: false }).then(() => {
+            this.#end(new Error(`no answer within ${deadline / 1000} s`));
+            this.#program.close();
+        }, () => { });
+        try {
+            const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
+            if (status !== 0)
+                throw new Error(this.#stderr.trim() || `exit status ${status}`);
+            return text;
+        }
+        catch (error) {
+            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+                cause: error,
+            });
+        }
+        finally {
+            late.abort();
+        }
+    }
+    async #send(command, payload, answer) {
+        const { stdin } = this.#program;
+        if (answer.settled)
+            return;
+        stdin.write(`${command.join(" ")}\n`);
+        if (payload === undefined)
+            return;
+        const answered = answer.result.catch(() => { });
+        for await (const chunk of payload) {
+            // A command that has failed reads no more.
+            if (answer.settled)
+                return;
+            const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
+            await Promise.race([written, answered]);
+        }
+    }
+    #read(text) {
+        const lines = (this.#line + text).split("\n");
+        this.#line = lines.pop() ?? "";
+        for (const line of lines) {
+            const answer = this.#answer;
+            if (!line.startsWith(endOfAnswer))
+                answer?.lines.push(line);
+            // What the program complained about comes through another pipe: it may be a moment late.
+            else
+                setImmediate(() => answer?.end(Number(line.slice(1))));
+        }
+    }
+    #end(error) {
+        this.#ended ??= error;
+        this.#answer?.fail(this.#ended);
+    }
+}
+/** A container that does not answer, or answers that something failed. */
+class ConversationError extends Error {
+    name = "ConversationError";
+}
+const longestComplaint = 2_000;
+class Answer {
+    lines = [];
+    result;
+    settled = false;
+    #settle = Promise.withResolvers();
+    constructor() {
+        this.result = this.#settle.promise;
+        this.result.catch(() => { });
+    }
+    end(status) {
+        this.settled = true;
+        this.#settle.resolve({ text: this.lines.join("\n"), status });
+    }
+    fail(error) {
+        this.settled = true;
+        this.#settle.reject(error);
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/nodes.js
+
+/** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
+async function waitForNodes(engine, cluster, names, deadline) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        const nodes = (await clusterNodes(engine, cluster)).filter(({ container }) => container.running);
+        const missing = names.filter((name) => !nodes.some((node) => node.name === name));
+        if (missing.length === 0)
+            return nodes;
+        if (performance.now() > until)
+            throw new Error(`No container ${missing.join(", ")} came up within ${deadline / 1000} s.`);
+        await (0,external_node_timers_promises_.setTimeout)(150);
+    }
+}
+/** The nodes of a cluster, those that do not run as well, in the order of their names. */
+async function clusterNodes(engine, cluster) {
+    const listed = await engine.nodes(cluster);
+    const nodes = await Promise.all(listed.map(async ({ id, name, role }) => {
+        if (role !== "control-plane" && role !== "worker")
+            return [];
+        const container = await engine.container(id);
+        return container ? [{ name, role, container }] : [];
+    }));
+    return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
+}
+/** The names that kind gives nodes: pkg/cluster/internal/providers/common/namer.go. */
+function nodeNames(cluster, nodes) {
+    const count = new Map();
+    return nodes.map(({ role }) => {
+        const number = (count.get(role) ?? 0) + 1;
+        count.set(role, number);
+        return `${cluster}-${role}${number === 1 ? "" : number}`;
+    });
+}
+/**
+ * Picks nodes.
+ *
+ * @returns at least one, or what is wrong with the selection
+ */
+function selectNodes(nodes, selection) {
+    if (selection === "all")
+        return [...nodes];
+    if (selection === "workers") {
+        const workers = nodes.filter(({ role }) => role === "worker");
+        return workers.length > 0 ? workers : { problem: "the cluster has no workers, only control planes" };
+    }
+    const unknown = selection.filter((name) => !nodes.some((node) => node.name === name));
+    if (unknown.length > 0) {
+        const known = nodes.map(({ name }) => name).join(", ");
+        return { problem: `the cluster has no node ${unknown.join(", ")}. It has: ${known}` };
+    }
+    return nodes.filter(({ name }) => selection.includes(name));
+}
+/** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
+function onlyHost(nodes) {
+    const workers = nodes.filter(({ role }) => role === "worker");
+    const [host, ...others] = workers.length > 0 ? workers : nodes;
+    return others.length === 0 ? host : undefined;
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/install-network.js
+
+
+
+
+
+/** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
+const answers = `
+while read -r command; do
+  cd /etc/kubernetes || exit
+  # The last one that kubeadm writes.
+  until [[ -s scheduler.conf ]]; do
+    read -rt 0.1
+    (( $? > 128 )) || exit 1
+  done
+  # From Kubernetes 1.29 on, admin.conf is allowed nothing until kubeadm has bound it to a role.
+  if [[ -s super-admin.conf ]]; then cat super-admin.conf; else cat admin.conf; fi
+  printf '\\004%d\\n' $?
+done
+`;
+/** How often an API that does not answer yet is tried, in milliseconds. */
+const interval = 100;
+/**
+ * Makes the objects of a cluster's network as soon as its API answers, while kind still works: nodes are not Ready
+ * without it, and kind makes it when kubeadm is done.
+ *
+ * @param cluster.controlPlane the name of the first one
+ * @param deadline milliseconds
+ * @throws when the API has not taken them in time, or says that they are wrong
+ */
+async function installNetwork(engine, cluster, objects, deadline) {
+    const until = performance.now() + deadline;
+    const nodes = await waitForNodes(engine, cluster.name, [cluster.controlPlane], deadline);
+    const node = nodes.find(({ name }) => name === cluster.controlPlane);
+    const program = await engine.exec(node?.container.id ?? "", ["bash", "-c", answers]);
+    const conversation = new Conversation(program, cluster.controlPlane);
+    try {
+        const credentials = await conversation.ask(["credentials"], until - performance.now());
+        const api = new KubernetesApi({
+            ...parseAccess(credentials),
+            server: await serverOf(engine, cluster.name),
+        });
+        try {
+            await Promise.all(objects.map((object) => create(api, object, until)));
+        }
+        finally {
+            api.close();
+        }
+    }
+    finally {
+        conversation.close();
+    }
+}
+/** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
+async function serverOf(engine, cluster) {
+    const containers = await engine.nodes(cluster);
+    const entrance = containers.find(({ role }) => role === "external-load-balancer") ??
+        containers.find(({ role }) => role === "control-plane");
+    const published = (await engine.container(entrance?.id ?? ""))?.ports.get("6443/tcp");
+    if (published === undefined)
+        throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
+    return `https://${published}`;
+}
+async function create(api, { path, body }, until) {
+    for (;;) {
+        try {
+            return await api.create(path, body);
+        }
+        catch (error) {
+            const status = error instanceof ApiError ? error.status : undefined;
+            if (status === 409)
+                return;
+            if (status === 400 || status === 422 || performance.now() > until)
+                throw new Error(`The cluster's network cannot be made: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(interval);
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./lib/cluster/kind.js
 
 
@@ -60014,67 +60439,6 @@ function freeRange(subnet) {
     return `${text(end - 56)}-${text(end - 6)}`;
 }
 
-;// CONCATENATED MODULE: ./lib/cluster/nodes.js
-
-/** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
-async function waitForNodes(engine, cluster, names, deadline) {
-    const until = performance.now() + deadline;
-    for (;;) {
-        const nodes = (await clusterNodes(engine, cluster)).filter(({ container }) => container.running);
-        const missing = names.filter((name) => !nodes.some((node) => node.name === name));
-        if (missing.length === 0)
-            return nodes;
-        if (performance.now() > until)
-            throw new Error(`No container ${missing.join(", ")} came up within ${deadline / 1000} s.`);
-        await (0,external_node_timers_promises_.setTimeout)(150);
-    }
-}
-/** The nodes of a cluster, those that do not run as well, in the order of their names. */
-async function clusterNodes(engine, cluster) {
-    const listed = await engine.nodes(cluster);
-    const nodes = await Promise.all(listed.map(async ({ id, name, role }) => {
-        if (role !== "control-plane" && role !== "worker")
-            return [];
-        const container = await engine.container(id);
-        return container ? [{ name, role, container }] : [];
-    }));
-    return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
-}
-/** The names that kind gives nodes: pkg/cluster/internal/providers/common/namer.go. */
-function nodeNames(cluster, nodes) {
-    const count = new Map();
-    return nodes.map(({ role }) => {
-        const number = (count.get(role) ?? 0) + 1;
-        count.set(role, number);
-        return `${cluster}-${role}${number === 1 ? "" : number}`;
-    });
-}
-/**
- * Picks nodes.
- *
- * @returns at least one, or what is wrong with the selection
- */
-function selectNodes(nodes, selection) {
-    if (selection === "all")
-        return [...nodes];
-    if (selection === "workers") {
-        const workers = nodes.filter(({ role }) => role === "worker");
-        return workers.length > 0 ? workers : { problem: "the cluster has no workers, only control planes" };
-    }
-    const unknown = selection.filter((name) => !nodes.some((node) => node.name === name));
-    if (unknown.length > 0) {
-        const known = nodes.map(({ name }) => name).join(", ");
-        return { problem: `the cluster has no node ${unknown.join(", ")}. It has: ${known}` };
-    }
-    return nodes.filter(({ name }) => selection.includes(name));
-}
-/** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
-function onlyHost(nodes) {
-    const workers = nodes.filter(({ role }) => role === "worker");
-    const [host, ...others] = workers.length > 0 ? workers : nodes;
-    return others.length === 0 ? host : undefined;
-}
-
 ;// CONCATENATED MODULE: ./lib/cluster/readiness.js
 
 
@@ -60092,7 +60456,7 @@ class NotReady extends Error {
     }
 }
 /** How often the API is asked, in milliseconds: a few kilobytes over one kept connection. */
-const interval = 200;
+const readiness_interval = 200;
 /**
  * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
  * ServiceAccount there, without which no pod can be made.
@@ -60114,7 +60478,7 @@ async function waitUntilReady(api, on, clock = {
             return;
         if (clock.now() >= end)
             throw new NotReady(on.name, on.wait, missing);
-        await clock.sleep(interval);
+        await clock.sleep(readiness_interval);
     }
 }
 async function whatIsMissing(api, readiness, nodes) {
@@ -60212,12 +60576,249 @@ function missingDaemons(list) {
     });
 }
 
+;// CONCATENATED MODULE: ./lib/images/transfer/containerd.js
+
+
+/** A node's content store, below the node's /var: containerd's own layout. */
+const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+/**
+ * Answers the commands of {@link Containerd}. Runs in the node, under bash, with what every kind node image has: ctr,
+ * crictl, find.
+ *
+ * `ctr images ls` takes 130 ms of a processor where crictl takes 17: it adds up every image's size.
+ */
+const containerd_answers = `
+set -o pipefail -o noglob
+export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
+ctr() { command ctr --namespace k8s.io "$@"; }
+blobs=/var/${blobsFolder}
+empty=/run/kind-action-empty
+: >"$empty"
+while read -r command a b; do
+  case $command in
+    inventory)
+      until [[ -S /run/containerd/containerd.sock ]]; do
+        # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
+        read -rt 0.1; (( $? > 128 )) || exit 1
+      done
+      crictl images -o json && echo && echo --- && { [[ -z $b ]] || ctr content ls --quiet; } && echo --- &&
+        find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
+      ;;
+    flags) ctr images import --help ;;
+    ingest)
+      # containerd finds the bytes there, and ctr seeks to their end. Where they are not there any more it has none to copy.
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$empty" &&
+        { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
+      ;;
+    import)
+      head -c "$a" | ctr images import $b - >&2
+      status=$?
+      # What an import that failed has not read are an image's bytes, not commands.
+      (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
+      ;;
+    tag) ctr images tag --force "$a" $b >&2 ;;
+    remove) ctr images rm $a $b >&2 ;;
+    unpack)
+      snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
+      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
+      for digest in $a $b; do
+        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
+      done </dev/null >/dev/null 2>&1 &
+      ;;
+    *) echo "unknown command: $command" >&2; false ;;
+  esac
+  printf '\\004%d\\n' $?
+done
+`;
+const seconds = 1_000;
+/** Talks with the containerd of one node. */
+class Containerd {
+    #conversation;
+    #node;
+    #known;
+    constructor(conversation, node, known) {
+        this.#conversation = conversation;
+        this.#node = node;
+        this.#known = known;
+    }
+    static async in(engine, node, known) {
+        const program = await engine.exec(node.id, ["bash", "-c", containerd_answers]);
+        return new Containerd(new Conversation(program, "containerd"), node, known);
+    }
+    /**
+     * Asks for everything at once.
+     *
+     * @param deadline milliseconds, in which a containerd that starts must have come up
+     * @param thorough whether containerd is asked which blobs it knows: it takes as long as the rest
+     */
+    async inventory(deadline, thorough) {
+        const made = String(Math.floor(this.#node.created / 1000));
+        const command = ["inventory", made, ...(thorough ? ["thorough"] : [])];
+        const text = await this.#conversation.ask(command, deadline);
+        // While others answer. Who imports hears of it.
+        this.#flags().catch(() => { });
+        return parseInventory(text, thorough);
+    }
+    /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
+    async ingest(blob) {
+        await this.#conversation.ask(["ingest", hexOf(blob.digest), String(blob.size)], 60 * seconds);
+    }
+    /**
+     * Imports an archive in OCI layout. What it refers to and does not bring has to be there already.
+     * Nothing is unpacked: containerd does that when the first pod wants it, on the node that runs it.
+     */
+    async import(archive) {
+        const command = ["import", String(archive.bytes), ...(await this.#flags())];
+        await this.#conversation.ask(command, 600 * seconds, archive.read());
+    }
+    #flags() {
+        const { image } = this.#node;
+        const known = this.#known.get(image);
+        if (known !== undefined)
+            return known;
+        const asked = this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
+        this.#known.set(image, asked);
+        asked.catch(() => this.#known.delete(image));
+        return asked;
+    }
+    /** Gives an image that is there other names, or takes the names from other images for it. */
+    async tag(source, names) {
+        await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
+    }
+    /** Takes names away. One that is not there is none to take. */
+    async remove(names) {
+        await this.#conversation.ask(["remove", ...names], 60 * seconds);
+    }
+    /**
+     * Begins to unpack images, one after another, as the first pod that wants one would. Goes on in the node by itself.
+     *
+     * @param targets the digests that the images' names stand for
+     */
+    async unpack(targets) {
+        await this.#conversation.ask(["unpack", ...targets], 60 * seconds);
+    }
+    close() {
+        this.#conversation.close();
+    }
+}
+const hexOf = (digest) => digest.slice("sha256:".length);
+const crictlImages = schemas/* looseObject */._H3({
+    images: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        id: schemas/* string */.YjP(),
+        repoTags: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
+        repoDigests: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
+    })),
+});
+/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
+function parseInventory(text, thorough) {
+    const [listed = "", content = "", found = ""] = text.split(/^---$/m);
+    const { images } = parseJson(listed);
+    const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
+    return {
+        names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...(repoTags ?? []), ...(repoDigests ?? [])].map((name) => [name, id]))),
+        ids: new Set(images.map(({ id }) => id)),
+        own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
+        content: new Set(thorough ? lines(content).filter((digest) => files.has(digest)) : files.keys()),
+    };
+}
+function parseJson(text) {
+    try {
+        return crictlImages.parse(JSON.parse(text));
+    }
+    catch (error) {
+        throw new Error(`\`crictl images -o json\` in the node says what this action does not understand: ${text.slice(0, 200)}`, {
+            cause: error,
+        });
+    }
+}
+const lines = (text) => text.split("\n").filter(Boolean);
+/**
+ * The flags that an import wants, as far as this ctr has them: containerd 2 imports through a service of its own unless
+ * told `--local`, and that service wants every blob in the archive.
+ */
+const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
+
+;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
+
+
+
+
+/**
+ * Opens a conversation with a node and asks what it has.
+ *
+ * @param deadline milliseconds in which its containerd has to be up
+ * @param thorough whether containerd has to know a blob, beside that it is there
+ */
+async function askNode(engine, { name, container }, deadline, { known = new Map(), thorough = false } = {}) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        let containerd;
+        try {
+            containerd = await Containerd.in(engine, container, known);
+            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), thorough);
+            return { name, container, containerd, inventory };
+        }
+        catch (error) {
+            containerd?.close();
+            // A containerd that is just starting refuses the first question.
+            if (!(error instanceof ConversationError) || performance.now() + pause > until)
+                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(pause);
+        }
+    }
+}
+const pause = 200;
+
+;// CONCATENATED MODULE: ./lib/cluster/unpack-ahead.js
+
+
+/** What nodes run first, in that order: parts of the names of images. */
+const wanted = {
+    "control-plane": [
+        "/pause:",
+        "/etcd:",
+        "/kube-apiserver",
+        "/kube-controller-manager",
+        "/kube-scheduler",
+        "/kindnetd:",
+        "/kube-proxy",
+        "/coredns:",
+        "/local-path-provisioner:",
+    ],
+    worker: ["/pause:", "/kindnetd:", "/kube-proxy"],
+};
+/** The digests that the names of a node's own images stand for, as far as it will run them, in the order of need. */
+function unpackOrder({ names }, role) {
+    const digests = new Map([...names].flatMap(([name, id]) => {
+        const digest = name.split("@")[1];
+        return digest === undefined ? [] : [[id, digest]];
+    }));
+    const ids = wanted[role].flatMap((part) => [...names].filter(([name]) => name.includes(part)).map(([, id]) => id));
+    return [...new Set(ids)].flatMap((id) => digests.get(id) ?? []);
+}
+/**
+ * Makes the nodes of a cluster that starts unpack what they will run, while kubeadm still makes certificates: a node
+ * image brings its images packed, and the kubelet asks for all of them at once.
+ *
+ * @param deadline milliseconds, in which the nodes have to be up
+ */
+async function unpackAhead(engine, cluster, deadline) {
+    const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, deadline);
+    await Promise.all(nodes.map(async (node) => {
+        const { containerd, inventory } = await askNode(engine, node, deadline);
+        try {
+            await containerd.unpack(unpackOrder(inventory, node.role));
+        }
+        finally {
+            containerd.close();
+        }
+    }));
+}
+
 // EXTERNAL MODULE: ./lib/docker/engine.js
 var docker_engine = __nccwpck_require__(8388);
 // EXTERNAL MODULE: ./lib/facts.js + 1 modules
 var facts = __nccwpck_require__(2379);
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/images/pull.js
 
 
@@ -60253,6 +60854,1862 @@ async function ensureImage(image, on, log, pause = external_node_timers_promises
 }
 /** Answers that do not change by asking again. */
 const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ./lib/images/refused.js
+/** For what is broken rather than wrong. */
+const again = "Make the archive again, and see that all of it is copied";
+/** For what never was an image's archive. */
+const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
+/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
+class Refused extends Error {
+    name = "Refused";
+    /** What to do about it: a sentence without its full stop. */
+    advice;
+    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
+    constructor(reason, advice = again, options) {
+        super(reason, options);
+        this.advice = advice;
+    }
+}
+/**
+ * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
+ * line ends, escape sequences and characters that turn a line around.
+ */
+const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
+const longest = 120;
+
+;// CONCATENATED MODULE: ./lib/images/decompress.js
+
+
+
+
+
+
+
+/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
+const signatures = [
+    ["gzip", /^1f8b08/],
+    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
+];
+const recompress = "Compress it with gzip or zstd, or not at all";
+const foreign = [
+    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
+    ["compressed with xz", /^fd377a585a00/, recompress],
+    ["compressed with lz4", /^04224d18/, recompress],
+    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
+];
+/** As many bytes of a file as the signatures look at. */
+const signatureBytes = 10;
+/** @param head the first bytes of a file or a layer */
+function compressionOf(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
+}
+/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
+function refuseForeign(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    const found = foreign.find(([, signature]) => signature.test(bytes));
+    if (found !== undefined)
+        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
+}
+/**
+ * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
+ * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
+ *
+ * @param compressed bytes of the archive
+ */
+const limitsOf = (compressed) => ({
+    bytes: Math.max(1024 ** 3, 100 * compressed),
+    frames: 2_000,
+});
+/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
+const chunkSize = 1024 * 1024;
+/**
+ * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
+ * than some megabytes.
+ *
+ * @param folder an existing one; the file gets a name of its own there
+ * @returns the file; after an error there is none
+ * @throws Refused when the archive is damaged, cut off, or a decompression bomb
+ */
+async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
+    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    try {
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
+            let bytes = 0;
+            for await (const chunk of chunks) {
+                bytes += chunk.length;
+                if (bytes > limits.bytes)
+                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
+                yield chunk;
+            }
+        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        return copy;
+    }
+    catch (error) {
+        await (0,promises_.rm)(copy, { force: true });
+        throw refusal(error, compression);
+    }
+}
+async function* gunzipped(archive) {
+    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
+    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
+    fed.catch(() => { });
+    yield* decompressor;
+    await fed;
+}
+/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
+async function* unzstd(archive, most) {
+    let start = 0;
+    for (let frames = 0; start < archive.size; frames++) {
+        if (frames === most)
+            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
+        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
+        const from = start;
+        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
+            let end = from;
+            for await (const chunk of archive.stream(from, archive.size)) {
+                yield chunk;
+                end += chunk.length;
+                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
+                if (from + decompressor.bytesWritten < end)
+                    return;
+            }
+        }, decompressor);
+        fed.catch(() => { });
+        yield* decompressor;
+        await fed;
+        start += decompressor.bytesWritten;
+    }
+}
+function refusal(error, compression) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "Z_BUF_ERROR")
+        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
+    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
+        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
+    }
+    if (/^(?:Z|ZSTD)_/.test(code))
+        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
+    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
+        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
+    return error;
+}
+
+;// CONCATENATED MODULE: ./lib/images/document-kinds.js
+
+/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
+const mostLayers = 1_000;
+/** Images of an archive, platforms of an image, names of an image. */
+const mostImages = 1_000;
+/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
+const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
+    .max(most, `has more than ${most} elements`)
+    .pipe(schemas/* array */.YOg(element))
+    .nullish()
+    .transform((elements) => elements ?? []);
+const digest = schemas/* string */.YjP("is not a text")
+    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
+const document_kinds_text = schemas/* string */.YjP("is not a text");
+/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
+const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
+/** Go writes what is not there as an empty text, and reads it so. */
+const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
+    .transform((value) => value ?? undefined);
+const optionalText = optional(document_kinds_text);
+const optionalWord = optional(word);
+const descriptor = schemas/* object */.Ikc({
+    mediaType: document_kinds_text,
+    digest,
+    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
+    urls: list(schemas/* unknown */.L5J(), mostImages),
+    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
+    annotations: schemas/* object */.Ikc({
+        "io.containerd.image.name": optionalText,
+        "org.opencontainers.image.ref.name": optionalText,
+        "vnd.docker.reference.type": optionalText,
+        "io.containerd.manifest.subject": optionalText,
+    }, "is not an object")
+        .nullish()
+        .transform((annotations) => annotations ?? undefined),
+}, "is not an object");
+const [ociIndex, dockerIndex] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const ociManifest = "application/vnd.oci.image.manifest.v1+json";
+/** Docker's own manifest, which containerd writes for archives that have none. */
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+const ociConfig = "application/vnd.oci.image.config.v1+json";
+/** Docker's config, with the same fields. */
+const dockerConfig = "application/vnd.docker.container.image.v1+json";
+const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
+const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
+const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
+/**
+ * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
+ * refuses it, too.
+ */
+const document_kinds_absent = schemas/* undefined */.Vxk("does not belong there").optional();
+/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
+const indexKind = {
+    name: "image index",
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
+        manifests: list(descriptor, mostImages),
+        config: document_kinds_absent,
+        layers: document_kinds_absent,
+    }, "it is not an object"),
+};
+/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
+const manifestKind = {
+    name: "image manifest",
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
+        config: descriptor,
+        layers: list(descriptor, mostLayers),
+        manifests: document_kinds_absent,
+    }, "it is not an object"),
+};
+/** An image's config (OCI image-spec, config.md; Docker's is the same). */
+const configKind = {
+    name: "image config",
+    schema: schemas/* object */.Ikc({
+        os: optionalWord,
+        architecture: optionalWord,
+        variant: optionalWord,
+        rootfs: schemas/* object */.Ikc({ diff_ids: list(digest, mostLayers) }, "is not an object")
+            .nullish()
+            .transform((rootfs) => rootfs?.diff_ids ?? []),
+    }, "it is not an object"),
+};
+/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
+const layoutKind = {
+    name: "oci-layout file",
+    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
+};
+const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
+/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
+const savedImagesKind = {
+    name: "list of images",
+    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
+        .max(mostImages, `it has more than ${mostImages} elements`)
+        .pipe(schemas/* array */.YOg(savedImage)),
+};
+
+;// CONCATENATED MODULE: ./lib/images/documents.js
+
+
+/**
+ * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
+ * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
+ */
+const mostOfDocument = 4 * 1024 ** 2;
+/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
+const mostOfAll = 32 * 1024 ** 2;
+/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
+class Documents {
+    #tar;
+    #file;
+    #left = mostOfAll;
+    constructor(tar, file) {
+        this.#tar = tar;
+        this.#file = file;
+    }
+    /**
+     * Reads a document by what refers to it.
+     *
+     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
+     */
+    async read(of, kind) {
+        const name = `the ${kind.name} ${of.digest}`;
+        const bytes = await this.#bytes(blobPath(of.digest), name);
+        if (bytes === undefined)
+            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
+        if (bytes.length !== of.size)
+            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
+        if (digestOf(bytes) !== of.digest)
+            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
+        const { digest, size, mediaType } = of;
+        return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
+    }
+    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
+    async named(file, kind) {
+        const bytes = await this.#bytes(file, quoted(file));
+        return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
+    }
+    /** Counts a document that was made, not read, to those that are held. */
+    count(bytes) {
+        this.#left -= bytes;
+        if (this.#left < 0)
+            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
+    }
+    async #bytes(file, name) {
+        const content = this.#tar.find(file);
+        if (content === undefined)
+            return undefined;
+        if (content.size > mostOfDocument)
+            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
+        this.count(content.size);
+        return Buffer.from(await this.#file.bytes(content.offset, content.size));
+    }
+}
+/** Where an OCI layout has what a digest names. */
+const blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
+const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
+function parse(bytes, name, kind) {
+    let json;
+    try {
+        json = JSON.parse(bytes.toString());
+    }
+    catch (error) {
+        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
+    }
+    const read = kind.schema.safeParse(json);
+    if (read.success)
+        return read.data;
+    const [issue] = read.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/layers.js
+
+
+/** Docker's layers as its own manifests call them. */
+const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
+/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
+const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
+const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
+/**
+ * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
+ *
+ * @throws Refused when one is not of the size it should be, or none that can be loaded
+ */
+function findLayers(manifest, tar) {
+    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
+        if (foreignTypes.test(mediaType) || urls.length > 0)
+            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
+        if (!layerTypes.test(mediaType))
+            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
+        const content = tar.find(blobPath(digest));
+        if (content !== undefined && content.size !== size)
+            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
+        return { digest, size, mediaType, offset: content?.offset };
+    });
+}
+/** @throws Refused when a config is not that of an image with so many layers */
+function checkCount(layers, config, id) {
+    if (layers.length !== config.rootfs.length)
+        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/platform.js
+/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
+const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
+/** What a config says it is for. One that does not say is taken to be for the nodes. */
+const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
+/**
+ * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
+ *
+ * @returns 0: not at all; the higher, the better
+ */
+function fitness(image, node) {
+    if (image.os !== node.os)
+        return 0;
+    if (architectureOf(image) !== architectureOf(node))
+        return 0;
+    if ((image.variant || undefined) === (node.variant || undefined))
+        return 3;
+    if (variantOf(image) === variantOf(node))
+        return 2;
+    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
+    return variantOf(image) === undefined ? 1 : 0;
+}
+/** What uname and some builders say, in Go's words. */
+const synonyms = new Map([
+    ["x86_64", "amd64"],
+    ["aarch64", "arm64"],
+]);
+const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
+/** The first variant of an architecture is the same as none. */
+function variantOf(platform) {
+    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
+    return platform.variant === first ? undefined : platform.variant || undefined;
+}
+
+;// CONCATENATED MODULE: ./lib/images/docker-archive.js
+
+
+
+
+
+
+
+/**
+ * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
+ * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
+ * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
+ * another way has the same ones.
+ *
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readDockerArchive(contents, node) {
+    const list = await contents.documents.named("manifest.json", savedImagesKind);
+    if (list === undefined)
+        throw new Refused(whatItIs(contents.tar), saveIt);
+    const layers = layerReader(contents);
+    const candidates = [];
+    for (const saved of list.content)
+        candidates.push(await readSaved(saved, contents, layers, node));
+    return candidates;
+}
+async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
+    const read = await documents.named(configFile, configKind);
+    if (read === undefined)
+        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+    const config = describe(read.bytes, dockerConfig);
+    const claimed = digestInName(configFile);
+    if (claimed !== undefined && claimed !== config.digest)
+        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+    checkCount(files, read.content, config.digest);
+    const platform = platformOf(read.content, node);
+    const fit = fitness(platform, node);
+    if (fit === 0)
+        return { names, platforms: [platform], fitness: fit, image: undefined };
+    const layers = [];
+    for (const [index, file] of files.entries()) {
+        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
+    }
+    const manifest = describe(manifestOf(config, layers), dockerManifest);
+    documents.count(manifest.size);
+    const image = {
+        id: config.digest,
+        platform: platformText(platform),
+        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+        documents: [manifest, config],
+        layers,
+    };
+    return { names, platforms: [platform], fitness: fit, image };
+}
+function whatItIs(tar) {
+    if (tar.find("repositories") !== undefined)
+        return "it has no manifest.json: it was saved by a Docker older than 1.10";
+    if (tar.find("index.json") !== undefined)
+        return "it has an index.json, but no oci-layout file and no manifest.json";
+    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
+}
+const describe = (bytes, mediaType) => ({
+    digest: digestOf(bytes),
+    size: bytes.length,
+    mediaType,
+    bytes,
+});
+/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
+const digestInName = (file) => {
+    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
+    return hex && `sha256:${hex}`;
+};
+/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
+function manifestOf(config, layers) {
+    return Buffer.from(JSON.stringify({
+        schemaVersion: 2,
+        mediaType: dockerManifest,
+        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
+        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    }));
+}
+/** Looks into every layer once: images of one archive share them. */
+function layerReader({ file, tar }) {
+    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
+    const hashes = new Map();
+    return async (name, diffId) => {
+        const content = tar.find(name);
+        if (content === undefined)
+            throw new Refused(`the layer ${quoted(name)} is not in it`);
+        const { offset, size } = content;
+        if (!hashes.has(offset)) {
+            const head = await file.bytes(offset, Math.min(size, signatureBytes));
+            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
+        }
+        const digest = hashes.get(offset);
+        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
+        if (digest !== undefined)
+            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
+        const claimed = digestInName(name);
+        if (claimed !== undefined && claimed !== diffId)
+            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
+        return { digest: diffId, size, mediaType: dockerLayer, offset };
+    };
+}
+async function hash(file, { offset, size }) {
+    const sum = (0,external_node_crypto_.createHash)("sha256");
+    for await (const chunk of file.stream(offset, offset + size))
+        sum.update(chunk);
+    return `sha256:${sum.digest("hex")}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/oci-archive.js
+
+
+
+
+/** An index of indexes of images is as deep as any tool goes. */
+const deepest = 8;
+/**
+ * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
+ * write it.
+ *
+ * @returns undefined when the archive is none
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readOciArchive(contents, node) {
+    const layout = await contents.documents.named("oci-layout", layoutKind);
+    if (layout === undefined)
+        return undefined;
+    const index = await contents.documents.named("index.json", indexKind);
+    if (index === undefined)
+        throw new Refused("it is an OCI layout without an index.json");
+    const saved = await savedNames(contents);
+    const targets = new Map();
+    const candidates = [];
+    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
+        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
+        targets.set(entry.digest, target);
+        const given = nameOf(entry);
+        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
+        candidates.push({ ...target, names });
+    }
+    return candidates;
+}
+/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+    annotations?.["io.containerd.manifest.subject"] !== undefined ||
+    (platform?.os === "unknown" && platform.architecture === "unknown");
+/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
+function nameOf({ annotations }) {
+    const name = annotations?.["org.opencontainers.image.ref.name"];
+    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
+}
+/** The names that `docker save` gives images in its own list, by the digest of their config. */
+async function savedNames({ documents }) {
+    const list = await documents.named("manifest.json", savedImagesKind);
+    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
+        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
+        RepoTags,
+    ]));
+}
+async function readTarget(target, contents, node) {
+    const rated = [];
+    const silent = [];
+    for await (const lead of leadsOf(target, contents)) {
+        if (rated.length + silent.length === mostImages)
+            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
+        // Without an index around it, containerd goes by the config, whatever index.json says.
+        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
+        if (platform)
+            rated.push({ ...lead, platform });
+        else
+            silent.push(lead);
+    }
+    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
+        for (const lead of silent) {
+            const read = await readManifest(lead.manifest, contents);
+            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
+        }
+    }
+    const platforms = rated.map(({ platform }) => platform);
+    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
+    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
+    if (best === undefined)
+        return { platforms, fitness: 0, image: undefined };
+    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
+    const layers = findLayers(manifest.content, contents.tar);
+    checkCount(layers, config.content, config.document.digest);
+    const { digest, size, mediaType } = target;
+    const image = {
+        id: config.document.digest,
+        platform: platformText(platformOf(config.content, node)),
+        target: { digest, size, mediaType },
+        documents: [...best.indexes, manifest.document, config.document],
+        layers,
+    };
+    return { platforms, fitness: fit, image };
+}
+async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
+    const { digest, mediaType } = reference;
+    if (isAbout(reference))
+        return;
+    if (isManifest(mediaType))
+        yield { manifest: reference, indexes };
+    else if (isIndex(mediaType)) {
+        if (seen.has(digest))
+            return;
+        seen.add(digest);
+        if (indexes.length === deepest)
+            throw new Refused(`its image indexes are more than ${deepest} deep`);
+        const { document, content } = await contents.documents.read(reference, indexKind);
+        for (const child of content.manifests)
+            yield* leadsOf(child, contents, [...indexes, document], seen);
+    }
+    else if (indexes.length === 0) {
+        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
+    }
+}
+async function readManifest(reference, { documents }) {
+    const manifest = await documents.read(reference, manifestKind);
+    const { config } = manifest.content;
+    if (!isConfig(config.mediaType))
+        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
+    return { manifest, config: await documents.read(config, configKind) };
+}
+
+;// CONCATENATED MODULE: ./lib/images/open-file.js
+
+/** What lies this close together is read with one system call: an archive's small members are neighbours. */
+const windowBytes = 64 * 1024;
+const chunkBytes = 1024 * 1024;
+/** A file that is read here and there, never as a whole. */
+class OpenFile {
+    size;
+    #handle;
+    #window = Buffer.alloc(0);
+    #windowAt = 0;
+    constructor(handle, size) {
+        this.#handle = handle;
+        this.size = size;
+    }
+    /** @param handle stays the caller's to close */
+    static async of(handle) {
+        const { size } = await handle.stat();
+        return new OpenFile(handle, size);
+    }
+    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
+    async bytes(position, length) {
+        const end = Math.min(position + length, this.size);
+        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
+            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
+            this.#windowAt = position;
+        }
+        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
+    }
+    /** The bytes from a position to another, in pieces of a megabyte. */
+    async *stream(position, end) {
+        for (let at = position; at < end; at += chunkBytes) {
+            yield await this.#read(at, Math.min(chunkBytes, end - at));
+        }
+    }
+    async #read(position, length) {
+        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
+        let filled = 0;
+        while (filled < buffer.length) {
+            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
+            if (bytesRead === 0)
+                throw new Refused("it became shorter while it was read");
+            filled += bytesRead;
+        }
+        return buffer;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/reference.js
+/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
+const longestRepository = 255;
+/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
+const longestReference = 1_024;
+const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
+const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const grammar = new RegExp(String.raw `^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
+/** The algorithms that go-digest knows. */
+const reference_digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/**
+ * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
+ * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
+ *
+ * @returns the name, or why it is none, without the name itself
+ */
+function fullName(reference) {
+    if (reference === "")
+        return { problem: "is empty" };
+    if (reference.length > longestReference)
+        return { problem: "is too long for the name of an image" };
+    if (/^[0-9a-f]{64}$/.test(reference))
+        return { problem: "is an image's ID, not a name" };
+    const { host, rest } = splitRegistry(reference);
+    const read = grammar.exec(`${host}/${rest}`);
+    if (read === null) {
+        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
+            ? { problem: "has upper case letters in its repository" }
+            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
+    }
+    const [, name, repository = "", tag, hash] = read;
+    if (repository.length > longestRepository) {
+        return { problem: `has a repository of more than ${longestRepository} characters` };
+    }
+    if (hash !== undefined && !reference_digest.test(hash))
+        return { problem: "has a digest that is none" };
+    // A digest says more than a tag: with both, Docker and containerd drop the tag.
+    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
+}
+/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
+function splitRegistry(reference) {
+    const slash = reference.indexOf("/");
+    const first = reference.slice(0, Math.max(slash, 0));
+    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
+    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
+    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
+}
+
+;// CONCATENATED MODULE: ./lib/images/selection.js
+
+
+
+/**
+ * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
+ *
+ * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
+ * different images do
+ */
+function selectImages(candidates, node) {
+    if (candidates.length === 0)
+        throw new Refused("it holds no image", saveNamed);
+    const images = new Map();
+    for (const [name, named] of byName(candidates)) {
+        const image = best(name, named, node);
+        const known = images.get(image.target.digest);
+        if (known === undefined)
+            images.set(image.target.digest, { ...image, names: [name] });
+        else
+            known.names.push(name);
+    }
+    return [...images.values()];
+}
+function byName(candidates) {
+    const named = new Map();
+    for (const candidate of candidates) {
+        if (candidate.names.length === 0) {
+            const id = candidate.image?.id;
+            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
+        }
+        for (const name of new Set(candidate.names.map(checkedName))) {
+            const known = named.get(name);
+            if (known === undefined)
+                named.set(name, [candidate]);
+            else
+                known.push(candidate);
+        }
+    }
+    return named;
+}
+function checkedName(given) {
+    const name = fullName(given);
+    if (typeof name === "string")
+        return name;
+    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
+}
+function best(name, candidates, node) {
+    const most = Math.max(...candidates.map(({ fitness }) => fitness));
+    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
+    const [image] = images;
+    if (image === undefined) {
+        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
+        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
+    }
+    const other = images.find(({ id }) => id !== image.id);
+    if (other !== undefined)
+        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
+    return image;
+}
+/** The official images of Docker Hub are for ten platforms at most. */
+const mostShown = 10;
+/** How the tools that make archives are told a name. */
+const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
+    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
+
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var header = __nccwpck_require__(6532);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new header/* Header */.Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
+;// CONCATENATED MODULE: ./lib/images/tar-index.js
+
+
+
+
+const blockBytes = 512;
+const zeros = Buffer.alloc(blockBytes);
+/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
+const mostMembers = 50_000;
+/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
+const mostHeaderBytes = 1024 * 1024;
+/** Linux takes no longer path (PATH_MAX). */
+const longestName = 4_096;
+/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
+class TarIndex {
+    #members;
+    constructor(members) {
+        this.#members = members;
+    }
+    /**
+     * Finds a file, through symbolic and hard links.
+     *
+     * @returns undefined when nothing has the name
+     * @throws Refused when what has the name is no file, or a link that leads to none
+     */
+    find(name) {
+        const seen = new Set();
+        for (let at = clean(name);;) {
+            const member = this.#members.get(at);
+            if (member === undefined && seen.size === 0)
+                return undefined;
+            if (member === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
+            if (member.is === "file")
+                return member;
+            if (member.is === "other")
+                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
+            if (member.to === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
+            if (seen.has(at))
+                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
+            seen.add(at);
+            at = member.to;
+        }
+    }
+}
+/**
+ * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
+ * what is between them. Of members with one name the last counts, as for tar itself.
+ *
+ * @throws Refused when it is no tar, damaged, cut off, or larger than any image
+ */
+async function readTarIndex(file) {
+    const members = new Map();
+    let next = {};
+    let position = 0;
+    for (let headers = 0; position < file.size; headers++) {
+        const header = await headerAt(file, position);
+        if (header === undefined)
+            break;
+        if (headers === mostMembers)
+            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
+        const offset = position + blockBytes;
+        if (announcing.has(header.type)) {
+            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
+            if (size > mostHeaderBytes)
+                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
+            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
+            position = offset + padded(size);
+            continue;
+        }
+        const name = next.path || header.path || "";
+        const target = next.linkpath || header.linkpath || "";
+        if (name.length > longestName || target.length > longestName)
+            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
+        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
+        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
+        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
+        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
+        next = {};
+        position = start + padded(size);
+    }
+    return new TarIndex(members);
+}
+const announcing = new Set([
+    "ExtendedHeader",
+    "OldExtendedHeader",
+    "GlobalExtendedHeader",
+    "NextFileHasLongPath",
+    "OldGnuLongPath",
+    "NextFileHasLongLinkpath",
+]);
+const bodiless = new Set([
+    "Link",
+    "SymbolicLink",
+    "Directory",
+    "CharacterDevice",
+    "BlockDevice",
+    "FIFO",
+]);
+function announced(type, bytes) {
+    const text = bytes.toString();
+    switch (type) {
+        case "ExtendedHeader":
+        case "OldExtendedHeader": {
+            const { path, linkpath, size } = Pax.parse(text, {});
+            return {
+                ...(path ? { path } : {}),
+                ...(linkpath ? { linkpath } : {}),
+                ...(size === undefined ? {} : { size }),
+                sparse: text.includes(" GNU.sparse."),
+            };
+        }
+        case "NextFileHasLongLinkpath":
+            return { linkpath: text.replace(/\0.*$/s, "") };
+        case "NextFileHasLongPath":
+        case "OldGnuLongPath":
+            return { path: text.replace(/\0.*$/s, "") };
+        default:
+            // Global records hold the commit of a `git archive` and the like: nothing about one member.
+            return {};
+    }
+}
+function memberOf(header, name, target, content, sparse) {
+    switch (header.type) {
+        case "File":
+        case "OldFile":
+        case "ContiguousFile":
+            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
+        case "Link":
+            return { is: "link", to: inside(target), target };
+        case "SymbolicLink":
+            return {
+                is: "link",
+                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
+                target,
+            };
+        default:
+            return { is: "other", kind: kinds[header.type] ?? "of an unknown kind" };
+    }
+}
+const kinds = {
+    Directory: "a folder",
+    CharacterDevice: "a device",
+    BlockDevice: "a device",
+    FIFO: "a named pipe",
+    SparseFile: "a sparse file",
+};
+/** A name in the archive; undefined for what is not in any. */
+function inside(path) {
+    const name = clean(path);
+    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
+}
+const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
+/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
+async function headerAt(file, position) {
+    const block = await file.bytes(position, 2 * blockBytes);
+    const first = block.subarray(0, blockBytes);
+    if (isZero(first) && isZero(block.subarray(blockBytes)))
+        return undefined;
+    const header = first.length < blockBytes ? undefined : decoded(first);
+    if (header?.cksumValid)
+        return header;
+    if (position === 0)
+        throw new Refused("it is not a tar archive", saveIt);
+    if (first.length < blockBytes)
+        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
+    throw new Refused(`it is damaged: there is no header at byte ${position}`);
+}
+function decoded(block) {
+    try {
+        return new header/* Header */.Y(block);
+    }
+    catch {
+        // Numbers that are none.
+        return undefined;
+    }
+}
+const isZero = (block) => block.equals(zeros.subarray(0, block.length));
+function sizeOf(size, start, file, what) {
+    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
+        throw new Refused(`it is damaged: ${what} in it has no size`);
+    if (start + size > file.size)
+        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
+    return size;
+}
+/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
+async function afterSparseMap(file, position) {
+    const [inHeader, inBlock] = [482, 504];
+    let more = (await file.bytes(position, blockBytes))[inHeader];
+    let at = position + blockBytes;
+    for (; more === 1; at += blockBytes)
+        more = (await file.bytes(at, blockBytes))[inBlock];
+    return at;
+}
+const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
+
+;// CONCATENATED MODULE: ./lib/images/archive.js
+
+
+
+
+
+
+
+
+
+
+/** An archive that cannot be loaded: which, why, and what to do about it. */
+class BadArchive extends Error {
+    name = "BadArchive";
+    constructor(path, reason, advice, options) {
+        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
+    }
+}
+/**
+ * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
+ * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
+ * the OCI layout counts, as for containerd.
+ *
+ * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
+ * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
+ * to compare its digest.
+ *
+ * @param on.platform what the nodes run
+ * @param on.scratch an existing folder for the decompressed copy, which the caller removes
+ * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
+ */
+async function readArchive(path, on) {
+    try {
+        const copy = await opened(path, async (archive) => {
+            if (archive.size === 0)
+                throw new Refused("it is empty", saveIt);
+            const head = await archive.bytes(0, signatureBytes);
+            refuseForeign(head);
+            const compression = compressionOf(head);
+            return compression && (await decompress(archive, compression, on.scratch));
+        });
+        const file = copy ?? path;
+        try {
+            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
+        }
+        catch (error) {
+            if (copy !== undefined)
+                await (0,promises_.rm)(copy, { force: true });
+            throw error;
+        }
+    }
+    catch (error) {
+        if (error instanceof Refused)
+            throw new BadArchive(path, error.message, error.advice, { cause: error });
+        if (!(error instanceof Error && "syscall" in error))
+            throw error;
+        throw new BadArchive(path, (0,lib_problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
+            cause: error,
+        });
+    }
+}
+async function opened(path, use) {
+    let handle;
+    try {
+        handle = await (0,promises_.open)(path);
+        return await use(await OpenFile.of(handle));
+    }
+    finally {
+        await handle?.close();
+    }
+}
+async function readImages(file, node) {
+    const tar = await readTarIndex(file);
+    const contents = { file, tar, documents: new Documents(tar, file) };
+    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
+    return selectImages(candidates, node);
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
+
+/** How the container that links tells files apart, for GNU `stat --format`. */
+const identityFormat = "%i %s %.9Y";
+/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
+async function identityOf(file) {
+    const { ino, size, mtimeNs } = await (0,promises_.stat)(file, { bigint: true });
+    const nanoseconds = String(mtimeNs % 1000000000n).padStart(9, "0");
+    return `${ino} ${size} ${mtimeNs / 1000000000n}.${nanoseconds}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
+
+
+
+/**
+ * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
+ * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
+ */
+const blob_links_answers = `
+staging=
+declare -A copies
+while read -r command a b c d; do
+  case $command in
+    staging) staging=/volumes/$a/_data ;;
+    identity) stat --format '${identityFormat}' "/archives/$a" ;;
+    stage)
+      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
+      copies[$d]=$!
+      ;;
+    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
+    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
+    *) echo "unknown command: $command" >&2; false ;;
+  esac
+  printf '\\004%d\\n' $?
+done
+`;
+const deadline = 300_000;
+/**
+ * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
+ * every node's. containerd has to be told of it afterwards (Containerd.ingest).
+ */
+class BlobLinks {
+    #engine;
+    #container;
+    #conversation;
+    #archives;
+    #staged = new Map();
+    constructor(engine, container, conversation, archives) {
+        this.#engine = engine;
+        this.#container = container;
+        this.#conversation = conversation;
+        this.#archives = archives;
+    }
+    /**
+     * @param on.archives the files that blobs come from
+     * @param on.image an image with bash and coreutils that the daemon has
+     * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
+     */
+    static async open(engine, on) {
+        const { id, program, volume } = await engine.runAlone({
+            image: on.image,
+            argv: ["bash", "-c", blob_links_answers],
+            labels: on.labels,
+            binds: [
+                { source: on.volumes, target: "/volumes", readOnly: false },
+                ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
+            ],
+            volume: "/staging",
+        });
+        const links = new BlobLinks(engine, id, new Conversation(program, "the container that links"), on.archives);
+        try {
+            await links.#conversation.ask(["staging", volume], deadline);
+            await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
+            return links;
+        }
+        catch (error) {
+            await links.close();
+            throw error;
+        }
+    }
+    /** Begins to write a blob where it can be linked from, once however often it is asked to. */
+    stage(blob) {
+        if (this.#staged.has(blob.digest))
+            return;
+        const { offset, size, digest } = blob;
+        const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
+        const begun = this.#conversation.ask(command, deadline);
+        this.#staged.set(digest, { begun, identity: undefined });
+        // Who links it hears of it.
+        begun.catch(() => { });
+    }
+    /**
+     * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
+     *
+     * @param verified the identity of the file in which the blob was found to be what its digest says
+     * @throws when the file that was staged is another one
+     */
+    async link(blob, verified, volume) {
+        if ((await this.#identity(blob)) !== verified)
+            throw new Error(`${blob.file} was changed while it was loaded.`);
+        await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
+    }
+    /** What the file was when the blob had been staged from it. */
+    #identity(blob) {
+        this.stage(blob);
+        const staged = this.#staged.get(blob.digest);
+        if (staged === undefined)
+            throw new Error(`${blob.digest} was not staged.`);
+        staged.identity ??= staged.begun
+            .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
+            .then((identity) => identity.trim());
+        return staged.identity;
+    }
+    #archive({ file }) {
+        return String(this.#archives.indexOf(file));
+    }
+    /** Ends when nothing of it is left: container, staged blobs. */
+    async close() {
+        const removed = this.#engine.removed(this.#container);
+        this.#conversation.close();
+        await removed;
+    }
+    /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
+    async #mustBeSame(file, index) {
+        const [here, there] = await Promise.all([
+            identityOf(file),
+            this.#conversation.ask(["identity", String(index)], deadline),
+        ]);
+        if (there.trim() !== here)
+            throw new Error(`${file} is another file for the Docker daemon`);
+    }
+}
+/**
+ * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
+ * plain local volume of one folder, and nothing of their own below it.
+ */
+function linkable(nodes) {
+    const volumes = new Map();
+    const roots = new Set();
+    for (const { id, mounts } of nodes) {
+        const own = mounts.find(({ destination }) => destination === "/var");
+        const hidden = mounts.some(({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var");
+        const suffix = `/${own?.name}/_data`;
+        if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
+            return undefined;
+        volumes.set(id, own.name ?? "");
+        roots.add(own.source.slice(0, -suffix.length));
+    }
+    const [root, ...others] = roots;
+    return root === undefined || others.length > 0 ? undefined : { root, volumes };
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
+
+/**
+ * From here on a blob is worth linking: `ctr content ingest` costs 19 ms of a processor, and sending a megabyte through
+ * Docker into containerd about 5 ms.
+ */
+const largeBlob = 4_000_000;
+/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
+const worthLinking = 32_000_000;
+/**
+ * Decides what a node needs. Pure.
+ *
+ * @param canLink whether blobs can be linked into this node's content store
+ * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ */
+function planNode(images, has, canLink) {
+    const present = [];
+    const retag = [];
+    const bring = [];
+    for (const image of images) {
+        const names = image.names.filter((name) => has.names.get(name) !== image.id);
+        for (const name of names) {
+            const replaced = has.names.get(name);
+            if (replaced !== undefined && has.own.has(replaced))
+                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
+        }
+        if (!isWhole(image, has))
+            bring.push(withContent(image));
+        else if (names.length > 0)
+            retag.push({ image, names });
+        else
+            present.push(image);
+    }
+    const missing = new Map();
+    for (const { content } of bring) {
+        for (const { digest, size, offset } of content.layers) {
+            if (offset === undefined || has.content.has(digest) || missing.has(digest))
+                continue;
+            missing.set(digest, { digest, size, offset, file: content.file });
+        }
+    }
+    for (const image of bring) {
+        for (const { digest } of image.content.layers) {
+            if (!has.content.has(digest) && !missing.has(digest))
+                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
+        }
+    }
+    const blobs = [...missing.values()];
+    const large = blobs.filter(({ size }) => size >= largeBlob);
+    const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
+    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+/**
+ * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
+ * What the node image brought is as it is.
+ */
+function isWhole({ id, content }, has) {
+    if (!has.ids.has(id))
+        return false;
+    if (content === undefined || has.own.has(id))
+        return true;
+    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
+    return blobs.every(({ digest }) => has.content.has(digest));
+}
+function withContent(image) {
+    const { content } = image;
+    if (content === undefined)
+        throw new Error(`${image.from}: a node that had it has lost it.`);
+    return { ...image, content };
+}
+const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
+/**
+ * The images of several archives as one list, each once.
+ *
+ * @throws when two archives mean different images by one name
+ */
+function node_plan_merge(images) {
+    const byId = new Map();
+    const byName = new Map();
+    for (const image of images) {
+        for (const name of image.names) {
+            const other = byName.get(name);
+            if (other !== undefined && other.id !== image.id) {
+                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
+            }
+            byName.set(name, image);
+        }
+        const same = byId.get(image.id);
+        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
+    }
+    return [...byId.values()];
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/oci-layout.js
+
+
+/**
+ * Images as an archive in OCI layout, as `ctr images import` reads it: their documents, those blobs that are to travel
+ * in it, and an index that gives each image its names, whole, by containerd's own annotation.
+ * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+function ociLayout(images, blobs, namesOf = allNames) {
+    const documents = new Map(images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]));
+    const manifests = images.flatMap((image) => {
+        const { mediaType, digest, size } = image.content.target;
+        return namesOf(image).map((name) => ({
+            mediaType,
+            digest,
+            size,
+            annotations: { "io.containerd.image.name": name },
+        }));
+    });
+    const entries = [
+        { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
+        ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
+        ...blobs.map((blob) => ({ name: pathOf(blob.digest), blob })),
+        { name: "index.json", bytes: json({ schemaVersion: 2, manifests }) },
+    ];
+    return {
+        bytes: entries.reduce((sum, entry) => sum + block + oci_layout_padded(oci_layout_sizeOf(entry)), endOfTar.length),
+        read: () => write(entries),
+    };
+}
+/**
+ * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
+ * does, what is made of an archive in Docker's format has a manifest of its own.
+ */
+function allNames({ names, content: { target } }) {
+    if (!target.mediaType.startsWith("application/vnd.oci."))
+        return [...names];
+    const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
+    return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
+}
+async function* write(entries) {
+    const buffer = Buffer.allocUnsafe(chunk);
+    for (const entry of entries) {
+        const size = oci_layout_sizeOf(entry);
+        yield oci_layout_header(entry.name, size);
+        if ("bytes" in entry)
+            yield entry.bytes;
+        else
+            yield* oci_layout_bytesOf(entry.blob, buffer);
+        yield Buffer.alloc(oci_layout_padded(size) - size);
+    }
+    yield endOfTar;
+}
+/**
+ * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
+ * one piece.
+ *
+ * @throws when the file has become shorter
+ */
+async function* oci_layout_bytesOf({ file, offset, size }, buffer) {
+    const handle = await (0,promises_.open)(file);
+    try {
+        for (let done = 0; done < size;) {
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
+            if (bytesRead === 0)
+                throw new Error(`${file} became shorter while it was loaded.`);
+            yield buffer.subarray(0, bytesRead);
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+}
+const chunk = 512 * 1024;
+const block = 512;
+const endOfTar = Buffer.alloc(2 * block);
+const oci_layout_padded = (size) => Math.ceil(size / block) * block;
+const oci_layout_sizeOf = (entry) => ("bytes" in entry ? entry.bytes.length : entry.blob.size);
+const pathOf = (digest) => `blobs/${digest.replace(":", "/")}`;
+const json = (value) => Buffer.from(JSON.stringify(value));
+function oci_layout_header(path, size) {
+    const head = new header/* Header */.Y({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
+    const buffer = Buffer.alloc(block);
+    if (head.encode(buffer, 0))
+        throw new Error(`${path} does not fit into a tar's header.`);
+    return buffer;
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
+
+
+
+
+
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
+ * links nothing.
+ */
+const bring_attempts = 3;
+/** Brings images into a node, and sees that they are there. @throws when they are not, leaving no image that is not whole */
+async function bring(to, attempt = 1) {
+    const { images, node, plan } = to;
+    let isPlaced = false;
+    try {
+        await place(to);
+        isPlaced = true;
+        to.placed();
+        if (plan.present.length < images.length)
+            await bring_confirm(images, plan, node);
+    }
+    catch (error) {
+        const passes = error instanceof ConversationError || error instanceof Unconfirmed;
+        if (!passes)
+            throw error;
+        if (attempt === bring_attempts) {
+            await forget(to);
+            throw error;
+        }
+        to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
+        const again = await askNode(to.engine, node, patience, { thorough: true });
+        const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
+        const rest = planNode(images, again.inventory, canLink);
+        await bring({ ...to, node: again, plan: rest }, attempt + 1);
+    }
+    finally {
+        node.containerd.close();
+    }
+}
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+/**
+ * Gives a node what it lacks, and everything its names.
+ *
+ * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
+ * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
+ * pod asks for.
+ */
+async function place(to) {
+    const { node, plan, links, verified } = to;
+    const { containerd } = node;
+    await Promise.all([...plan.link, ...plan.send].map(verified));
+    if (plan.link.length > 0) {
+        await containerd.import(ociLayout(plan.bring, plan.send, ({ id }) => [id]));
+        const opened = await links;
+        if (opened === undefined) {
+            // What is small is there already.
+            await containerd.import(ociLayout(plan.bring, plan.link));
+        }
+        else {
+            await bring_link(plan.link, node, opened, verified);
+            for (const image of plan.bring)
+                await containerd.tag(image.id, allNames(image));
+        }
+    }
+    else if (plan.bring.length > 0) {
+        await containerd.import(ociLayout(plan.bring, plan.send));
+    }
+    await unpack(to);
+    for (const { image, names } of plan.retag)
+        await containerd.tag(image.id, names);
+}
+async function unpack({ node: { containerd }, plan, unpack }) {
+    if (unpack && plan.bring.length > 0)
+        await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
+}
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
+async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
+    const volume = volumes.get(container.id) ?? "";
+    for (const [index, blob] of blobs.entries()) {
+        for (let tries = 1;; tries++) {
+            await links.link(blob, await verified(blob), volume);
+            for (const next of blobs.slice(index + 1, index + 3))
+                links.stage(next);
+            try {
+                await containerd.ingest(blob);
+                break;
+            }
+            catch (error) {
+                // The garbage collector took the file before containerd knew of it.
+                if (tries === bring_attempts)
+                    throw error;
+            }
+        }
+    }
+}
+/** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
+async function forget({ images, engine, node, had }) {
+    try {
+        const { containerd, inventory } = await askNode(engine, node, patience);
+        const named = new Set(inventory.names.values());
+        const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
+        if (ids.length > 0)
+            await containerd.remove(ids).catch(() => { });
+        containerd.close();
+    }
+    catch {
+        // What it said first is told.
+    }
+}
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+    name = "Unconfirmed";
+}
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
+async function bring_confirm(images, { bring }, { containerd }) {
+    const until = performance.now() + patience;
+    for (;;) {
+        const has = await containerd.inventory(patience, true);
+        const blob = contentOf(bring).find((digest) => !has.content.has(digest));
+        if (blob !== undefined)
+            throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
+        const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+        if (unnamed === undefined)
+            return;
+        if (performance.now() > until)
+            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
+        await (0,external_node_timers_promises_.setTimeout)(50);
+    }
+}
+/** The digests of everything that images consist of. */
+const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
+
+;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
+
+
+
+
+/**
+ * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
+ * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
+ *
+ * @param archiveOf the archive as the user named it, by its file
+ */
+function verifier(archiveOf) {
+    const known = new Map();
+    let last = Promise.resolve();
+    return (blob) => {
+        const key = `${blob.file} ${blob.offset} ${blob.digest}`;
+        const before = known.get(key);
+        if (before !== undefined)
+            return before;
+        const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
+        known.set(key, verified);
+        last = verified.catch(() => { });
+        return verified;
+    };
+}
+async function mustMatch({ file, offset, size, digest }, archive) {
+    const identity = await identityOf(file);
+    const hash = (0,external_node_crypto_.createHash)("sha256");
+    const handle = await (0,promises_.open)(file);
+    try {
+        const buffer = Buffer.allocUnsafe(Math.min(verify_chunk, size));
+        for (let done = 0; done < size;) {
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(verify_chunk, size - done), offset + done);
+            if (bytesRead === 0)
+                throw new BadArchive(archive, "it became shorter while it was read", verify_again);
+            hash.update(buffer.subarray(0, bytesRead));
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+    const found = `sha256:${hash.digest("hex")}`;
+    if (found !== digest) {
+        throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
+    }
+    return identity;
+}
+const verify_chunk = 1024 * 1024;
+const verify_again = "Make the archive again, and see that all of it is copied";
+
+;// CONCATENATED MODULE: ./lib/images/transfer/transfer.js
+
+
+
+
+
+
+/**
+ * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
+ *
+ * @returns what became of each image
+ * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
+ */
+async function transfer(images, nodes, { engine, labels, log, unreachable = [], unpackOn }) {
+    const place = linkable(nodes.map(({ container }) => container));
+    const plans = nodes.map(({ inventory }) => planNode(images, inventory, place !== undefined));
+    const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
+    // Hashing begins while the container that links starts. Who needs a blob hears of it.
+    for (const blob of plans.flatMap(({ link, send }) => [...link, ...send]))
+        verified(blob).catch(() => { });
+    const links = place ? openLinks(plans, nodes, place, { engine, labels, log }) : Promise.resolve(undefined);
+    const placed = nodes.map(() => Promise.withResolvers());
+    const bringing = nodes.map((node, index) => {
+        const plan = plans[index] ?? planNode(images, node.inventory, false);
+        const done = () => placed[index]?.resolve();
+        const settings = { links, verified, engine, log, unpack: node.name === unpackOn, placed: done };
+        return bring({ ...settings, images, node, plan, had: node.inventory.ids }).finally(done);
+    });
+    const closed = Promise.all([links, ...placed.map(({ promise }) => promise)])
+        .then(([opened]) => opened?.blobs.close())
+        .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
+    const settled = await Promise.allSettled(bringing);
+    await closed;
+    const failed = nodes.flatMap(({ name }, index) => {
+        const result = settled[index];
+        return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
+    });
+    // A wrong archive is wrong for every node; nodes fail each for itself.
+    const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
+    if (wrong !== undefined)
+        throw wrong.reason;
+    throwFailures([...unreachable, ...failed], nodes.filter(({ name }) => !failed.some((node) => node.name === name)));
+    const counted = new Set();
+    return images.map((image) => outcomeOf(image, plans, nodes, counted));
+}
+/** The container that links, where a node has something to be linked and the daemon sees the files. */
+async function openLinks(plans, nodes, { root, volumes }, { engine, labels, log }) {
+    const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
+    const image = nodes[0]?.container.image;
+    if (archives.length === 0 || image === undefined)
+        return undefined;
+    try {
+        const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
+        // While nodes are told of what comes, and the rest is verified.
+        for (const blob of plans.flatMap(({ link }) => link).slice(0, 2))
+            blobs.stage(blob);
+        return { blobs, volumes };
+    }
+    catch (error) {
+        log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+        return undefined;
+    }
+}
+/** Some nodes do not have the images. */
+class NodesFailed extends Error {
+    name = "NodesFailed";
+}
+/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
+function throwFailures(failed, others) {
+    if (failed.length === 0)
+        return;
+    throw new NodesFailed([
+        `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
+        ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
+        ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
+    ].join("\n"));
+}
+function outcomeOf(image, plans, nodes, counted) {
+    const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
+    const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
+    const own = new Set(image.content?.layers.map(({ digest }) => digest));
+    let bytes = 0;
+    for (const { digest, size } of blobs) {
+        if (!own.has(digest) || counted.has(digest))
+            continue;
+        counted.add(digest);
+        bytes += size;
+    }
+    const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
+    const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
+    return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
+}
 
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
@@ -60332,16 +62789,24 @@ function parseClusterConfig(source) {
             problems: read.error.issues.flatMap((issue) => explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`)),
         };
     }
-    const { name, nodes, networking, kubeadmConfigPatches } = read.data;
+    const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } = read.data;
     const patches = [
         ...(kubeadmConfigPatches ?? []),
         ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
+    ];
+    const operations = [
+        ...(kubeadmConfigPatchesJSON6902 ?? []),
+        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatchesJSON6902 ?? []),
     ];
     return {
         config: {
             name: name || undefined,
             nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
             disableDefaultCNI: networking?.disableDefaultCNI ?? false,
+            ipFamily: networking?.ipFamily ?? "ipv4",
+            podSubnet: networking?.podSubnet || undefined,
+            hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
+            patches: [...patches, ...operations.map(({ patch }) => patch)],
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
             alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
             // All values as texts, in the way they were written: 0755 stays 0755.
@@ -60354,23 +62819,52 @@ function parseClusterConfig(source) {
  *
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
-function renderClusterConfig(config, name, images) {
+function renderClusterConfig(config, name, images, { patches, json6902, ownNetwork, mount } = nothingAdded) {
     const document = config.document.clone();
     document.set("name", name);
     if (config.nodes.length === 0)
         document.set("nodes", document.createNode([{ role: "control-plane" }]));
+    if (ownNetwork) {
+        const there = document.get("networking", true);
+        const networking = (0,dist/* isAlias */.Vj)(there) ? copyOf(there.resolve(document)) : there;
+        document.set("networking", (0,dist/* isMap */.jh)(networking) ? networking : document.createNode({}));
+        document.setIn(["networking", "disableDefaultCNI"], "true");
+    }
+    insert(document, ["kubeadmConfigPatches"], patches);
+    insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
     images.forEach((image, index) => {
         const node = document.getIn(["nodes", index], true);
         // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
         if ((0,dist/* isAlias */.Vj)(node))
             document.setIn(["nodes", index], copyOf(node.resolve(document)));
         document.setIn(["nodes", index, "image"], image);
+        if (mount !== undefined)
+            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
     });
     return document.toString();
 }
+const nothingAdded = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
+function insert(document, path, items) {
+    if (items.length === 0)
+        return;
+    const there = document.getIn(path, true);
+    const list = (0,dist/* isAlias */.Vj)(there) ? there.resolve(document) : there;
+    if (!(0,dist/* isSeq */.oP)(list)) {
+        document.setIn(path, document.createNode(items));
+        return;
+    }
+    const { anchor } = list;
+    if (anchor !== undefined)
+        (0,dist/* visit */.YR)(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
+    const own = anchor === undefined ? list : copyOf(list);
+    if ((0,dist/* isSeq */.oP)(own))
+        own.items.unshift(...items.map((item) => document.createNode(item)));
+    document.setIn(path, own);
+}
 function copyOf(node) {
     const copy = node?.clone();
-    if ((0,dist/* isMap */.jh)(copy))
+    if ((0,dist/* isMap */.jh)(copy) || (0,dist/* isSeq */.oP)(copy))
         delete copy.anchor;
     return (0,dist/* isNode */.Ll)(copy) ? copy : undefined;
 }
@@ -60413,8 +62907,8 @@ function explain(issue, document) {
 
 ;// CONCATENATED MODULE: ./lib/cluster/restart.js
 
-const kinds = "deployments?|deploy|statefulsets?|sts|daemonsets?|ds";
-const restart_form = new RegExp(`^(?:([a-z0-9][a-z0-9-]*)/)?((?:${kinds})/[a-z0-9][a-z0-9.-]*)$`);
+const restart_kinds = "deployments?|deploy|statefulsets?|sts|daemonsets?|ds";
+const restart_form = new RegExp(`^(?:([a-z0-9][a-z0-9-]*)/)?((?:${restart_kinds})/[a-z0-9][a-z0-9.-]*)$`);
 /** Reads `[NAMESPACE/]KIND/NAME`. @returns what it names, or what is wrong with it */
 function parseWorkload(text) {
     const [matched, namespace, name = ""] = restart_form.exec(text) ?? [];
@@ -60483,56 +62977,6 @@ async function matches(pattern, workspace) {
     const absolute = (0,external_node_path_.resolve)(workspace.replace(/[*?[]/g, "[$&]"), pattern);
     const globber = await (0,glob/* create */.v)(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
     return (await globber.glob()).toSorted();
-}
-
-;// CONCATENATED MODULE: ./lib/images/reference.js
-/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
-const longestRepository = 255;
-/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
-const longestReference = 1_024;
-const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
-const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
-const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
-const grammar = new RegExp(String.raw `^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
-/** The algorithms that go-digest knows. */
-const digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
-/**
- * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
- * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
- *
- * @returns the name, or why it is none, without the name itself
- */
-function fullName(reference) {
-    if (reference === "")
-        return { problem: "is empty" };
-    if (reference.length > longestReference)
-        return { problem: "is too long for the name of an image" };
-    if (/^[0-9a-f]{64}$/.test(reference))
-        return { problem: "is an image's ID, not a name" };
-    const { host, rest } = splitRegistry(reference);
-    const read = grammar.exec(`${host}/${rest}`);
-    if (read === null) {
-        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
-            ? { problem: "has upper case letters in its repository" }
-            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
-    }
-    const [, name, repository = "", tag, hash] = read;
-    if (repository.length > longestRepository) {
-        return { problem: `has a repository of more than ${longestRepository} characters` };
-    }
-    if (hash !== undefined && !digest.test(hash))
-        return { problem: "has a digest that is none" };
-    // A digest says more than a tag: with both, Docker and containerd drop the tag.
-    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
-}
-/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
-function splitRegistry(reference) {
-    const slash = reference.indexOf("/");
-    const first = reference.slice(0, Math.max(slash, 0));
-    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
-    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
-    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
-    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
 }
 
 ;// CONCATENATED MODULE: ./lib/tools/release-table.js
@@ -61432,6 +63876,7 @@ async function readInputs(input, workspace) {
         verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
         kubectlVersion: withV(reader.matching("kubectl_version", /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "wants a full version such as v1.36.3")),
         installOnly: reader.boolean("install_only"),
+        fastStart: reader.boolean("fast_start", true),
         ignoreFailedClean: reader.boolean("ignore_failed_clean"),
         logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
         checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
@@ -61485,11 +63930,13 @@ class Reader {
         return found ?? allowed[0];
     }
     /** YAML's core schema, as core.getBooleanInput has it. */
-    boolean(name) {
+    boolean(name, fallback = false) {
         const value = this.#input(name);
+        if (value === "")
+            return fallback;
         if (/^(true|True|TRUE)$/.test(value))
             return true;
-        if (!/^(false|False|FALSE|)$/.test(value))
+        if (!/^(false|False|FALSE)$/.test(value))
             this.problem(name, "wants true or false");
         return false;
     }
@@ -61669,1666 +64116,6 @@ function defaults() {
     throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
 }
 
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-;// CONCATENATED MODULE: external "node:stream/promises"
-const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ./lib/images/refused.js
-/** For what is broken rather than wrong. */
-const again = "Make the archive again, and see that all of it is copied";
-/** For what never was an image's archive. */
-const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
-/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
-class Refused extends Error {
-    name = "Refused";
-    /** What to do about it: a sentence without its full stop. */
-    advice;
-    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
-    constructor(reason, advice = again, options) {
-        super(reason, options);
-        this.advice = advice;
-    }
-}
-/**
- * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
- * line ends, escape sequences and characters that turn a line around.
- */
-const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
-/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
-const longest = 120;
-
-;// CONCATENATED MODULE: ./lib/images/decompress.js
-
-
-
-
-
-
-
-/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
-const signatures = [
-    ["gzip", /^1f8b08/],
-    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
-];
-const recompress = "Compress it with gzip or zstd, or not at all";
-const foreign = [
-    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
-    ["compressed with xz", /^fd377a585a00/, recompress],
-    ["compressed with lz4", /^04224d18/, recompress],
-    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
-];
-/** As many bytes of a file as the signatures look at. */
-const signatureBytes = 10;
-/** @param head the first bytes of a file or a layer */
-function compressionOf(head) {
-    const bytes = head.toString("hex", 0, signatureBytes);
-    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
-}
-/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
-function refuseForeign(head) {
-    const bytes = head.toString("hex", 0, signatureBytes);
-    const found = foreign.find(([, signature]) => signature.test(bytes));
-    if (found !== undefined)
-        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
-}
-/**
- * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
- * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
- *
- * @param compressed bytes of the archive
- */
-const limitsOf = (compressed) => ({
-    bytes: Math.max(1024 ** 3, 100 * compressed),
-    frames: 2_000,
-});
-/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
-const chunkSize = 1024 * 1024;
-/**
- * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
- * than some megabytes.
- *
- * @param folder an existing one; the file gets a name of its own there
- * @returns the file; after an error there is none
- * @throws Refused when the archive is damaged, cut off, or a decompression bomb
- */
-async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
-    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
-    try {
-        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
-            let bytes = 0;
-            for await (const chunk of chunks) {
-                bytes += chunk.length;
-                if (bytes > limits.bytes)
-                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
-                yield chunk;
-            }
-        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
-        return copy;
-    }
-    catch (error) {
-        await (0,promises_.rm)(copy, { force: true });
-        throw refusal(error, compression);
-    }
-}
-async function* gunzipped(archive) {
-    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
-    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
-    fed.catch(() => { });
-    yield* decompressor;
-    await fed;
-}
-/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
-async function* unzstd(archive, most) {
-    let start = 0;
-    for (let frames = 0; start < archive.size; frames++) {
-        if (frames === most)
-            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
-        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
-        const from = start;
-        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
-            let end = from;
-            for await (const chunk of archive.stream(from, archive.size)) {
-                yield chunk;
-                end += chunk.length;
-                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
-                if (from + decompressor.bytesWritten < end)
-                    return;
-            }
-        }, decompressor);
-        fed.catch(() => { });
-        yield* decompressor;
-        await fed;
-        start += decompressor.bytesWritten;
-    }
-}
-function refusal(error, compression) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    if (code === "Z_BUF_ERROR")
-        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
-    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
-        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
-    }
-    if (/^(?:Z|ZSTD)_/.test(code))
-        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
-    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
-        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
-    return error;
-}
-
-;// CONCATENATED MODULE: ./lib/images/document-kinds.js
-
-/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
-const mostLayers = 1_000;
-/** Images of an archive, platforms of an image, names of an image. */
-const mostImages = 1_000;
-/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
-const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
-    .max(most, `has more than ${most} elements`)
-    .pipe(schemas/* array */.YOg(element))
-    .nullish()
-    .transform((elements) => elements ?? []);
-const document_kinds_digest = schemas/* string */.YjP("is not a text")
-    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
-const document_kinds_text = schemas/* string */.YjP("is not a text");
-/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
-const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
-/** Go writes what is not there as an empty text, and reads it so. */
-const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
-    .transform((value) => value ?? undefined);
-const optionalText = optional(document_kinds_text);
-const optionalWord = optional(word);
-const descriptor = schemas/* object */.Ikc({
-    mediaType: document_kinds_text,
-    digest: document_kinds_digest,
-    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
-    urls: list(schemas/* unknown */.L5J(), mostImages),
-    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
-    annotations: schemas/* object */.Ikc({
-        "io.containerd.image.name": optionalText,
-        "org.opencontainers.image.ref.name": optionalText,
-        "vnd.docker.reference.type": optionalText,
-        "io.containerd.manifest.subject": optionalText,
-    }, "is not an object")
-        .nullish()
-        .transform((annotations) => annotations ?? undefined),
-}, "is not an object");
-const [ociIndex, dockerIndex] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-const ociManifest = "application/vnd.oci.image.manifest.v1+json";
-/** Docker's own manifest, which containerd writes for archives that have none. */
-const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-const ociConfig = "application/vnd.oci.image.config.v1+json";
-/** Docker's config, with the same fields. */
-const dockerConfig = "application/vnd.docker.container.image.v1+json";
-const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
-const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
-const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
-/**
- * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
- * refuses it, too.
- */
-const document_kinds_absent = schemas/* undefined */.Vxk("does not belong there").optional();
-/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
-const indexKind = {
-    name: "image index",
-    schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
-        manifests: list(descriptor, mostImages),
-        config: document_kinds_absent,
-        layers: document_kinds_absent,
-    }, "it is not an object"),
-};
-/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
-const manifestKind = {
-    name: "image manifest",
-    schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
-        config: descriptor,
-        layers: list(descriptor, mostLayers),
-        manifests: document_kinds_absent,
-    }, "it is not an object"),
-};
-/** An image's config (OCI image-spec, config.md; Docker's is the same). */
-const configKind = {
-    name: "image config",
-    schema: schemas/* object */.Ikc({
-        os: optionalWord,
-        architecture: optionalWord,
-        variant: optionalWord,
-        rootfs: schemas/* object */.Ikc({ diff_ids: list(document_kinds_digest, mostLayers) }, "is not an object")
-            .nullish()
-            .transform((rootfs) => rootfs?.diff_ids ?? []),
-    }, "it is not an object"),
-};
-/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
-const layoutKind = {
-    name: "oci-layout file",
-    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
-};
-const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
-/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
-const savedImagesKind = {
-    name: "list of images",
-    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
-        .max(mostImages, `it has more than ${mostImages} elements`)
-        .pipe(schemas/* array */.YOg(savedImage)),
-};
-
-;// CONCATENATED MODULE: ./lib/images/documents.js
-
-
-/**
- * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
- * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
- */
-const mostOfDocument = 4 * 1024 ** 2;
-/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
-const mostOfAll = 32 * 1024 ** 2;
-/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
-class Documents {
-    #tar;
-    #file;
-    #left = mostOfAll;
-    constructor(tar, file) {
-        this.#tar = tar;
-        this.#file = file;
-    }
-    /**
-     * Reads a document by what refers to it.
-     *
-     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
-     */
-    async read(of, kind) {
-        const name = `the ${kind.name} ${of.digest}`;
-        const bytes = await this.#bytes(blobPath(of.digest), name);
-        if (bytes === undefined)
-            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
-        if (bytes.length !== of.size)
-            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
-        if (digestOf(bytes) !== of.digest)
-            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
-        const { digest, size, mediaType } = of;
-        return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
-    }
-    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
-    async named(file, kind) {
-        const bytes = await this.#bytes(file, quoted(file));
-        return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
-    }
-    /** Counts a document that was made, not read, to those that are held. */
-    count(bytes) {
-        this.#left -= bytes;
-        if (this.#left < 0)
-            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
-    }
-    async #bytes(file, name) {
-        const content = this.#tar.find(file);
-        if (content === undefined)
-            return undefined;
-        if (content.size > mostOfDocument)
-            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
-        this.count(content.size);
-        return Buffer.from(await this.#file.bytes(content.offset, content.size));
-    }
-}
-/** Where an OCI layout has what a digest names. */
-const blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
-const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
-function parse(bytes, name, kind) {
-    let json;
-    try {
-        json = JSON.parse(bytes.toString());
-    }
-    catch (error) {
-        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
-    }
-    const read = kind.schema.safeParse(json);
-    if (read.success)
-        return read.data;
-    const [issue] = read.error.issues;
-    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
-    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
-}
-
-;// CONCATENATED MODULE: ./lib/images/layers.js
-
-
-/** Docker's layers as its own manifests call them. */
-const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
-/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
-const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
-const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
-/**
- * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
- *
- * @throws Refused when one is not of the size it should be, or none that can be loaded
- */
-function findLayers(manifest, tar) {
-    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
-        if (foreignTypes.test(mediaType) || urls.length > 0)
-            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
-        if (!layerTypes.test(mediaType))
-            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
-        const content = tar.find(blobPath(digest));
-        if (content !== undefined && content.size !== size)
-            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
-        return { digest, size, mediaType, offset: content?.offset };
-    });
-}
-/** @throws Refused when a config is not that of an image with so many layers */
-function checkCount(layers, config, id) {
-    if (layers.length !== config.rootfs.length)
-        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
-}
-
-;// CONCATENATED MODULE: ./lib/images/platform.js
-/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
-const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
-/** What a config says it is for. One that does not say is taken to be for the nodes. */
-const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
-/**
- * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
- *
- * @returns 0: not at all; the higher, the better
- */
-function fitness(image, node) {
-    if (image.os !== node.os)
-        return 0;
-    if (architectureOf(image) !== architectureOf(node))
-        return 0;
-    if ((image.variant || undefined) === (node.variant || undefined))
-        return 3;
-    if (variantOf(image) === variantOf(node))
-        return 2;
-    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
-    return variantOf(image) === undefined ? 1 : 0;
-}
-/** What uname and some builders say, in Go's words. */
-const synonyms = new Map([
-    ["x86_64", "amd64"],
-    ["aarch64", "arm64"],
-]);
-const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
-/** The first variant of an architecture is the same as none. */
-function variantOf(platform) {
-    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
-    return platform.variant === first ? undefined : platform.variant || undefined;
-}
-
-;// CONCATENATED MODULE: ./lib/images/docker-archive.js
-
-
-
-
-
-
-
-/**
- * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
- * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
- * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
- * another way has the same ones.
- *
- * @throws Refused when something is missing, damaged, or not as the format has it
- */
-async function readDockerArchive(contents, node) {
-    const list = await contents.documents.named("manifest.json", savedImagesKind);
-    if (list === undefined)
-        throw new Refused(whatItIs(contents.tar), saveIt);
-    const layers = layerReader(contents);
-    const candidates = [];
-    for (const saved of list.content)
-        candidates.push(await readSaved(saved, contents, layers, node));
-    return candidates;
-}
-async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
-    const read = await documents.named(configFile, configKind);
-    if (read === undefined)
-        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
-    const config = describe(read.bytes, dockerConfig);
-    const claimed = digestInName(configFile);
-    if (claimed !== undefined && claimed !== config.digest)
-        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
-    checkCount(files, read.content, config.digest);
-    const platform = platformOf(read.content, node);
-    const fit = fitness(platform, node);
-    if (fit === 0)
-        return { names, platforms: [platform], fitness: fit, image: undefined };
-    const layers = [];
-    for (const [index, file] of files.entries()) {
-        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
-    }
-    const manifest = describe(manifestOf(config, layers), dockerManifest);
-    documents.count(manifest.size);
-    const image = {
-        id: config.digest,
-        platform: platformText(platform),
-        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
-        documents: [manifest, config],
-        layers,
-    };
-    return { names, platforms: [platform], fitness: fit, image };
-}
-function whatItIs(tar) {
-    if (tar.find("repositories") !== undefined)
-        return "it has no manifest.json: it was saved by a Docker older than 1.10";
-    if (tar.find("index.json") !== undefined)
-        return "it has an index.json, but no oci-layout file and no manifest.json";
-    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
-}
-const describe = (bytes, mediaType) => ({
-    digest: digestOf(bytes),
-    size: bytes.length,
-    mediaType,
-    bytes,
-});
-/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
-const digestInName = (file) => {
-    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
-    return hex && `sha256:${hex}`;
-};
-/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
-function manifestOf(config, layers) {
-    return Buffer.from(JSON.stringify({
-        schemaVersion: 2,
-        mediaType: dockerManifest,
-        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
-        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-    }));
-}
-/** Looks into every layer once: images of one archive share them. */
-function layerReader({ file, tar }) {
-    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
-    const hashes = new Map();
-    return async (name, diffId) => {
-        const content = tar.find(name);
-        if (content === undefined)
-            throw new Refused(`the layer ${quoted(name)} is not in it`);
-        const { offset, size } = content;
-        if (!hashes.has(offset)) {
-            const head = await file.bytes(offset, Math.min(size, signatureBytes));
-            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
-        }
-        const digest = hashes.get(offset);
-        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
-        if (digest !== undefined)
-            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
-        const claimed = digestInName(name);
-        if (claimed !== undefined && claimed !== diffId)
-            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
-        return { digest: diffId, size, mediaType: dockerLayer, offset };
-    };
-}
-async function hash(file, { offset, size }) {
-    const sum = (0,external_node_crypto_.createHash)("sha256");
-    for await (const chunk of file.stream(offset, offset + size))
-        sum.update(chunk);
-    return `sha256:${sum.digest("hex")}`;
-}
-
-;// CONCATENATED MODULE: ./lib/images/oci-archive.js
-
-
-
-
-/** An index of indexes of images is as deep as any tool goes. */
-const deepest = 8;
-/**
- * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
- * write it.
- *
- * @returns undefined when the archive is none
- * @throws Refused when something is missing, damaged, or not as the format has it
- */
-async function readOciArchive(contents, node) {
-    const layout = await contents.documents.named("oci-layout", layoutKind);
-    if (layout === undefined)
-        return undefined;
-    const index = await contents.documents.named("index.json", indexKind);
-    if (index === undefined)
-        throw new Refused("it is an OCI layout without an index.json");
-    const saved = await savedNames(contents);
-    const targets = new Map();
-    const candidates = [];
-    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
-        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
-        targets.set(entry.digest, target);
-        const given = nameOf(entry);
-        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
-        candidates.push({ ...target, names });
-    }
-    return candidates;
-}
-/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
-const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
-    annotations?.["io.containerd.manifest.subject"] !== undefined ||
-    (platform?.os === "unknown" && platform.architecture === "unknown");
-/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
-function nameOf({ annotations }) {
-    const name = annotations?.["org.opencontainers.image.ref.name"];
-    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
-}
-/** The names that `docker save` gives images in its own list, by the digest of their config. */
-async function savedNames({ documents }) {
-    const list = await documents.named("manifest.json", savedImagesKind);
-    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
-        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
-        RepoTags,
-    ]));
-}
-async function readTarget(target, contents, node) {
-    const rated = [];
-    const silent = [];
-    for await (const lead of leadsOf(target, contents)) {
-        if (rated.length + silent.length === mostImages)
-            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
-        // Without an index around it, containerd goes by the config, whatever index.json says.
-        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
-        if (platform)
-            rated.push({ ...lead, platform });
-        else
-            silent.push(lead);
-    }
-    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
-        for (const lead of silent) {
-            const read = await readManifest(lead.manifest, contents);
-            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
-        }
-    }
-    const platforms = rated.map(({ platform }) => platform);
-    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
-    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
-    if (best === undefined)
-        return { platforms, fitness: 0, image: undefined };
-    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
-    const layers = findLayers(manifest.content, contents.tar);
-    checkCount(layers, config.content, config.document.digest);
-    const { digest, size, mediaType } = target;
-    const image = {
-        id: config.document.digest,
-        platform: platformText(platformOf(config.content, node)),
-        target: { digest, size, mediaType },
-        documents: [...best.indexes, manifest.document, config.document],
-        layers,
-    };
-    return { platforms, fitness: fit, image };
-}
-async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
-    const { digest, mediaType } = reference;
-    if (isAbout(reference))
-        return;
-    if (isManifest(mediaType))
-        yield { manifest: reference, indexes };
-    else if (isIndex(mediaType)) {
-        if (seen.has(digest))
-            return;
-        seen.add(digest);
-        if (indexes.length === deepest)
-            throw new Refused(`its image indexes are more than ${deepest} deep`);
-        const { document, content } = await contents.documents.read(reference, indexKind);
-        for (const child of content.manifests)
-            yield* leadsOf(child, contents, [...indexes, document], seen);
-    }
-    else if (indexes.length === 0) {
-        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
-    }
-}
-async function readManifest(reference, { documents }) {
-    const manifest = await documents.read(reference, manifestKind);
-    const { config } = manifest.content;
-    if (!isConfig(config.mediaType))
-        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
-    return { manifest, config: await documents.read(config, configKind) };
-}
-
-;// CONCATENATED MODULE: ./lib/images/open-file.js
-
-/** What lies this close together is read with one system call: an archive's small members are neighbours. */
-const windowBytes = 64 * 1024;
-const chunkBytes = 1024 * 1024;
-/** A file that is read here and there, never as a whole. */
-class OpenFile {
-    size;
-    #handle;
-    #window = Buffer.alloc(0);
-    #windowAt = 0;
-    constructor(handle, size) {
-        this.#handle = handle;
-        this.size = size;
-    }
-    /** @param handle stays the caller's to close */
-    static async of(handle) {
-        const { size } = await handle.stat();
-        return new OpenFile(handle, size);
-    }
-    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
-    async bytes(position, length) {
-        const end = Math.min(position + length, this.size);
-        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
-            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
-            this.#windowAt = position;
-        }
-        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
-    }
-    /** The bytes from a position to another, in pieces of a megabyte. */
-    async *stream(position, end) {
-        for (let at = position; at < end; at += chunkBytes) {
-            yield await this.#read(at, Math.min(chunkBytes, end - at));
-        }
-    }
-    async #read(position, length) {
-        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
-        let filled = 0;
-        while (filled < buffer.length) {
-            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
-            if (bytesRead === 0)
-                throw new Refused("it became shorter while it was read");
-            filled += bytesRead;
-        }
-        return buffer;
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/selection.js
-
-
-
-/**
- * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
- *
- * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
- * different images do
- */
-function selectImages(candidates, node) {
-    if (candidates.length === 0)
-        throw new Refused("it holds no image", saveNamed);
-    const images = new Map();
-    for (const [name, named] of byName(candidates)) {
-        const image = best(name, named, node);
-        const known = images.get(image.target.digest);
-        if (known === undefined)
-            images.set(image.target.digest, { ...image, names: [name] });
-        else
-            known.names.push(name);
-    }
-    return [...images.values()];
-}
-function byName(candidates) {
-    const named = new Map();
-    for (const candidate of candidates) {
-        if (candidate.names.length === 0) {
-            const id = candidate.image?.id;
-            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
-        }
-        for (const name of new Set(candidate.names.map(checkedName))) {
-            const known = named.get(name);
-            if (known === undefined)
-                named.set(name, [candidate]);
-            else
-                known.push(candidate);
-        }
-    }
-    return named;
-}
-function checkedName(given) {
-    const name = fullName(given);
-    if (typeof name === "string")
-        return name;
-    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
-}
-function best(name, candidates, node) {
-    const most = Math.max(...candidates.map(({ fitness }) => fitness));
-    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
-    const [image] = images;
-    if (image === undefined) {
-        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
-        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
-        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
-    }
-    const other = images.find(({ id }) => id !== image.id);
-    if (other !== undefined)
-        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
-    return image;
-}
-/** The official images of Docker Hub are for ten platforms at most. */
-const mostShown = 10;
-/** How the tools that make archives are told a name. */
-const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
-    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
-
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
-// Tar can encode large and negative numbers using a leading byte of
-// 0xff for negative, and 0x80 for positive.
-const encode = (num, buf) => {
-    if (!Number.isSafeInteger(num)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('cannot encode number outside of javascript safe integer range');
-    }
-    else if (num < 0) {
-        encodeNegative(num, buf);
-    }
-    else {
-        encodePositive(num, buf);
-    }
-    return buf;
-};
-const encodePositive = (num, buf) => {
-    buf[0] = 0x80;
-    for (var i = buf.length; i > 1; i--) {
-        buf[i - 1] = num & 0xff;
-        num = Math.floor(num / 0x100);
-    }
-};
-const encodeNegative = (num, buf) => {
-    buf[0] = 0xff;
-    var flipped = false;
-    num = num * -1;
-    for (var i = buf.length; i > 1; i--) {
-        var byte = num & 0xff;
-        num = Math.floor(num / 0x100);
-        if (flipped) {
-            buf[i - 1] = onesComp(byte);
-        }
-        else if (byte === 0) {
-            buf[i - 1] = 0;
-        }
-        else {
-            flipped = true;
-            buf[i - 1] = twosComp(byte);
-        }
-    }
-};
-const large_numbers_parse = (buf) => {
-    const pre = buf[0];
-    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
-        : pre === 0xff ? twos(buf)
-            : null;
-    if (value === null) {
-        throw Error('invalid base256 encoding');
-    }
-    if (!Number.isSafeInteger(value)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('parsed number outside of javascript safe integer range');
-    }
-    return value;
-};
-const twos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    var flipped = false;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        var f;
-        if (flipped) {
-            f = onesComp(byte);
-        }
-        else if (byte === 0) {
-            f = byte;
-        }
-        else {
-            flipped = true;
-            f = twosComp(byte);
-        }
-        if (f !== 0) {
-            sum -= f * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const pos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        if (byte !== 0) {
-            sum += byte * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const onesComp = (byte) => (0xff ^ byte) & 0xff;
-const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
-//# sourceMappingURL=large-numbers.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
-const isCode = (c) => types_name.has(c);
-const isName = (c) => code.has(c);
-/**
- * types that are a normal file system entry, not metadata.
- *
- * These can be the subject of extended/globalExtended headers, long path
- * names, long linkpath names, etc.
- *
- * Any other types are meta, and cannot be targetted by extended PAX headers.
- */
-const normalFsTypes = new Set([
-    '0',
-    '',
-    '1',
-    '2',
-    '3',
-    '4',
-    '5',
-    '6',
-    '7',
-    'D',
-]);
-// map types from key to human-friendly name
-const types_name = new Map([
-    ['0', 'File'],
-    // same as File
-    ['', 'OldFile'],
-    ['1', 'Link'],
-    ['2', 'SymbolicLink'],
-    // Devices and FIFOs aren't fully supported
-    // they are parsed, but skipped when unpacking
-    ['3', 'CharacterDevice'],
-    ['4', 'BlockDevice'],
-    ['5', 'Directory'],
-    ['6', 'FIFO'],
-    // same as File
-    ['7', 'ContiguousFile'],
-    // pax headers
-    ['g', 'GlobalExtendedHeader'],
-    ['x', 'ExtendedHeader'],
-    // vendor-specific stuff
-    // skip
-    ['A', 'SolarisACL'],
-    // like 5, but with data, which should be skipped
-    ['D', 'GNUDumpDir'],
-    // metadata only, skip
-    ['I', 'Inode'],
-    // data = link path of next file
-    ['K', 'NextFileHasLongLinkpath'],
-    // data = path of next file
-    ['L', 'NextFileHasLongPath'],
-    // skip
-    ['M', 'ContinuationFile'],
-    // like L
-    ['N', 'OldGnuLongPath'],
-    // skip
-    ['S', 'SparseFile'],
-    // skip
-    ['V', 'TapeVolumeHeader'],
-    // like x
-    ['X', 'OldExtendedHeader'],
-]);
-// map the other direction
-const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
-//# sourceMappingURL=types.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
-// parse a 512-byte header block to a data object, or vice-versa
-// encode returns `true` if a pax extended header is needed, because
-// the data could not be faithfully encoded in a simple header.
-// (Also, check header.needPax to see if it needs a pax header.)
-
-
-
-const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
-class Header {
-    cksumValid = false;
-    needPax = false;
-    nullBlock = false;
-    block;
-    path;
-    mode;
-    uid;
-    gid;
-    size;
-    cksum;
-    #type = 'Unsupported';
-    linkpath;
-    uname;
-    gname;
-    devmaj = 0;
-    devmin = 0;
-    atime;
-    ctime;
-    mtime;
-    charset;
-    comment;
-    constructor(data, off = 0, ex, gex) {
-        if (Buffer.isBuffer(data)) {
-            this.decode(data, off || 0, ex, gex);
-        }
-        else if (data) {
-            this.#slurp(data);
-        }
-    }
-    decode(buf, off, ex, gex) {
-        if (!off) {
-            off = 0;
-        }
-        if (!buf || !(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        // Decode the typeflag (independent of any pending PAX/GNU extended header)
-        // up front so we can tell whether THIS block is itself an intermediary
-        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
-        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
-        // the extension headers that may sit between it and that file. Applying the
-        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
-        // header desynchronizes the stream relative to other tar implementations
-        // and enables tar interpretation-conflict / file-smuggling attacks.
-        const t = decString(buf, off + 156, 1);
-        const isNormalFS = normalFsTypes.has(t);
-        const exForFields = isNormalFS ? ex : undefined;
-        const gexForFields = isNormalFS ? gex : undefined;
-        this.path = exForFields?.path ?? decString(buf, off, 100);
-        this.mode =
-            exForFields?.mode ??
-                gexForFields?.mode ??
-                decNumber(buf, off + 100, 8);
-        this.uid =
-            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
-        this.gid =
-            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
-        this.size = notNegative(exForFields?.size ??
-            gexForFields?.size ??
-            decNumber(buf, off + 124, 12));
-        this.mtime =
-            exForFields?.mtime ??
-                gexForFields?.mtime ??
-                decDate(buf, off + 136, 12);
-        this.cksum = decNumber(buf, off + 148, 12);
-        // if we have extended or global extended headers, apply them now
-        // See https://github.com/npm/node-tar/pull/187
-        // Apply global before local, so it overrides. Never slurp the pending
-        // extended-header fields onto an intermediary extension header.
-        if (gexForFields)
-            this.#slurp(gexForFields, true);
-        if (exForFields)
-            this.#slurp(exForFields);
-        // old tar versions marked dirs as a file with a trailing /
-        if (isCode(t)) {
-            this.#type = t || '0';
-        }
-        if (this.#type === '0' && this.path.slice(-1) === '/') {
-            this.#type = '5';
-        }
-        // tar implementations sometimes incorrectly put the stat(dir).size
-        // as the size in the tarball, even though Directory entries are
-        // not able to have any body at all.  In the very rare chance that
-        // it actually DOES have a body, we weren't going to do anything with
-        // it anyway, and it'll just be a warning about an invalid header.
-        if (this.#type === '5') {
-            this.size = 0;
-        }
-        this.linkpath = decString(buf, off + 157, 100);
-        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
-            /* c8 ignore start */
-            this.uname =
-                exForFields?.uname ??
-                    gexForFields?.uname ??
-                    decString(buf, off + 265, 32);
-            this.gname =
-                exForFields?.gname ??
-                    gexForFields?.gname ??
-                    decString(buf, off + 297, 32);
-            this.devmaj =
-                exForFields?.devmaj ??
-                    gexForFields?.devmaj ??
-                    decNumber(buf, off + 329, 8) ??
-                    0;
-            this.devmin =
-                exForFields?.devmin ??
-                    gexForFields?.devmin ??
-                    decNumber(buf, off + 337, 8) ??
-                    0;
-            /* c8 ignore stop */
-            if (buf[off + 475] !== 0) {
-                // definitely a prefix, definitely >130 chars.
-                const prefix = decString(buf, off + 345, 155);
-                this.path = prefix + '/' + this.path;
-            }
-            else {
-                const prefix = decString(buf, off + 345, 130);
-                if (prefix) {
-                    this.path = prefix + '/' + this.path;
-                }
-                /* c8 ignore start */
-                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
-                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
-                /* c8 ignore stop */
-            }
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksumValid = sum === this.cksum;
-        if (this.cksum === undefined && sum === 8 * 0x20) {
-            this.nullBlock = true;
-        }
-    }
-    #slurp(ex, gex = false) {
-        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
-            // we slurp in everything except for the path attribute in
-            // a global extended header, because that's weird. Also, any
-            // null/undefined values are ignored.
-            return !(v === null ||
-                v === undefined ||
-                (k === 'size' && Number(v) < 0) ||
-                (k === 'path' && gex) ||
-                (k === 'linkpath' && gex) ||
-                k === 'global');
-        })));
-    }
-    encode(buf, off = 0) {
-        if (!buf) {
-            buf = this.block = Buffer.alloc(512);
-        }
-        if (this.#type === 'Unsupported') {
-            this.#type = '0';
-        }
-        if (!(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        const prefixSize = this.ctime || this.atime ? 130 : 155;
-        const split = splitPrefix(this.path || '', prefixSize);
-        const path = split[0];
-        const prefix = split[1];
-        this.needPax = !!split[2];
-        this.needPax = encString(buf, off, 100, path) || this.needPax;
-        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
-        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
-        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
-        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
-        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
-        buf[off + 156] = Number(this.#type.codePointAt(0));
-        this.needPax =
-            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
-        buf.write('ustar\u000000', off + 257, 8);
-        this.needPax =
-            encString(buf, off + 265, 32, this.uname) || this.needPax;
-        this.needPax =
-            encString(buf, off + 297, 32, this.gname) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
-        this.needPax =
-            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
-        if (buf[off + 475] !== 0) {
-            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
-        }
-        else {
-            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 476, 12, this.atime) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksum = sum;
-        encNumber(buf, off + 148, 8, this.cksum);
-        this.cksumValid = true;
-        return this.needPax;
-    }
-    get type() {
-        return (this.#type === 'Unsupported' ?
-            this.#type
-            : types_name.get(this.#type));
-    }
-    get typeKey() {
-        return this.#type;
-    }
-    set type(type) {
-        const c = String(code.get(type));
-        if (isCode(c) || c === 'Unsupported') {
-            this.#type = c;
-        }
-        else if (isCode(type)) {
-            this.#type = type;
-        }
-        else {
-            throw new TypeError('invalid entry type: ' + type);
-        }
-    }
-}
-const splitPrefix = (p, prefixSize) => {
-    const pathSize = 100;
-    let pp = p;
-    let prefix = '';
-    let ret = undefined;
-    const root = external_node_path_.posix.parse(p).root || '.';
-    if (Buffer.byteLength(pp) < pathSize) {
-        ret = [pp, prefix, false];
-    }
-    else {
-        // first set prefix to the dir, and path to the base
-        prefix = external_node_path_.posix.dirname(pp);
-        pp = external_node_path_.posix.basename(pp);
-        do {
-            if (Buffer.byteLength(pp) <= pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // both fit!
-                ret = [pp, prefix, false];
-            }
-            else if (Buffer.byteLength(pp) > pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // prefix fits in prefix, but path doesn't fit in path
-                ret = [pp.slice(0, pathSize - 1), prefix, true];
-            }
-            else {
-                // make path take a bit from prefix
-                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
-                prefix = external_node_path_.posix.dirname(prefix);
-            }
-        } while (prefix !== root && ret === undefined);
-        // at this point, found no resolution, just truncate
-        if (!ret) {
-            ret = [p.slice(0, pathSize - 1), '', true];
-        }
-    }
-    return ret;
-};
-const decString = (buf, off, size) => buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*/, '');
-const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
-const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
-const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
-    large_numbers_parse(buf.subarray(off, off + size))
-    : decSmallNumber(buf, off, size);
-const nanUndef = (value) => (isNaN(value) ? undefined : value);
-const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*$/, '')
-    .trim(), 8));
-// the maximum encodable as a null-terminated octal, by field size
-const MAXNUM = {
-    12: 0o77777777777,
-    8: 0o7777777,
-};
-const encNumber = (buf, off, size, num) => num === undefined ? false
-    : num > MAXNUM[size] || num < 0 ?
-        (encode(num, buf.subarray(off, off + size)), true)
-        : (encSmallNumber(buf, off, size, num), false);
-const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
-const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
-const padOctal = (str, size) => (str.length === size - 1 ?
-    str
-    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
-const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
-// enough to fill the longest string we've got
-const NULLS = new Array(156).join('\0');
-// pad with nulls, return true if it's longer or non-ascii
-const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
-    str.length !== Buffer.byteLength(str) || str.length > size));
-//# sourceMappingURL=header.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
-
-
-class Pax {
-    atime;
-    mtime;
-    ctime;
-    charset;
-    comment;
-    gid;
-    uid;
-    gname;
-    uname;
-    linkpath;
-    dev;
-    ino;
-    nlink;
-    path;
-    size;
-    mode;
-    global;
-    constructor(obj, global = false) {
-        this.atime = obj.atime;
-        this.charset = obj.charset;
-        this.comment = obj.comment;
-        this.ctime = obj.ctime;
-        this.dev = obj.dev;
-        this.gid = obj.gid;
-        this.global = global;
-        this.gname = obj.gname;
-        this.ino = obj.ino;
-        this.linkpath = obj.linkpath;
-        this.mtime = obj.mtime;
-        this.nlink = obj.nlink;
-        this.path = obj.path;
-        this.size = obj.size;
-        this.uid = obj.uid;
-        this.uname = obj.uname;
-    }
-    encode() {
-        const body = this.encodeBody();
-        if (body === '') {
-            return Buffer.allocUnsafe(0);
-        }
-        const bodyLen = Buffer.byteLength(body);
-        // round up to 512 bytes
-        // add 512 for header
-        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
-        const buf = Buffer.allocUnsafe(bufLen);
-        // 0-fill the header section, it might not hit every field
-        for (let i = 0; i < 512; i++) {
-            buf[i] = 0;
-        }
-        new Header({
-            // XXX split the path
-            // then the path should be PaxHeader + basename, but less than 99,
-            // prepend with the dirname
-            /* c8 ignore start */
-            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
-            /* c8 ignore stop */
-            mode: this.mode || 0o644,
-            uid: this.uid,
-            gid: this.gid,
-            size: bodyLen,
-            mtime: this.mtime,
-            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
-            linkpath: '',
-            uname: this.uname || '',
-            gname: this.gname || '',
-            devmaj: 0,
-            devmin: 0,
-            atime: this.atime,
-            ctime: this.ctime,
-        }).encode(buf);
-        buf.write(body, 512, bodyLen, 'utf8');
-        // null pad after the body
-        for (let i = bodyLen + 512; i < buf.length; i++) {
-            buf[i] = 0;
-        }
-        return buf;
-    }
-    encodeBody() {
-        return (this.encodeField('path') +
-            this.encodeField('ctime') +
-            this.encodeField('atime') +
-            this.encodeField('dev') +
-            this.encodeField('ino') +
-            this.encodeField('nlink') +
-            this.encodeField('charset') +
-            this.encodeField('comment') +
-            this.encodeField('gid') +
-            this.encodeField('gname') +
-            this.encodeField('linkpath') +
-            this.encodeField('mtime') +
-            this.encodeField('size') +
-            this.encodeField('uid') +
-            this.encodeField('uname'));
-    }
-    encodeField(field) {
-        if (this[field] === undefined) {
-            return '';
-        }
-        const r = this[field];
-        const v = r instanceof Date ? r.getTime() / 1000 : r;
-        const s = ' ' +
-            (field === 'dev' || field === 'ino' || field === 'nlink' ?
-                'SCHILY.'
-                : '') +
-            field +
-            '=' +
-            v +
-            '\n';
-        const byteLen = Buffer.byteLength(s);
-        // the digits includes the length of the digits in ascii base-10
-        // so if it's 9 characters, then adding 1 for the 9 makes it 10
-        // which makes it 11 chars.
-        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
-        if (byteLen + digits >= Math.pow(10, digits)) {
-            digits += 1;
-        }
-        const len = digits + byteLen;
-        return len + s;
-    }
-    static parse(str, ex, g = false) {
-        return new Pax(merge(parseKV(str), ex), g);
-    }
-}
-const merge = (a, b) => b ? Object.assign({}, b, a) : a;
-const parseKV = (str) => str
-    .replace(/\n$/, '')
-    .split('\n')
-    .reduce(parseKVLine, Object.create(null));
-const parseKVLine = (set, line) => {
-    const n = parseInt(line, 10);
-    // XXX Values with \n in them will fail this.
-    // Refactor to not be a naive line-by-line parse.
-    if (n !== Buffer.byteLength(line) + 1) {
-        return set;
-    }
-    line = line.slice((n + ' ').length);
-    const kv = line.split('=');
-    const r = kv.shift();
-    if (!r) {
-        return set;
-    }
-    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
-    const v = kv.join('=').replace(/\0.*/, '');
-    switch (k) {
-        case 'path':
-        case 'linkpath':
-        case 'type':
-        case 'charset':
-        case 'comment':
-        case 'gname':
-        case 'uname':
-            set[k] = v;
-            break;
-        case 'ctime':
-        case 'atime':
-        case 'mtime':
-            set[k] = new Date(Number(v) * 1000);
-            break;
-        case 'size':
-            const s = +v;
-            if (s >= 0)
-                set[k] = s;
-            break;
-        case 'gid':
-        case 'uid':
-        case 'dev':
-        case 'ino':
-        case 'nlink':
-        case 'mode':
-            set[k] = +v;
-            break;
-    }
-    return set;
-};
-//# sourceMappingURL=pax.js.map
-;// CONCATENATED MODULE: ./lib/images/tar-index.js
-
-
-
-
-const blockBytes = 512;
-const zeros = Buffer.alloc(blockBytes);
-/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
-const mostMembers = 50_000;
-/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
-const mostHeaderBytes = 1024 * 1024;
-/** Linux takes no longer path (PATH_MAX). */
-const longestName = 4_096;
-/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
-class TarIndex {
-    #members;
-    constructor(members) {
-        this.#members = members;
-    }
-    /**
-     * Finds a file, through symbolic and hard links.
-     *
-     * @returns undefined when nothing has the name
-     * @throws Refused when what has the name is no file, or a link that leads to none
-     */
-    find(name) {
-        const seen = new Set();
-        for (let at = clean(name);;) {
-            const member = this.#members.get(at);
-            if (member === undefined && seen.size === 0)
-                return undefined;
-            if (member === undefined)
-                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
-            if (member.is === "file")
-                return member;
-            if (member.is === "other")
-                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
-            if (member.to === undefined)
-                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
-            if (seen.has(at))
-                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
-            seen.add(at);
-            at = member.to;
-        }
-    }
-}
-/**
- * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
- * what is between them. Of members with one name the last counts, as for tar itself.
- *
- * @throws Refused when it is no tar, damaged, cut off, or larger than any image
- */
-async function readTarIndex(file) {
-    const members = new Map();
-    let next = {};
-    let position = 0;
-    for (let headers = 0; position < file.size; headers++) {
-        const header = await headerAt(file, position);
-        if (header === undefined)
-            break;
-        if (headers === mostMembers)
-            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
-        const offset = position + blockBytes;
-        if (announcing.has(header.type)) {
-            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
-            if (size > mostHeaderBytes)
-                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
-            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
-            position = offset + padded(size);
-            continue;
-        }
-        const name = next.path || header.path || "";
-        const target = next.linkpath || header.linkpath || "";
-        if (name.length > longestName || target.length > longestName)
-            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
-        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
-        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
-        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
-        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
-        next = {};
-        position = start + padded(size);
-    }
-    return new TarIndex(members);
-}
-const announcing = new Set([
-    "ExtendedHeader",
-    "OldExtendedHeader",
-    "GlobalExtendedHeader",
-    "NextFileHasLongPath",
-    "OldGnuLongPath",
-    "NextFileHasLongLinkpath",
-]);
-const bodiless = new Set([
-    "Link",
-    "SymbolicLink",
-    "Directory",
-    "CharacterDevice",
-    "BlockDevice",
-    "FIFO",
-]);
-function announced(type, bytes) {
-    const text = bytes.toString();
-    switch (type) {
-        case "ExtendedHeader":
-        case "OldExtendedHeader": {
-            const { path, linkpath, size } = Pax.parse(text, {});
-            return {
-                ...(path ? { path } : {}),
-                ...(linkpath ? { linkpath } : {}),
-                ...(size === undefined ? {} : { size }),
-                sparse: text.includes(" GNU.sparse."),
-            };
-        }
-        case "NextFileHasLongLinkpath":
-            return { linkpath: text.replace(/\0.*$/s, "") };
-        case "NextFileHasLongPath":
-        case "OldGnuLongPath":
-            return { path: text.replace(/\0.*$/s, "") };
-        default:
-            // Global records hold the commit of a `git archive` and the like: nothing about one member.
-            return {};
-    }
-}
-function memberOf(header, name, target, content, sparse) {
-    switch (header.type) {
-        case "File":
-        case "OldFile":
-        case "ContiguousFile":
-            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
-        case "Link":
-            return { is: "link", to: inside(target), target };
-        case "SymbolicLink":
-            return {
-                is: "link",
-                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
-                target,
-            };
-        default:
-            return { is: "other", kind: tar_index_kinds[header.type] ?? "of an unknown kind" };
-    }
-}
-const tar_index_kinds = {
-    Directory: "a folder",
-    CharacterDevice: "a device",
-    BlockDevice: "a device",
-    FIFO: "a named pipe",
-    SparseFile: "a sparse file",
-};
-/** A name in the archive; undefined for what is not in any. */
-function inside(path) {
-    const name = clean(path);
-    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
-}
-const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
-/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
-async function headerAt(file, position) {
-    const block = await file.bytes(position, 2 * blockBytes);
-    const first = block.subarray(0, blockBytes);
-    if (isZero(first) && isZero(block.subarray(blockBytes)))
-        return undefined;
-    const header = first.length < blockBytes ? undefined : decoded(first);
-    if (header?.cksumValid)
-        return header;
-    if (position === 0)
-        throw new Refused("it is not a tar archive", saveIt);
-    if (first.length < blockBytes)
-        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
-    throw new Refused(`it is damaged: there is no header at byte ${position}`);
-}
-function decoded(block) {
-    try {
-        return new Header(block);
-    }
-    catch {
-        // Numbers that are none.
-        return undefined;
-    }
-}
-const isZero = (block) => block.equals(zeros.subarray(0, block.length));
-function sizeOf(size, start, file, what) {
-    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
-        throw new Refused(`it is damaged: ${what} in it has no size`);
-    if (start + size > file.size)
-        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
-    return size;
-}
-/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
-async function afterSparseMap(file, position) {
-    const [inHeader, inBlock] = [482, 504];
-    let more = (await file.bytes(position, blockBytes))[inHeader];
-    let at = position + blockBytes;
-    for (; more === 1; at += blockBytes)
-        more = (await file.bytes(at, blockBytes))[inBlock];
-    return at;
-}
-const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
-
-;// CONCATENATED MODULE: ./lib/images/archive.js
-
-
-
-
-
-
-
-
-
-
-/** An archive that cannot be loaded: which, why, and what to do about it. */
-class BadArchive extends Error {
-    name = "BadArchive";
-    constructor(path, reason, advice, options) {
-        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
-    }
-}
-/**
- * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
- * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
- * the OCI layout counts, as for containerd.
- *
- * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
- * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
- * to compare its digest.
- *
- * @param on.platform what the nodes run
- * @param on.scratch an existing folder for the decompressed copy, which the caller removes
- * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
- */
-async function readArchive(path, on) {
-    try {
-        const copy = await opened(path, async (archive) => {
-            if (archive.size === 0)
-                throw new Refused("it is empty", saveIt);
-            const head = await archive.bytes(0, signatureBytes);
-            refuseForeign(head);
-            const compression = compressionOf(head);
-            return compression && (await decompress(archive, compression, on.scratch));
-        });
-        const file = copy ?? path;
-        try {
-            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
-        }
-        catch (error) {
-            if (copy !== undefined)
-                await (0,promises_.rm)(copy, { force: true });
-            throw error;
-        }
-    }
-    catch (error) {
-        if (error instanceof Refused)
-            throw new BadArchive(path, error.message, error.advice, { cause: error });
-        if (!(error instanceof Error && "syscall" in error))
-            throw error;
-        throw new BadArchive(path, (0,lib_problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
-            cause: error,
-        });
-    }
-}
-async function opened(path, use) {
-    let handle;
-    try {
-        handle = await (0,promises_.open)(path);
-        return await use(await OpenFile.of(handle));
-    }
-    finally {
-        await handle?.close();
-    }
-}
-async function readImages(file, node) {
-    const tar = await readTarIndex(file);
-    const contents = { file, tar, documents: new Documents(tar, file) };
-    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
-    return selectImages(candidates, node);
-}
-
 ;// CONCATENATED MODULE: ./lib/images/daemon-images.js
 
 
@@ -63412,930 +64199,6 @@ function pullWarnings(names, alwaysPulls) {
     ];
 }
 
-;// CONCATENATED MODULE: ./lib/docker/conversation.js
-
-
-/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
-const endOfAnswer = "\u0004";
-/**
- * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
- * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
- *
- * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
- * and the commands go through it, one after another.
- */
-class Conversation {
-    #program;
-    #with;
-    #turn = Promise.resolve();
-    #answer;
-    #line = "";
-    #stderr = "";
-    #ended;
-    /** @param partner who answers, for errors */
-    constructor(program, partner) {
-        this.#program = program;
-        this.#with = partner;
-        program.stdout.setEncoding("utf8");
-        program.stdout.on("data", (text) => this.#read(text));
-        program.stderr.setEncoding("utf8");
-        program.stderr.on("data", (text) => {
-            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
-        });
-        program.stdout.once("close", () => this.#end(new Error("the connection ended")));
-        program.stdout.once("error", (error) => this.#end(error));
-        program.stdin.once("error", (error) => this.#end(error));
-    }
-    /**
-     * Sends a command when those before it are answered, and waits for its answer.
-     *
-     * @param deadline milliseconds, from when it is sent
-     * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
-     *   next is asked for
-     * @returns what the program printed
-     * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
-     */
-    ask(command, deadline, payload) {
-        const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
-        this.#turn = asked.catch(() => { });
-        return asked;
-    }
-    close() {
-        this.#program.close();
-    }
-    async #ask(command, deadline, payload) {
-        const answer = new Answer();
-        this.#answer = answer;
-        this.#stderr = "";
-        if (this.#ended !== undefined)
-            answer.fail(this.#ended);
-        const late = new AbortController();
-        (0,external_node_timers_promises_.setTimeout)(deadline, undefined, { signal: late.signal, ref: false }).then(() => {
-            this.#end(new Error(`no answer within ${deadline / 1000} s`));
-            this.#program.close();
-        }, () => { });
-        try {
-            const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
-            if (status !== 0)
-                throw new Error(this.#stderr.trim() || `exit status ${status}`);
-            return text;
-        }
-        catch (error) {
-            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
-                cause: error,
-            });
-        }
-        finally {
-            late.abort();
-        }
-    }
-    async #send(command, payload, answer) {
-        const { stdin } = this.#program;
-        if (answer.settled)
-            return;
-        stdin.write(`${command.join(" ")}\n`);
-        if (payload === undefined)
-            return;
-        const answered = answer.result.catch(() => { });
-        for await (const chunk of payload) {
-            // A command that has failed reads no more.
-            if (answer.settled)
-                return;
-            const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
-            await Promise.race([written, answered]);
-        }
-    }
-    #read(text) {
-        const lines = (this.#line + text).split("\n");
-        this.#line = lines.pop() ?? "";
-        for (const line of lines) {
-            const answer = this.#answer;
-            if (!line.startsWith(endOfAnswer))
-                answer?.lines.push(line);
-            // What the program complained about comes through another pipe: it may be a moment late.
-            else
-                setImmediate(() => answer?.end(Number(line.slice(1))));
-        }
-    }
-    #end(error) {
-        this.#ended ??= error;
-        this.#answer?.fail(this.#ended);
-    }
-}
-/** A container that does not answer, or answers that something failed. */
-class ConversationError extends Error {
-    name = "ConversationError";
-}
-const longestComplaint = 2_000;
-class Answer {
-    lines = [];
-    result;
-    settled = false;
-    #settle = Promise.withResolvers();
-    constructor() {
-        this.result = this.#settle.promise;
-        this.result.catch(() => { });
-    }
-    end(status) {
-        this.settled = true;
-        this.#settle.resolve({ text: this.lines.join("\n"), status });
-    }
-    fail(error) {
-        this.settled = true;
-        this.#settle.reject(error);
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/containerd.js
-
-
-/** A node's content store, below the node's /var: containerd's own layout. */
-const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
-/**
- * Answers the commands of {@link Containerd}. Runs in the node, under bash, with what every kind node image has: ctr,
- * crictl, find.
- *
- * `ctr images ls` takes 130 ms of a processor where crictl takes 17: it adds up every image's size.
- */
-const answers = `
-set -o pipefail -o noglob
-export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
-ctr() { command ctr --namespace k8s.io "$@"; }
-blobs=/var/${blobsFolder}
-while read -r command a b; do
-  case $command in
-    inventory)
-      until [[ -S /run/containerd/containerd.sock ]]; do
-        # Nobody says more before this is answered: a pause without a program, which ends when nobody is there any more.
-        read -rt 0.1; (( $? > 128 )) || exit 1
-      done
-      crictl images -o json && echo && echo --- && ctr content ls --quiet && echo --- &&
-        find "$blobs" -type f \\( -newermt "@$a" -printf 'sha256:%f\\n' -o -printf 'sha256:%f own\\n' \\)
-      ;;
-    flags) ctr images import --help ;;
-    ingest)
-      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
-        { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
-      ;;
-    import)
-      head -c "$a" | ctr images import $b - >&2
-      status=$?
-      # What an import that failed has not read are an image's bytes, not commands.
-      (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
-      ;;
-    tag) ctr images tag --force "$a" $b >&2 ;;
-    remove) ctr images rm $a $b >&2 ;;
-    unpack)
-      snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
-      # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
-      for digest in $a $b; do
-        ctr snapshots unpack --snapshotter "$snapshotter" "$digest"
-      done </dev/null >/dev/null 2>&1 &
-      ;;
-    *) echo "unknown command: $command" >&2; false ;;
-  esac
-  printf '\\004%d\\n' $?
-done
-`;
-const seconds = 1_000;
-/** Talks with the containerd of one node. */
-class Containerd {
-    #conversation;
-    #node;
-    #known;
-    constructor(conversation, node, known) {
-        this.#conversation = conversation;
-        this.#node = node;
-        this.#known = known;
-    }
-    static async in(engine, node, known) {
-        const program = await engine.exec(node.id, ["bash", "-c", answers]);
-        return new Containerd(new Conversation(program, "containerd"), node, known);
-    }
-    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-    async inventory(deadline) {
-        const made = String(Math.floor(this.#node.created / 1000));
-        const text = await this.#conversation.ask(["inventory", made], deadline);
-        // While others answer. Who imports hears of it.
-        this.#flags().catch(() => { });
-        return parseInventory(text);
-    }
-    /** Makes containerd adopt a blob whose file is in the store already. @throws when the file is not there, or of another size */
-    async ingest(blob) {
-        await this.#conversation.ask(["ingest", hexOf(blob.digest), String(blob.size)], 60 * seconds);
-    }
-    /**
-     * Imports an archive in OCI layout. What it refers to and does not bring has to be there already.
-     * Nothing is unpacked: containerd does that when the first pod wants it, on the node that runs it.
-     */
-    async import(archive) {
-        const command = ["import", String(archive.bytes), ...(await this.#flags())];
-        await this.#conversation.ask(command, 600 * seconds, archive.read());
-    }
-    #flags() {
-        const { image } = this.#node;
-        const known = this.#known.get(image);
-        if (known !== undefined)
-            return known;
-        const asked = this.#conversation.ask(["flags"], 60 * seconds).then(importFlags);
-        this.#known.set(image, asked);
-        asked.catch(() => this.#known.delete(image));
-        return asked;
-    }
-    /** Gives an image that is there other names, or takes the names from other images for it. */
-    async tag(source, names) {
-        await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
-    }
-    /** Takes names away. One that is not there is none to take. */
-    async remove(names) {
-        await this.#conversation.ask(["remove", ...names], 60 * seconds);
-    }
-    /**
-     * Begins to unpack images, one after another, as the first pod that wants one would. Goes on in the node by itself.
-     *
-     * @param targets the digests that the images' names stand for
-     */
-    async unpack(targets) {
-        await this.#conversation.ask(["unpack", ...targets], 60 * seconds);
-    }
-    close() {
-        this.#conversation.close();
-    }
-}
-const hexOf = (digest) => digest.slice("sha256:".length);
-const crictlImages = schemas/* looseObject */._H3({
-    images: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        id: schemas/* string */.YjP(),
-        repoTags: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
-        repoDigests: schemas/* array */.YOg(schemas/* string */.YjP()).nullish(),
-    })),
-});
-/** Reads what `inventory` prints: crictl's list of images, the digests of all content, and its files. */
-function parseInventory(text) {
-    const [listed = "", content = "", found = ""] = text.split(/^---$/m);
-    const { images } = parseJson(listed);
-    const files = new Map(lines(found).map((line) => [line.replace(/ own$/, ""), line.endsWith(" own")]));
-    return {
-        names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...(repoTags ?? []), ...(repoDigests ?? [])].map((name) => [name, id]))),
-        ids: new Set(images.map(({ id }) => id)),
-        own: new Set(images.map(({ id }) => id).filter((id) => files.get(id) === true)),
-        content: new Set(lines(content).filter((digest) => files.has(digest))),
-    };
-}
-function parseJson(text) {
-    try {
-        return crictlImages.parse(JSON.parse(text));
-    }
-    catch (error) {
-        throw new Error(`\`crictl images -o json\` in the node says what this action does not understand: ${text.slice(0, 200)}`, {
-            cause: error,
-        });
-    }
-}
-const lines = (text) => text.split("\n").filter(Boolean);
-/**
- * The flags that an import wants, as far as this ctr has them: containerd 2 imports through a service of its own unless
- * told `--local`, and that service wants every blob in the archive.
- */
-const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new RegExp(`${flag}\\b`).test(help));
-
-;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
-
-
-
-
-/**
- * Opens a conversation with a node and asks what it has.
- *
- * @param deadline milliseconds in which its containerd has to be up
- */
-async function askNode(engine, { name, container }, deadline, known = new Map()) {
-    const until = performance.now() + deadline;
-    for (;;) {
-        let containerd;
-        try {
-            containerd = await Containerd.in(engine, container, known);
-            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000));
-            return { name, container, containerd, inventory };
-        }
-        catch (error) {
-            containerd?.close();
-            // A containerd that is just starting refuses the first question.
-            if (!(error instanceof ConversationError) || performance.now() + pause > until)
-                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
-            await (0,external_node_timers_promises_.setTimeout)(pause);
-        }
-    }
-}
-const pause = 200;
-
-;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
-
-/**
- * From here on a blob is worth linking: `ctr content ingest` costs 19 ms of a processor, and sending a megabyte through
- * Docker into containerd about 5 ms.
- */
-const largeBlob = 4_000_000;
-/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
-const worthLinking = 32_000_000;
-/**
- * Decides what a node needs. Pure.
- *
- * @param canLink whether blobs can be linked into this node's content store
- * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
- */
-function planNode(images, has, canLink) {
-    const present = [];
-    const retag = [];
-    const bring = [];
-    for (const image of images) {
-        const names = image.names.filter((name) => has.names.get(name) !== image.id);
-        for (const name of names) {
-            const replaced = has.names.get(name);
-            if (replaced !== undefined && has.own.has(replaced))
-                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
-        }
-        if (!isWhole(image, has))
-            bring.push(withContent(image));
-        else if (names.length > 0)
-            retag.push({ image, names });
-        else
-            present.push(image);
-    }
-    const missing = new Map();
-    for (const { content } of bring) {
-        for (const { digest, size, offset } of content.layers) {
-            if (offset === undefined || has.content.has(digest) || missing.has(digest))
-                continue;
-            missing.set(digest, { digest, size, offset, file: content.file });
-        }
-    }
-    for (const image of bring) {
-        for (const { digest } of image.content.layers) {
-            if (!has.content.has(digest) && !missing.has(digest))
-                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
-        }
-    }
-    const blobs = [...missing.values()];
-    const large = blobs.filter(({ size }) => size >= largeBlob);
-    const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
-    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
-}
-/**
- * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
- * What the node image brought is as it is.
- */
-function isWhole({ id, content }, has) {
-    if (!has.ids.has(id))
-        return false;
-    if (content === undefined || has.own.has(id))
-        return true;
-    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
-    return blobs.every(({ digest }) => has.content.has(digest));
-}
-function withContent(image) {
-    const { content } = image;
-    if (content === undefined)
-        throw new Error(`${image.from}: a node that had it has lost it.`);
-    return { ...image, content };
-}
-const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
-/**
- * The images of several archives as one list, each once.
- *
- * @throws when two archives mean different images by one name
- */
-function node_plan_merge(images) {
-    const byId = new Map();
-    const byName = new Map();
-    for (const image of images) {
-        for (const name of image.names) {
-            const other = byName.get(name);
-            if (other !== undefined && other.id !== image.id) {
-                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
-            }
-            byName.set(name, image);
-        }
-        const same = byId.get(image.id);
-        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
-    }
-    return [...byId.values()];
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
-
-/** How the container that links tells files apart, for GNU `stat --format`. */
-const identityFormat = "%i %s %.9Y";
-/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
-async function identityOf(file) {
-    const { ino, size, mtimeNs } = await (0,promises_.stat)(file, { bigint: true });
-    const nanoseconds = String(mtimeNs % 1000000000n).padStart(9, "0");
-    return `${ino} ${size} ${mtimeNs / 1000000000n}.${nanoseconds}`;
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
-
-
-
-/**
- * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
- * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
- */
-const blob_links_answers = `
-staging=
-declare -A copies
-while read -r command a b c d; do
-  case $command in
-    staging) staging=/volumes/$a/_data ;;
-    identity) stat --format '${identityFormat}' "/archives/$a" ;;
-    stage)
-      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
-      copies[$d]=$!
-      ;;
-    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
-    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
-    *) echo "unknown command: $command" >&2; false ;;
-  esac
-  printf '\\004%d\\n' $?
-done
-`;
-const deadline = 300_000;
-/**
- * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
- * every node's. containerd has to be told of it afterwards (Containerd.ingest).
- */
-class BlobLinks {
-    #engine;
-    #container;
-    #conversation;
-    #archives;
-    #staged = new Map();
-    constructor(engine, container, conversation, archives) {
-        this.#engine = engine;
-        this.#container = container;
-        this.#conversation = conversation;
-        this.#archives = archives;
-    }
-    /**
-     * @param on.archives the files that blobs come from
-     * @param on.image an image with bash and coreutils that the daemon has
-     * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
-     */
-    static async open(engine, on) {
-        const { id, program, volume } = await engine.runAlone({
-            image: on.image,
-            argv: ["bash", "-c", blob_links_answers],
-            labels: on.labels,
-            binds: [
-                { source: on.volumes, target: "/volumes", readOnly: false },
-                ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
-            ],
-            volume: "/staging",
-        });
-        const links = new BlobLinks(engine, id, new Conversation(program, "the container that links"), on.archives);
-        try {
-            await links.#conversation.ask(["staging", volume], deadline);
-            await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
-            return links;
-        }
-        catch (error) {
-            await links.close();
-            throw error;
-        }
-    }
-    /** Begins to write a blob where it can be linked from, once however often it is asked to. */
-    stage(blob) {
-        if (this.#staged.has(blob.digest))
-            return;
-        const { offset, size, digest } = blob;
-        const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
-        const begun = this.#conversation.ask(command, deadline);
-        this.#staged.set(digest, { begun, identity: undefined });
-        // Who links it hears of it.
-        begun.catch(() => { });
-    }
-    /**
-     * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
-     *
-     * @param verified the identity of the file in which the blob was found to be what its digest says
-     * @throws when the file that was staged is another one
-     */
-    async link(blob, verified, volume) {
-        if ((await this.#identity(blob)) !== verified)
-            throw new Error(`${blob.file} was changed while it was loaded.`);
-        await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
-    }
-    /** What the file was when the blob had been staged from it. */
-    #identity(blob) {
-        this.stage(blob);
-        const staged = this.#staged.get(blob.digest);
-        if (staged === undefined)
-            throw new Error(`${blob.digest} was not staged.`);
-        staged.identity ??= staged.begun
-            .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
-            .then((identity) => identity.trim());
-        return staged.identity;
-    }
-    #archive({ file }) {
-        return String(this.#archives.indexOf(file));
-    }
-    /** Ends when nothing of it is left: container, staged blobs. */
-    async close() {
-        const removed = this.#engine.removed(this.#container);
-        this.#conversation.close();
-        await removed;
-    }
-    /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
-    async #mustBeSame(file, index) {
-        const [here, there] = await Promise.all([
-            identityOf(file),
-            this.#conversation.ask(["identity", String(index)], deadline),
-        ]);
-        if (there.trim() !== here)
-            throw new Error(`${file} is another file for the Docker daemon`);
-    }
-}
-/**
- * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
- * plain local volume of one folder, and nothing of their own below it.
- */
-function linkable(nodes) {
-    const volumes = new Map();
-    const roots = new Set();
-    for (const { id, mounts } of nodes) {
-        const own = mounts.find(({ destination }) => destination === "/var");
-        const hidden = mounts.some(({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var");
-        const suffix = `/${own?.name}/_data`;
-        if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
-            return undefined;
-        volumes.set(id, own.name ?? "");
-        roots.add(own.source.slice(0, -suffix.length));
-    }
-    const [root, ...others] = roots;
-    return root === undefined || others.length > 0 ? undefined : { root, volumes };
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/oci-layout.js
-
-
-/**
- * Images as an archive in OCI layout, as `ctr images import` reads it: their documents, those blobs that are to travel
- * in it, and an index that gives each image its names, whole, by containerd's own annotation.
- * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
- */
-function ociLayout(images, blobs, namesOf = allNames) {
-    const documents = new Map(images.flatMap(({ content }) => content.documents).map((document) => [document.digest, document]));
-    const manifests = images.flatMap((image) => {
-        const { mediaType, digest, size } = image.content.target;
-        return namesOf(image).map((name) => ({
-            mediaType,
-            digest,
-            size,
-            annotations: { "io.containerd.image.name": name },
-        }));
-    });
-    const entries = [
-        { name: "oci-layout", bytes: json({ imageLayoutVersion: "1.0.0" }) },
-        ...[...documents.values()].map(({ digest, bytes }) => ({ name: pathOf(digest), bytes })),
-        ...blobs.map((blob) => ({ name: pathOf(blob.digest), blob })),
-        { name: "index.json", bytes: json({ schemaVersion: 2, manifests }) },
-    ];
-    return {
-        bytes: entries.reduce((sum, entry) => sum + block + oci_layout_padded(oci_layout_sizeOf(entry)), endOfTar.length),
-        read: () => write(entries),
-    };
-}
-/**
- * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
- * does, what is made of an archive in Docker's format has a manifest of its own.
- */
-function allNames({ names, content: { target } }) {
-    if (!target.mediaType.startsWith("application/vnd.oci."))
-        return [...names];
-    const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
-    return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
-}
-async function* write(entries) {
-    const buffer = Buffer.allocUnsafe(chunk);
-    for (const entry of entries) {
-        const size = oci_layout_sizeOf(entry);
-        yield header(entry.name, size);
-        if ("bytes" in entry)
-            yield entry.bytes;
-        else
-            yield* oci_layout_bytesOf(entry.blob, buffer);
-        yield Buffer.alloc(oci_layout_padded(size) - size);
-    }
-    yield endOfTar;
-}
-/**
- * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
- * one piece.
- *
- * @throws when the file has become shorter
- */
-async function* oci_layout_bytesOf({ file, offset, size }, buffer) {
-    const handle = await (0,promises_.open)(file);
-    try {
-        for (let done = 0; done < size;) {
-            const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
-            if (bytesRead === 0)
-                throw new Error(`${file} became shorter while it was loaded.`);
-            yield buffer.subarray(0, bytesRead);
-            done += bytesRead;
-        }
-    }
-    finally {
-        await handle.close();
-    }
-}
-const chunk = 512 * 1024;
-const block = 512;
-const endOfTar = Buffer.alloc(2 * block);
-const oci_layout_padded = (size) => Math.ceil(size / block) * block;
-const oci_layout_sizeOf = (entry) => ("bytes" in entry ? entry.bytes.length : entry.blob.size);
-const pathOf = (digest) => `blobs/${digest.replace(":", "/")}`;
-const json = (value) => Buffer.from(JSON.stringify(value));
-function header(path, size) {
-    const head = new Header({ path, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) });
-    const buffer = Buffer.alloc(block);
-    if (head.encode(buffer, 0))
-        throw new Error(`${path} does not fit into a tar's header.`);
-    return buffer;
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
-
-
-
-
-
-
-/**
- * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
- * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
- * links nothing.
- */
-const bring_attempts = 3;
-/** Brings images into a node, and sees that they are there. @throws when they are not, leaving no image that is not whole */
-async function bring(to, attempt = 1) {
-    const { images, node, plan } = to;
-    let isPlaced = false;
-    try {
-        await place(to);
-        isPlaced = true;
-        to.placed();
-        if (plan.present.length < images.length)
-            await bring_confirm(images, plan, node);
-    }
-    catch (error) {
-        const passes = error instanceof ConversationError || error instanceof Unconfirmed;
-        if (!passes || attempt === bring_attempts) {
-            await forget(to);
-            throw error;
-        }
-        to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
-        const again = await askNode(to.engine, node, patience);
-        const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
-        const rest = planNode(images, again.inventory, canLink);
-        await bring({ ...to, node: again, plan: rest }, attempt + 1);
-    }
-    finally {
-        node.containerd.close();
-    }
-}
-/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
-const patience = 10_000;
-/** Gives a node what it lacks, and everything its names. */
-async function place(to) {
-    const { images, node, plan, links, verified } = to;
-    const { containerd, inventory } = node;
-    await Promise.all([...plan.link, ...plan.send].map(verified));
-    if (plan.link.length > 0) {
-        await containerd.import(ociLayout(plan.bring, plan.send, (image) => [guardOf(image)]));
-        const opened = await links;
-        if (opened === undefined) {
-            // What is small is there already.
-            await containerd.import(ociLayout(plan.bring, plan.link));
-            await unpack(to);
-        }
-        else {
-            await bring_link(plan.link, node, opened, verified);
-            await unpack(to);
-            for (const image of plan.bring)
-                await containerd.tag(guardOf(image), allNames(image));
-        }
-    }
-    else if (plan.bring.length > 0) {
-        await containerd.import(ociLayout(plan.bring, plan.send));
-        await unpack(to);
-    }
-    for (const { image, names } of plan.retag)
-        await containerd.tag(image.id, names);
-    const guards = images.map(guardOf).filter((name) => inventory.names.has(name) || plan.link.length > 0);
-    if (guards.length > 0)
-        await containerd.remove(guards);
-}
-/**
- * Keeps containerd's garbage collector from taking linked blobs that no image refers to yet: an image of this name, which
- * no pod can use, does so until those of the right names do. It comes when all bytes were verified.
- */
-const guardOf = ({ id }) => `kind-action.invalid/loading:${hexOf(id)}`;
-async function unpack({ node: { containerd }, plan, unpack }) {
-    if (unpack)
-        await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
-}
-/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
-async function bring_link(blobs, { containerd, container }, { blobs: links, volumes }, verified) {
-    const volume = volumes.get(container.id) ?? "";
-    for (const [index, blob] of blobs.entries()) {
-        await links.link(blob, await verified(blob), volume);
-        for (const next of blobs.slice(index + 1, index + 3))
-            links.stage(next);
-        await containerd.ingest(blob);
-    }
-}
-/** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
-async function forget({ images, engine, node, plan, had }) {
-    const guarded = images.filter((image) => node.inventory.names.has(guardOf(image)) || (plan.link.length > 0 && !had.has(image.id)));
-    if (guarded.length === 0)
-        return;
-    // Kubernetes' part of containerd names every image by its ID, too.
-    const names = guarded.flatMap((image) => [guardOf(image), ...(had.has(image.id) ? [] : [image.id])]);
-    try {
-        const { containerd } = await askNode(engine, node, patience);
-        await containerd.remove(names).finally(() => containerd.close());
-    }
-    catch {
-        // What it said first is told.
-    }
-}
-/** A node that was told, and does not have it. */
-class Unconfirmed extends Error {
-    name = "Unconfirmed";
-}
-/**
- * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
- * by a moment.
- */
-async function bring_confirm(images, { bring }, { containerd }) {
-    const until = performance.now() + patience;
-    for (;;) {
-        const has = await containerd.inventory(patience);
-        const blob = contentOf(bring).find((digest) => !has.content.has(digest));
-        if (blob !== undefined)
-            throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
-        const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
-        if (unnamed === undefined)
-            return;
-        if (performance.now() > until)
-            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
-        await (0,external_node_timers_promises_.setTimeout)(50);
-    }
-}
-/** The digests of everything that images consist of. */
-const contentOf = (images) => images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);
-
-;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
-
-
-
-
-/**
- * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
- * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
- *
- * @param archiveOf the archive as the user named it, by its file
- */
-function verifier(archiveOf) {
-    const known = new Map();
-    let last = Promise.resolve();
-    return (blob) => {
-        const key = `${blob.file} ${blob.offset} ${blob.digest}`;
-        const before = known.get(key);
-        if (before !== undefined)
-            return before;
-        const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
-        known.set(key, verified);
-        last = verified.catch(() => { });
-        return verified;
-    };
-}
-async function mustMatch({ file, offset, size, digest }, archive) {
-    const identity = await identityOf(file);
-    const hash = (0,external_node_crypto_.createHash)("sha256");
-    const handle = await (0,promises_.open)(file);
-    try {
-        const buffer = Buffer.allocUnsafe(Math.min(verify_chunk, size));
-        for (let done = 0; done < size;) {
-            const { bytesRead } = await handle.read(buffer, 0, Math.min(verify_chunk, size - done), offset + done);
-            if (bytesRead === 0)
-                throw new BadArchive(archive, "it became shorter while it was read", verify_again);
-            hash.update(buffer.subarray(0, bytesRead));
-            done += bytesRead;
-        }
-    }
-    finally {
-        await handle.close();
-    }
-    const found = `sha256:${hash.digest("hex")}`;
-    if (found !== digest) {
-        throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
-    }
-    return identity;
-}
-const verify_chunk = 1024 * 1024;
-const verify_again = "Make the archive again, and see that all of it is copied";
-
-;// CONCATENATED MODULE: ./lib/images/transfer/transfer.js
-
-
-
-
-
-
-/**
- * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
- *
- * @returns what became of each image
- * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
- */
-async function transfer(images, nodes, { engine, labels, log, unreachable = [], unpackOn }) {
-    const place = linkable(nodes.map(({ container }) => container));
-    const plans = nodes.map(({ inventory }) => planNode(images, inventory, place !== undefined));
-    const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
-    // Hashing begins while the container that links starts. Who needs a blob hears of it.
-    for (const blob of plans.flatMap(({ link, send }) => [...link, ...send]))
-        verified(blob).catch(() => { });
-    const links = place ? openLinks(plans, nodes, place, { engine, labels, log }) : Promise.resolve(undefined);
-    const placed = nodes.map(() => Promise.withResolvers());
-    const bringing = nodes.map((node, index) => {
-        const plan = plans[index] ?? planNode(images, node.inventory, false);
-        const done = () => placed[index]?.resolve();
-        const settings = { links, verified, engine, log, unpack: node.name === unpackOn, placed: done };
-        return bring({ ...settings, images, node, plan, had: node.inventory.ids }).finally(done);
-    });
-    const closed = Promise.all([links, ...placed.map(({ promise }) => promise)])
-        .then(([opened]) => opened?.blobs.close())
-        .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
-    const settled = await Promise.allSettled(bringing);
-    await closed;
-    const failed = nodes.flatMap(({ name }, index) => {
-        const result = settled[index];
-        return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
-    });
-    // A wrong archive is wrong for every node; nodes fail each for itself.
-    const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
-    if (wrong !== undefined)
-        throw wrong.reason;
-    throwFailures([...unreachable, ...failed], nodes.filter(({ name }) => !failed.some((node) => node.name === name)));
-    const counted = new Set();
-    return images.map((image) => outcomeOf(image, plans, nodes, counted));
-}
-/** The container that links, where a node has something to be linked and the daemon sees the files. */
-async function openLinks(plans, nodes, { root, volumes }, { engine, labels, log }) {
-    const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
-    const image = nodes[0]?.container.image;
-    if (archives.length === 0 || image === undefined)
-        return undefined;
-    try {
-        const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
-        // While nodes are told of what comes, and the rest is verified.
-        for (const blob of plans.flatMap(({ link }) => link).slice(0, 2))
-            blobs.stage(blob);
-        return { blobs, volumes };
-    }
-    catch (error) {
-        log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
-        return undefined;
-    }
-}
-/** @throws naming the nodes that failed, each with its reason, and those that did not */
-function throwFailures(failed, others) {
-    if (failed.length === 0)
-        return;
-    throw new Error([
-        `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
-        ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
-        ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
-    ].join("\n"));
-}
-function outcomeOf(image, plans, nodes, counted) {
-    const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
-    const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
-    const own = new Set(image.content?.layers.map(({ digest }) => digest));
-    let bytes = 0;
-    for (const { digest, size } of blobs) {
-        if (!own.has(digest) || counted.has(digest))
-            continue;
-        counted.add(digest);
-        bytes += size;
-    }
-    const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
-    const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
-    return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
-}
-
 ;// CONCATENATED MODULE: ./lib/load-images.js
 
 
@@ -64358,7 +64221,7 @@ async function loadImages(plan, cluster, on, log) {
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
     const known = new Map();
     const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
-    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
+    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, { known })));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
@@ -64565,6 +64428,140 @@ function kubeadm({ config }, image) {
 }
 const fits = (apiVersion, used) => apiVersion === undefined || apiVersion === used;
 
+;// CONCATENATED MODULE: ./lib/cluster/fast-start.js
+
+/** Where nodes find {@link FastStart.manifests}: kubeadm looks there on workers, too. */
+const manifestPatchesFolder = "/kind-action/patches";
+/**
+ * Arguments that change when things happen. With several control planes there is a leader to be elected.
+ *
+ * etcd without fsync keeps what it acknowledged when it, its container or the node's container dies: that is in the
+ * kernel's memory. It does not survive the machine, which a cluster in containers does not either.
+ */
+const argumentsOf = [
+    { component: "controllerManager", name: "leader-elect", value: "false", alone: true },
+    { component: "controllerManager", name: "kube-api-qps", value: "300" },
+    { component: "controllerManager", name: "kube-api-burst", value: "400" },
+    { component: "scheduler", name: "leader-elect", value: "false", alone: true },
+    { component: "etcd", name: "unsafe-no-fsync", value: "true" },
+];
+/**
+ * Decides how a cluster is made to start fast. Pure. What a patch of the user's names is left to it.
+ *
+ * @param mounts whether the daemon can give nodes a folder of this machine
+ */
+function planFastStart(config, mounts) {
+    const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
+    const named = (text) => config.patches.some((patch) => patch.search(text) >= 0);
+    const args = argumentsOf.filter(({ component, name, alone }) => !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)));
+    const manifests = mounts && !named(ownPatches) ? probes : {};
+    return {
+        settings: [
+            ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
+            ...(Object.keys(manifests).length === 0
+                ? []
+                : [
+                    "control plane: first probes after a second, then each second",
+                    "CoreDNS: asked each second whether it is ready",
+                ]),
+        ],
+        patches: [
+            ...mergePatches(args, "v1beta3", asFields),
+            ...mergePatches(args.filter((arg) => !hasList(arg.component, config)), "v1beta4", asList),
+            ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
+        ],
+        json6902: appends(args.filter((arg) => hasList(arg.component, config))),
+        manifests,
+    };
+}
+/** kubeadm takes no etcd of its own beside one that is elsewhere. */
+const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
+const ownPatches = /\bpatches["']?\s*:|\/patches/;
+const titles = {
+    controllerManager: "controller manager",
+    scheduler: "scheduler",
+    etcd: "etcd",
+};
+/** Arguments as kubeadm takes them up to v1beta3. */
+const asFields = (args) => Object.fromEntries(args.map(({ name, value }) => [name, value]));
+/** Arguments as kubeadm takes them from v1beta4 on, which kind uses from Kubernetes 1.36 on. */
+const asList = (args) => args.map(({ name, value }) => ({ name, value }));
+function mergePatches(args, version, form) {
+    if (args.length === 0)
+        return [];
+    const of = (component) => args.filter((arg) => arg.component === component);
+    const extra = (component) => of(component).length === 0 ? undefined : { extraArgs: form(of(component)) };
+    const etcd = extra("etcd");
+    return [
+        (0,dist/* stringify */.As)({
+            apiVersion: `kubeadm.k8s.io/${version}`,
+            kind: "ClusterConfiguration",
+            controllerManager: extra("controllerManager"),
+            scheduler: extra("scheduler"),
+            etcd: etcd && { local: etcd },
+        }),
+    ];
+}
+/**
+ * Whether kind gives a component a list of arguments of its own, which a merge would replace:
+ * pkg/cluster/internal/kubeadm/config.go, ConfigTemplateBetaV4.
+ */
+const hasList = (component, { hasFeatureGates, ipFamily }) => component === "controllerManager" ||
+    (component === "scheduler" && (hasFeatureGates || ipFamily === "ipv6"));
+/** Arguments at the end of the lists that kind makes. */
+function appends(args) {
+    if (args.length === 0)
+        return [];
+    const operations = args.map(({ component, name, value }) => ({
+        op: "add",
+        path: `/${component}/extraArgs/-`,
+        value: { name, value },
+    }));
+    return [
+        {
+            group: "kubeadm.k8s.io",
+            version: "v1beta4",
+            kind: "ClusterConfiguration",
+            patch: (0,dist/* stringify */.As)(operations),
+        },
+    ];
+}
+const directory = (version) => ["InitConfiguration", "JoinConfiguration"].map((kind) => (0,dist/* stringify */.As)({
+    apiVersion: `kubeadm.k8s.io/${version}`,
+    kind,
+    patches: { directory: manifestPatchesFolder },
+}));
+/**
+ * A kubelet that is younger than a probe's period puts the first one off by a random part of it. What fails until it is
+ * given up takes as long as with kubeadm's own periods of 10 s.
+ */
+const probes = {
+    ...Object.fromEntries(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => [
+        `${name}+strategic.yaml`,
+        (0,dist/* stringify */.As)({
+            apiVersion: "v1",
+            kind: "Pod",
+            spec: {
+                containers: [
+                    { name, startupProbe: { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 240 } },
+                ],
+            },
+        }),
+    ])),
+    // Before Kubernetes 1.31, kubeadm says that it ignores this one.
+    "corednsdeployment+strategic.yaml": (0,dist/* stringify */.As)({
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        spec: {
+            template: {
+                spec: {
+                    containers: [{ name: "coredns", readinessProbe: { periodSeconds: 1, failureThreshold: 30 } }],
+                },
+            },
+        },
+    }),
+};
+
 ;// CONCATENATED MODULE: ./lib/logs/artifact-name.js
 
 /**
@@ -64606,6 +64603,8 @@ function leaves(value) {
 }
 
 ;// CONCATENATED MODULE: ./lib/plan.js
+
+
 
 
 
@@ -64689,9 +64688,13 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
             reason,
         });
     }
+    const fastStart = inputs.fastStart
+        ? planFast(inputs, { name, images, nodes, folder, mounts: !("problem" in daemon) && daemon.info.local })
+        : undefined;
     return {
         name,
-        config: renderClusterConfig(inputs.config, name, images),
+        config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images),
+        fastStart,
         workspace: job.workspace,
         nodes: nodes.map(({ name: node }) => node),
         images: [...new Set(images)],
@@ -64711,6 +64714,35 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
             artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
         },
         ignoreFailedClean: inputs.ignoreFailedClean,
+    };
+}
+function planFast({ config }, on) {
+    const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
+    const folder = (0,external_node_path_.join)(on.folder, "kubeadm-patches");
+    const mounted = Object.keys(manifests).length > 0;
+    const render = (ownNetwork) => renderClusterConfig(config, on.name, on.images, {
+        ...patches,
+        ownNetwork,
+        mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
+    });
+    const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
+    const first = controlPlanes[0];
+    const entrance = controlPlanes.length > 1 ? `${on.name}-external-load-balancer` : first?.name;
+    return {
+        settings,
+        folder,
+        files: manifests,
+        config: render(false),
+        configWithout: renderClusterConfig(config, on.name, on.images),
+        network: first === undefined || config.disableDefaultCNI
+            ? undefined
+            : {
+                image: on.images[on.nodes.indexOf(first)] ?? "",
+                controlPlane: first.name,
+                podSubnet: config.podSubnet ?? defaultPodSubnet[config.ipFamily],
+                endpoint: `${entrance}:6443`,
+                config: render(true),
+            },
     };
 }
 /** Nodes with the names that kind will give them; without any, kind makes a single control plane. */
@@ -64902,7 +64934,9 @@ function renderSummary({ plan, timings, cluster, images, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+    const settings = plan.cluster?.fastStart?.settings ?? [];
+    const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
+    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
 }
 /** What was loaded, as a table of Markdown's. */
 function renderImages(images) {
@@ -66048,8 +66082,13 @@ const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
 
 
 
+
+
+
+
+
 /** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
-async function createCluster(on) {
+async function create_cluster_createCluster(on) {
     const { plan, daemon } = await decide(on);
     for (const warning of plan.warnings)
         on.printer.warning(warning);
@@ -66154,6 +66193,13 @@ async function installTools(plan, on, record, log) {
     });
     return { kind, kubectl };
 }
+/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
+async function readAddOn(plan, engine, labels) {
+    if (plan === undefined)
+        return undefined;
+    const manifest = await engine.imageFile(plan.image, networkManifest, labels).catch(() => undefined);
+    return manifest && networkObjects(manifest.toString(), plan);
+}
 /** Everything that a cluster takes, each part as soon as what it needs is there. */
 function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
     const engine = new docker_engine/* Engine */.N(endpoint);
@@ -66164,28 +66210,58 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
         if (await makeNetwork(engine, plan.network, name))
             log.line(`Made the Docker network ${plan.network}.`);
     });
-    const cluster = run.task("Create the cluster", [tools, images, network], async (log, { kind }) => {
-        const made = kindAt(kind.path, on.start, endpoint);
-        await made.create(plan, folder, log);
+    const addOn = run.task("Read the network add-on", [images], () => readAddOn(plan.fastStart?.network, engine, { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name }));
+    const cluster = run.task("Create the cluster", [tools, images, network, addOn], async (log, { kind }, _, __, objects) => {
+        const { anew } = await createCluster(kindAt(kind.path, on.start, endpoint), objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config }, folder, log);
         await protect(plan.kubeconfig);
         exportCluster(plan, on.job);
-        return made;
+        return { anew };
     });
+    const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
+        const controlPlane = plan.fastStart?.network?.controlPlane;
+        if (objects === undefined || controlPlane === undefined)
+            return;
+        try {
+            await installNetwork(engine, { name: plan.name, controlPlane }, objects, 15 * 60_000);
+        }
+        catch (error) {
+            // Nodes that were made anew have kind's.
+            if (!(await cluster.result.catch(() => undefined))?.anew)
+                throw error;
+            log.line("kind has made it.");
+        }
+    });
+    if (plan.fastStart !== undefined) {
+        run.task("Unpack the nodes' own images", [tools, images, network], (log) => 
+        // What is not unpacked ahead is unpacked when it is needed.
+        unpackAhead(engine, plan, 60_000).catch((error) => log.line((0,lib_problems/* messageOf */.bD)(error))));
+    }
     // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
     const loaded = hasImages(plan.load)
         ? run.task("Load images", [tools, images, network], async (log) => {
-            const into = {
-                platform: await engine.imagePlatform(plan.images[0] ?? ""),
+            const platform = await engine.imagePlatform(plan.images[0] ?? "");
+            const into = () => ({
+                platform,
                 nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
                 into: plan.loadInto,
                 starting: 5 * 60_000,
                 alwaysPulls: plan.alwaysPullsImages,
-            };
+            });
             const labels = { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name };
-            return await loadImages(plan.load, into, { engine, endpoint, run: on.start, labels }, log);
+            const load = () => loadImages(plan.load, into(), { engine, endpoint, run: on.start, labels }, log);
+            try {
+                return await load();
+            }
+            catch (error) {
+                // Nodes that were removed under it, because they were made anew, take it once more.
+                const anew = error instanceof NodesFailed && (await cluster.result.catch(() => undefined))?.anew;
+                if (!anew)
+                    throw error;
+                return await load();
+            }
         })
         : undefined;
-    const ready = run.task("Wait until ready", [cluster], async (log) => {
+    const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
         const access = await readAccess(plan.kubeconfig, context);
         const api = new KubernetesApi(access);
         try {
@@ -66217,7 +66293,9 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
 /* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
 /* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9040);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8816);
+/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6532);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8816);
+
 
 
 
@@ -66325,7 +66403,25 @@ class Engine {
                 name: mount.Name,
                 driver: mount.Driver,
             })),
+            ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
         };
+    }
+    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+    async imageFile(reference, path, labels) {
+        const container = await this.#docker.createContainer({
+            Image: reference,
+            Entrypoint: [path],
+            Labels: labels,
+        });
+        try {
+            const chunks = [];
+            for await (const chunk of await container.getArchive({ path }))
+                chunks.push(Buffer.from(chunk));
+            return onlyFile(Buffer.concat(chunks));
+        }
+        finally {
+            await this.removeContainer(container.id);
+        }
     }
     /** Runs a program in a container that runs. */
     async exec(id, argv) {
@@ -66471,37 +66567,58 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP() });
-const platformFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Os: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Architecture: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Variant: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
 });
-const containerFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Created: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    State: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_4__/* .boolean */ .zMY() }),
-    Mounts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Type: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Destination: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Source: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        Driver: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
     })),
+    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Ports: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() })).nullable()),
+    })
+        .optional(),
 });
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional() })).nullish(),
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive) {
+    const block = 512;
+    for (let offset = 0; offset + block <= archive.length;) {
+        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_4__/* .Header */ .Y(archive, offset);
+        const content = offset + block;
+        if (type === "File")
+            return archive.subarray(content, content + size);
+        offset = content + Math.ceil(size / block) * block;
+    }
+    throw new Error("It is no file.");
+}
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }) {
+    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+    return `${host}:${port}`;
+}
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
     }))
         .nullish(),
 });
@@ -66545,7 +66662,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_4__/* .number */ .aig() }).safeParse(error);
+        const status = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_5__/* .number */ .aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -66736,7 +66853,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(104);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(170);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
@@ -73865,6 +73982,493 @@ function copyFile(srcFile, destFile, force) {
     });
 }
 //# sourceMappingURL=io.js.map
+
+/***/ }),
+
+/***/ 6532:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ Header)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
+// Tar can encode large and negative numbers using a leading byte of
+// 0xff for negative, and 0x80 for positive.
+const encode = (num, buf) => {
+    if (!Number.isSafeInteger(num)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('cannot encode number outside of javascript safe integer range');
+    }
+    else if (num < 0) {
+        encodeNegative(num, buf);
+    }
+    else {
+        encodePositive(num, buf);
+    }
+    return buf;
+};
+const encodePositive = (num, buf) => {
+    buf[0] = 0x80;
+    for (var i = buf.length; i > 1; i--) {
+        buf[i - 1] = num & 0xff;
+        num = Math.floor(num / 0x100);
+    }
+};
+const encodeNegative = (num, buf) => {
+    buf[0] = 0xff;
+    var flipped = false;
+    num = num * -1;
+    for (var i = buf.length; i > 1; i--) {
+        var byte = num & 0xff;
+        num = Math.floor(num / 0x100);
+        if (flipped) {
+            buf[i - 1] = onesComp(byte);
+        }
+        else if (byte === 0) {
+            buf[i - 1] = 0;
+        }
+        else {
+            flipped = true;
+            buf[i - 1] = twosComp(byte);
+        }
+    }
+};
+const parse = (buf) => {
+    const pre = buf[0];
+    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
+        : pre === 0xff ? twos(buf)
+            : null;
+    if (value === null) {
+        throw Error('invalid base256 encoding');
+    }
+    if (!Number.isSafeInteger(value)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('parsed number outside of javascript safe integer range');
+    }
+    return value;
+};
+const twos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    var flipped = false;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        var f;
+        if (flipped) {
+            f = onesComp(byte);
+        }
+        else if (byte === 0) {
+            f = byte;
+        }
+        else {
+            flipped = true;
+            f = twosComp(byte);
+        }
+        if (f !== 0) {
+            sum -= f * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const pos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        if (byte !== 0) {
+            sum += byte * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const onesComp = (byte) => (0xff ^ byte) & 0xff;
+const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
+//# sourceMappingURL=large-numbers.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
+const isCode = (c) => types_name.has(c);
+const isName = (c) => code.has(c);
+/**
+ * types that are a normal file system entry, not metadata.
+ *
+ * These can be the subject of extended/globalExtended headers, long path
+ * names, long linkpath names, etc.
+ *
+ * Any other types are meta, and cannot be targetted by extended PAX headers.
+ */
+const normalFsTypes = new Set([
+    '0',
+    '',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+    '7',
+    'D',
+]);
+// map types from key to human-friendly name
+const types_name = new Map([
+    ['0', 'File'],
+    // same as File
+    ['', 'OldFile'],
+    ['1', 'Link'],
+    ['2', 'SymbolicLink'],
+    // Devices and FIFOs aren't fully supported
+    // they are parsed, but skipped when unpacking
+    ['3', 'CharacterDevice'],
+    ['4', 'BlockDevice'],
+    ['5', 'Directory'],
+    ['6', 'FIFO'],
+    // same as File
+    ['7', 'ContiguousFile'],
+    // pax headers
+    ['g', 'GlobalExtendedHeader'],
+    ['x', 'ExtendedHeader'],
+    // vendor-specific stuff
+    // skip
+    ['A', 'SolarisACL'],
+    // like 5, but with data, which should be skipped
+    ['D', 'GNUDumpDir'],
+    // metadata only, skip
+    ['I', 'Inode'],
+    // data = link path of next file
+    ['K', 'NextFileHasLongLinkpath'],
+    // data = path of next file
+    ['L', 'NextFileHasLongPath'],
+    // skip
+    ['M', 'ContinuationFile'],
+    // like L
+    ['N', 'OldGnuLongPath'],
+    // skip
+    ['S', 'SparseFile'],
+    // skip
+    ['V', 'TapeVolumeHeader'],
+    // like x
+    ['X', 'OldExtendedHeader'],
+]);
+// map the other direction
+const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
+//# sourceMappingURL=types.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
+// parse a 512-byte header block to a data object, or vice-versa
+// encode returns `true` if a pax extended header is needed, because
+// the data could not be faithfully encoded in a simple header.
+// (Also, check header.needPax to see if it needs a pax header.)
+
+
+
+const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
+class Header {
+    cksumValid = false;
+    needPax = false;
+    nullBlock = false;
+    block;
+    path;
+    mode;
+    uid;
+    gid;
+    size;
+    cksum;
+    #type = 'Unsupported';
+    linkpath;
+    uname;
+    gname;
+    devmaj = 0;
+    devmin = 0;
+    atime;
+    ctime;
+    mtime;
+    charset;
+    comment;
+    constructor(data, off = 0, ex, gex) {
+        if (Buffer.isBuffer(data)) {
+            this.decode(data, off || 0, ex, gex);
+        }
+        else if (data) {
+            this.#slurp(data);
+        }
+    }
+    decode(buf, off, ex, gex) {
+        if (!off) {
+            off = 0;
+        }
+        if (!buf || !(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        // Decode the typeflag (independent of any pending PAX/GNU extended header)
+        // up front so we can tell whether THIS block is itself an intermediary
+        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
+        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
+        // the extension headers that may sit between it and that file. Applying the
+        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
+        // header desynchronizes the stream relative to other tar implementations
+        // and enables tar interpretation-conflict / file-smuggling attacks.
+        const t = decString(buf, off + 156, 1);
+        const isNormalFS = normalFsTypes.has(t);
+        const exForFields = isNormalFS ? ex : undefined;
+        const gexForFields = isNormalFS ? gex : undefined;
+        this.path = exForFields?.path ?? decString(buf, off, 100);
+        this.mode =
+            exForFields?.mode ??
+                gexForFields?.mode ??
+                decNumber(buf, off + 100, 8);
+        this.uid =
+            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
+        this.gid =
+            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
+        this.size = notNegative(exForFields?.size ??
+            gexForFields?.size ??
+            decNumber(buf, off + 124, 12));
+        this.mtime =
+            exForFields?.mtime ??
+                gexForFields?.mtime ??
+                decDate(buf, off + 136, 12);
+        this.cksum = decNumber(buf, off + 148, 12);
+        // if we have extended or global extended headers, apply them now
+        // See https://github.com/npm/node-tar/pull/187
+        // Apply global before local, so it overrides. Never slurp the pending
+        // extended-header fields onto an intermediary extension header.
+        if (gexForFields)
+            this.#slurp(gexForFields, true);
+        if (exForFields)
+            this.#slurp(exForFields);
+        // old tar versions marked dirs as a file with a trailing /
+        if (isCode(t)) {
+            this.#type = t || '0';
+        }
+        if (this.#type === '0' && this.path.slice(-1) === '/') {
+            this.#type = '5';
+        }
+        // tar implementations sometimes incorrectly put the stat(dir).size
+        // as the size in the tarball, even though Directory entries are
+        // not able to have any body at all.  In the very rare chance that
+        // it actually DOES have a body, we weren't going to do anything with
+        // it anyway, and it'll just be a warning about an invalid header.
+        if (this.#type === '5') {
+            this.size = 0;
+        }
+        this.linkpath = decString(buf, off + 157, 100);
+        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
+            /* c8 ignore start */
+            this.uname =
+                exForFields?.uname ??
+                    gexForFields?.uname ??
+                    decString(buf, off + 265, 32);
+            this.gname =
+                exForFields?.gname ??
+                    gexForFields?.gname ??
+                    decString(buf, off + 297, 32);
+            this.devmaj =
+                exForFields?.devmaj ??
+                    gexForFields?.devmaj ??
+                    decNumber(buf, off + 329, 8) ??
+                    0;
+            this.devmin =
+                exForFields?.devmin ??
+                    gexForFields?.devmin ??
+                    decNumber(buf, off + 337, 8) ??
+                    0;
+            /* c8 ignore stop */
+            if (buf[off + 475] !== 0) {
+                // definitely a prefix, definitely >130 chars.
+                const prefix = decString(buf, off + 345, 155);
+                this.path = prefix + '/' + this.path;
+            }
+            else {
+                const prefix = decString(buf, off + 345, 130);
+                if (prefix) {
+                    this.path = prefix + '/' + this.path;
+                }
+                /* c8 ignore start */
+                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
+                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
+                /* c8 ignore stop */
+            }
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksumValid = sum === this.cksum;
+        if (this.cksum === undefined && sum === 8 * 0x20) {
+            this.nullBlock = true;
+        }
+    }
+    #slurp(ex, gex = false) {
+        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
+            // we slurp in everything except for the path attribute in
+            // a global extended header, because that's weird. Also, any
+            // null/undefined values are ignored.
+            return !(v === null ||
+                v === undefined ||
+                (k === 'size' && Number(v) < 0) ||
+                (k === 'path' && gex) ||
+                (k === 'linkpath' && gex) ||
+                k === 'global');
+        })));
+    }
+    encode(buf, off = 0) {
+        if (!buf) {
+            buf = this.block = Buffer.alloc(512);
+        }
+        if (this.#type === 'Unsupported') {
+            this.#type = '0';
+        }
+        if (!(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        const prefixSize = this.ctime || this.atime ? 130 : 155;
+        const split = splitPrefix(this.path || '', prefixSize);
+        const path = split[0];
+        const prefix = split[1];
+        this.needPax = !!split[2];
+        this.needPax = encString(buf, off, 100, path) || this.needPax;
+        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
+        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
+        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
+        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
+        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
+        buf[off + 156] = Number(this.#type.codePointAt(0));
+        this.needPax =
+            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
+        buf.write('ustar\u000000', off + 257, 8);
+        this.needPax =
+            encString(buf, off + 265, 32, this.uname) || this.needPax;
+        this.needPax =
+            encString(buf, off + 297, 32, this.gname) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
+        this.needPax =
+            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
+        if (buf[off + 475] !== 0) {
+            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
+        }
+        else {
+            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 476, 12, this.atime) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksum = sum;
+        encNumber(buf, off + 148, 8, this.cksum);
+        this.cksumValid = true;
+        return this.needPax;
+    }
+    get type() {
+        return (this.#type === 'Unsupported' ?
+            this.#type
+            : types_name.get(this.#type));
+    }
+    get typeKey() {
+        return this.#type;
+    }
+    set type(type) {
+        const c = String(code.get(type));
+        if (isCode(c) || c === 'Unsupported') {
+            this.#type = c;
+        }
+        else if (isCode(type)) {
+            this.#type = type;
+        }
+        else {
+            throw new TypeError('invalid entry type: ' + type);
+        }
+    }
+}
+const splitPrefix = (p, prefixSize) => {
+    const pathSize = 100;
+    let pp = p;
+    let prefix = '';
+    let ret = undefined;
+    const root = external_node_path_.posix.parse(p).root || '.';
+    if (Buffer.byteLength(pp) < pathSize) {
+        ret = [pp, prefix, false];
+    }
+    else {
+        // first set prefix to the dir, and path to the base
+        prefix = external_node_path_.posix.dirname(pp);
+        pp = external_node_path_.posix.basename(pp);
+        do {
+            if (Buffer.byteLength(pp) <= pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // both fit!
+                ret = [pp, prefix, false];
+            }
+            else if (Buffer.byteLength(pp) > pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // prefix fits in prefix, but path doesn't fit in path
+                ret = [pp.slice(0, pathSize - 1), prefix, true];
+            }
+            else {
+                // make path take a bit from prefix
+                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
+                prefix = external_node_path_.posix.dirname(prefix);
+            }
+        } while (prefix !== root && ret === undefined);
+        // at this point, found no resolution, just truncate
+        if (!ret) {
+            ret = [p.slice(0, pathSize - 1), '', true];
+        }
+    }
+    return ret;
+};
+const decString = (buf, off, size) => buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*/, '');
+const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
+const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
+const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
+    parse(buf.subarray(off, off + size))
+    : decSmallNumber(buf, off, size);
+const nanUndef = (value) => (isNaN(value) ? undefined : value);
+const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*$/, '')
+    .trim(), 8));
+// the maximum encodable as a null-terminated octal, by field size
+const MAXNUM = {
+    12: 0o77777777777,
+    8: 0o7777777,
+};
+const encNumber = (buf, off, size, num) => num === undefined ? false
+    : num > MAXNUM[size] || num < 0 ?
+        (encode(num, buf.subarray(off, off + size)), true)
+        : (encSmallNumber(buf, off, size, num), false);
+const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
+const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
+const padOctal = (str, size) => (str.length === size - 1 ?
+    str
+    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
+const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
+// enough to fill the longest string we've got
+const NULLS = new Array(156).join('\0');
+// pad with nulls, return true if it's longer or non-ascii
+const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
+    str.length !== Buffer.byteLength(str) || str.length > size));
+//# sourceMappingURL=header.js.map
 
 /***/ }),
 

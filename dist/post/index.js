@@ -59655,17 +59655,500 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 98388:
+/***/ 25049:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   N: () => (/* binding */ Engine)
-/* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(73024);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(76760);
-/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(57075);
-/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(39040);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(38816);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  N: () => (/* binding */ Engine)
+});
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(73024);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(76760);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(57075);
+// EXTERNAL MODULE: ./node_modules/dockerode/lib/docker.js
+var docker = __nccwpck_require__(39040);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
+// Tar can encode large and negative numbers using a leading byte of
+// 0xff for negative, and 0x80 for positive.
+const encode = (num, buf) => {
+    if (!Number.isSafeInteger(num)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('cannot encode number outside of javascript safe integer range');
+    }
+    else if (num < 0) {
+        encodeNegative(num, buf);
+    }
+    else {
+        encodePositive(num, buf);
+    }
+    return buf;
+};
+const encodePositive = (num, buf) => {
+    buf[0] = 0x80;
+    for (var i = buf.length; i > 1; i--) {
+        buf[i - 1] = num & 0xff;
+        num = Math.floor(num / 0x100);
+    }
+};
+const encodeNegative = (num, buf) => {
+    buf[0] = 0xff;
+    var flipped = false;
+    num = num * -1;
+    for (var i = buf.length; i > 1; i--) {
+        var byte = num & 0xff;
+        num = Math.floor(num / 0x100);
+        if (flipped) {
+            buf[i - 1] = onesComp(byte);
+        }
+        else if (byte === 0) {
+            buf[i - 1] = 0;
+        }
+        else {
+            flipped = true;
+            buf[i - 1] = twosComp(byte);
+        }
+    }
+};
+const parse = (buf) => {
+    const pre = buf[0];
+    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
+        : pre === 0xff ? twos(buf)
+            : null;
+    if (value === null) {
+        throw Error('invalid base256 encoding');
+    }
+    if (!Number.isSafeInteger(value)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('parsed number outside of javascript safe integer range');
+    }
+    return value;
+};
+const twos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    var flipped = false;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        var f;
+        if (flipped) {
+            f = onesComp(byte);
+        }
+        else if (byte === 0) {
+            f = byte;
+        }
+        else {
+            flipped = true;
+            f = twosComp(byte);
+        }
+        if (f !== 0) {
+            sum -= f * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const pos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        if (byte !== 0) {
+            sum += byte * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const onesComp = (byte) => (0xff ^ byte) & 0xff;
+const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
+//# sourceMappingURL=large-numbers.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
+const isCode = (c) => types_name.has(c);
+const isName = (c) => code.has(c);
+/**
+ * types that are a normal file system entry, not metadata.
+ *
+ * These can be the subject of extended/globalExtended headers, long path
+ * names, long linkpath names, etc.
+ *
+ * Any other types are meta, and cannot be targetted by extended PAX headers.
+ */
+const normalFsTypes = new Set([
+    '0',
+    '',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+    '7',
+    'D',
+]);
+// map types from key to human-friendly name
+const types_name = new Map([
+    ['0', 'File'],
+    // same as File
+    ['', 'OldFile'],
+    ['1', 'Link'],
+    ['2', 'SymbolicLink'],
+    // Devices and FIFOs aren't fully supported
+    // they are parsed, but skipped when unpacking
+    ['3', 'CharacterDevice'],
+    ['4', 'BlockDevice'],
+    ['5', 'Directory'],
+    ['6', 'FIFO'],
+    // same as File
+    ['7', 'ContiguousFile'],
+    // pax headers
+    ['g', 'GlobalExtendedHeader'],
+    ['x', 'ExtendedHeader'],
+    // vendor-specific stuff
+    // skip
+    ['A', 'SolarisACL'],
+    // like 5, but with data, which should be skipped
+    ['D', 'GNUDumpDir'],
+    // metadata only, skip
+    ['I', 'Inode'],
+    // data = link path of next file
+    ['K', 'NextFileHasLongLinkpath'],
+    // data = path of next file
+    ['L', 'NextFileHasLongPath'],
+    // skip
+    ['M', 'ContinuationFile'],
+    // like L
+    ['N', 'OldGnuLongPath'],
+    // skip
+    ['S', 'SparseFile'],
+    // skip
+    ['V', 'TapeVolumeHeader'],
+    // like x
+    ['X', 'OldExtendedHeader'],
+]);
+// map the other direction
+const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
+//# sourceMappingURL=types.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
+// parse a 512-byte header block to a data object, or vice-versa
+// encode returns `true` if a pax extended header is needed, because
+// the data could not be faithfully encoded in a simple header.
+// (Also, check header.needPax to see if it needs a pax header.)
+
+
+
+const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
+class Header {
+    cksumValid = false;
+    needPax = false;
+    nullBlock = false;
+    block;
+    path;
+    mode;
+    uid;
+    gid;
+    size;
+    cksum;
+    #type = 'Unsupported';
+    linkpath;
+    uname;
+    gname;
+    devmaj = 0;
+    devmin = 0;
+    atime;
+    ctime;
+    mtime;
+    charset;
+    comment;
+    constructor(data, off = 0, ex, gex) {
+        if (Buffer.isBuffer(data)) {
+            this.decode(data, off || 0, ex, gex);
+        }
+        else if (data) {
+            this.#slurp(data);
+        }
+    }
+    decode(buf, off, ex, gex) {
+        if (!off) {
+            off = 0;
+        }
+        if (!buf || !(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        // Decode the typeflag (independent of any pending PAX/GNU extended header)
+        // up front so we can tell whether THIS block is itself an intermediary
+        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
+        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
+        // the extension headers that may sit between it and that file. Applying the
+        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
+        // header desynchronizes the stream relative to other tar implementations
+        // and enables tar interpretation-conflict / file-smuggling attacks.
+        const t = decString(buf, off + 156, 1);
+        const isNormalFS = normalFsTypes.has(t);
+        const exForFields = isNormalFS ? ex : undefined;
+        const gexForFields = isNormalFS ? gex : undefined;
+        this.path = exForFields?.path ?? decString(buf, off, 100);
+        this.mode =
+            exForFields?.mode ??
+                gexForFields?.mode ??
+                decNumber(buf, off + 100, 8);
+        this.uid =
+            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
+        this.gid =
+            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
+        this.size = notNegative(exForFields?.size ??
+            gexForFields?.size ??
+            decNumber(buf, off + 124, 12));
+        this.mtime =
+            exForFields?.mtime ??
+                gexForFields?.mtime ??
+                decDate(buf, off + 136, 12);
+        this.cksum = decNumber(buf, off + 148, 12);
+        // if we have extended or global extended headers, apply them now
+        // See https://github.com/npm/node-tar/pull/187
+        // Apply global before local, so it overrides. Never slurp the pending
+        // extended-header fields onto an intermediary extension header.
+        if (gexForFields)
+            this.#slurp(gexForFields, true);
+        if (exForFields)
+            this.#slurp(exForFields);
+        // old tar versions marked dirs as a file with a trailing /
+        if (isCode(t)) {
+            this.#type = t || '0';
+        }
+        if (this.#type === '0' && this.path.slice(-1) === '/') {
+            this.#type = '5';
+        }
+        // tar implementations sometimes incorrectly put the stat(dir).size
+        // as the size in the tarball, even though Directory entries are
+        // not able to have any body at all.  In the very rare chance that
+        // it actually DOES have a body, we weren't going to do anything with
+        // it anyway, and it'll just be a warning about an invalid header.
+        if (this.#type === '5') {
+            this.size = 0;
+        }
+        this.linkpath = decString(buf, off + 157, 100);
+        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
+            /* c8 ignore start */
+            this.uname =
+                exForFields?.uname ??
+                    gexForFields?.uname ??
+                    decString(buf, off + 265, 32);
+            this.gname =
+                exForFields?.gname ??
+                    gexForFields?.gname ??
+                    decString(buf, off + 297, 32);
+            this.devmaj =
+                exForFields?.devmaj ??
+                    gexForFields?.devmaj ??
+                    decNumber(buf, off + 329, 8) ??
+                    0;
+            this.devmin =
+                exForFields?.devmin ??
+                    gexForFields?.devmin ??
+                    decNumber(buf, off + 337, 8) ??
+                    0;
+            /* c8 ignore stop */
+            if (buf[off + 475] !== 0) {
+                // definitely a prefix, definitely >130 chars.
+                const prefix = decString(buf, off + 345, 155);
+                this.path = prefix + '/' + this.path;
+            }
+            else {
+                const prefix = decString(buf, off + 345, 130);
+                if (prefix) {
+                    this.path = prefix + '/' + this.path;
+                }
+                /* c8 ignore start */
+                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
+                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
+                /* c8 ignore stop */
+            }
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksumValid = sum === this.cksum;
+        if (this.cksum === undefined && sum === 8 * 0x20) {
+            this.nullBlock = true;
+        }
+    }
+    #slurp(ex, gex = false) {
+        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
+            // we slurp in everything except for the path attribute in
+            // a global extended header, because that's weird. Also, any
+            // null/undefined values are ignored.
+            return !(v === null ||
+                v === undefined ||
+                (k === 'size' && Number(v) < 0) ||
+                (k === 'path' && gex) ||
+                (k === 'linkpath' && gex) ||
+                k === 'global');
+        })));
+    }
+    encode(buf, off = 0) {
+        if (!buf) {
+            buf = this.block = Buffer.alloc(512);
+        }
+        if (this.#type === 'Unsupported') {
+            this.#type = '0';
+        }
+        if (!(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        const prefixSize = this.ctime || this.atime ? 130 : 155;
+        const split = splitPrefix(this.path || '', prefixSize);
+        const path = split[0];
+        const prefix = split[1];
+        this.needPax = !!split[2];
+        this.needPax = encString(buf, off, 100, path) || this.needPax;
+        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
+        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
+        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
+        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
+        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
+        buf[off + 156] = Number(this.#type.codePointAt(0));
+        this.needPax =
+            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
+        buf.write('ustar\u000000', off + 257, 8);
+        this.needPax =
+            encString(buf, off + 265, 32, this.uname) || this.needPax;
+        this.needPax =
+            encString(buf, off + 297, 32, this.gname) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
+        this.needPax =
+            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
+        if (buf[off + 475] !== 0) {
+            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
+        }
+        else {
+            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 476, 12, this.atime) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksum = sum;
+        encNumber(buf, off + 148, 8, this.cksum);
+        this.cksumValid = true;
+        return this.needPax;
+    }
+    get type() {
+        return (this.#type === 'Unsupported' ?
+            this.#type
+            : types_name.get(this.#type));
+    }
+    get typeKey() {
+        return this.#type;
+    }
+    set type(type) {
+        const c = String(code.get(type));
+        if (isCode(c) || c === 'Unsupported') {
+            this.#type = c;
+        }
+        else if (isCode(type)) {
+            this.#type = type;
+        }
+        else {
+            throw new TypeError('invalid entry type: ' + type);
+        }
+    }
+}
+const splitPrefix = (p, prefixSize) => {
+    const pathSize = 100;
+    let pp = p;
+    let prefix = '';
+    let ret = undefined;
+    const root = external_node_path_.posix.parse(p).root || '.';
+    if (Buffer.byteLength(pp) < pathSize) {
+        ret = [pp, prefix, false];
+    }
+    else {
+        // first set prefix to the dir, and path to the base
+        prefix = external_node_path_.posix.dirname(pp);
+        pp = external_node_path_.posix.basename(pp);
+        do {
+            if (Buffer.byteLength(pp) <= pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // both fit!
+                ret = [pp, prefix, false];
+            }
+            else if (Buffer.byteLength(pp) > pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // prefix fits in prefix, but path doesn't fit in path
+                ret = [pp.slice(0, pathSize - 1), prefix, true];
+            }
+            else {
+                // make path take a bit from prefix
+                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
+                prefix = external_node_path_.posix.dirname(prefix);
+            }
+        } while (prefix !== root && ret === undefined);
+        // at this point, found no resolution, just truncate
+        if (!ret) {
+            ret = [p.slice(0, pathSize - 1), '', true];
+        }
+    }
+    return ret;
+};
+const decString = (buf, off, size) => buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*/, '');
+const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
+const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
+const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
+    parse(buf.subarray(off, off + size))
+    : decSmallNumber(buf, off, size);
+const nanUndef = (value) => (isNaN(value) ? undefined : value);
+const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*$/, '')
+    .trim(), 8));
+// the maximum encodable as a null-terminated octal, by field size
+const MAXNUM = {
+    12: 0o77777777777,
+    8: 0o7777777,
+};
+const encNumber = (buf, off, size, num) => num === undefined ? false
+    : num > MAXNUM[size] || num < 0 ?
+        (encode(num, buf.subarray(off, off + size)), true)
+        : (encSmallNumber(buf, off, size, num), false);
+const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
+const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
+const padOctal = (str, size) => (str.length === size - 1 ?
+    str
+    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
+const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
+// enough to fill the longest string we've got
+const NULLS = new Array(156).join('\0');
+// pad with nulls, return true if it's longer or non-ascii
+const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
+    str.length !== Buffer.byteLength(str) || str.length > size));
+//# sourceMappingURL=header.js.map
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
+var schemas = __nccwpck_require__(38816);
+;// CONCATENATED MODULE: ./lib/docker/engine.js
+
 
 
 
@@ -59748,7 +60231,7 @@ class Engine {
                 isStream: true,
                 statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
             }, (error, stream) => {
-                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
+                if (stream instanceof external_node_stream_.Readable)
                     resolve(stream);
                 else
                     reject(error);
@@ -59773,7 +60256,25 @@ class Engine {
                 name: mount.Name,
                 driver: mount.Driver,
             })),
+            ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
         };
+    }
+    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+    async imageFile(reference, path, labels) {
+        const container = await this.#docker.createContainer({
+            Image: reference,
+            Entrypoint: [path],
+            Labels: labels,
+        });
+        try {
+            const chunks = [];
+            for await (const chunk of await container.getArchive({ path }))
+                chunks.push(Buffer.from(chunk));
+            return onlyFile(Buffer.concat(chunks));
+        }
+        finally {
+            await this.removeContainer(container.id);
+        }
     }
     /** Runs a program in a container that runs. */
     async exec(id, argv) {
@@ -59846,8 +60347,8 @@ class Engine {
         await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
     }
     #program(stream) {
-        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
-        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stdout = new external_node_stream_.PassThrough();
+        const stderr = new external_node_stream_.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
         const end = (error) => {
             stdout.destroy(error);
@@ -59919,37 +60420,58 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP() });
-const platformFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Os: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Architecture: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Variant: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const daemonFacts = schemas/* looseObject */._H3({ CgroupVersion: schemas/* string */.YjP().optional(), DockerRootDir: schemas/* string */.YjP() });
+const platformFacts = schemas/* looseObject */._H3({
+    Os: schemas/* string */.YjP(),
+    Architecture: schemas/* string */.YjP(),
+    Variant: schemas/* string */.YjP().optional(),
 });
-const containerFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Image: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Created: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    State: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_4__/* .boolean */ .zMY() }),
-    Mounts: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Type: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Destination: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Source: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        Driver: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+const containerFacts = schemas/* looseObject */._H3({
+    Id: schemas/* string */.YjP(),
+    Image: schemas/* string */.YjP(),
+    Created: schemas/* string */.YjP(),
+    State: schemas/* looseObject */._H3({ Running: schemas/* boolean */.zMY() }),
+    Mounts: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        Type: schemas/* string */.YjP(),
+        Destination: schemas/* string */.YjP(),
+        Source: schemas/* string */.YjP(),
+        Name: schemas/* string */.YjP().optional(),
+        Driver: schemas/* string */.YjP().optional(),
     })),
+    NetworkSettings: schemas/* looseObject */._H3({
+        Ports: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* looseObject */._H3({ HostIp: schemas/* string */.YjP(), HostPort: schemas/* string */.YjP() })).nullable()),
+    })
+        .optional(),
 });
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_4__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional() })).nullish(),
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive) {
+    const block = 512;
+    for (let offset = 0; offset + block <= archive.length;) {
+        const { type, size = 0 } = new Header(archive, offset);
+        const content = offset + block;
+        if (type === "File")
+            return archive.subarray(content, content + size);
+        offset = content + Math.ceil(size / block) * block;
+    }
+    throw new Error("It is no file.");
+}
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }) {
+    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+    return `${host}:${port}`;
+}
+const networkFacts = schemas/* looseObject */._H3({
+    Id: schemas/* string */.YjP(),
+    Name: schemas/* string */.YjP(),
+    Labels: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    Options: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    IPAM: schemas/* looseObject */._H3({
+        Config: schemas/* array */.YOg(schemas/* looseObject */._H3({ Subnet: schemas/* string */.YjP(), Gateway: schemas/* string */.YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_4__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_4__/* .string */ .YjP().optional(),
+    Containers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* looseObject */._H3({
+        Name: schemas/* string */.YjP(),
+        IPv4Address: schemas/* string */.YjP().optional(),
+        IPv6Address: schemas/* string */.YjP().optional(),
     }))
         .nullish(),
 });
@@ -59971,11 +60493,11 @@ function withoutOwnVariables(make) {
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
-        return new dockerode__WEBPACK_IMPORTED_MODULE_3__({ socketPath: host.slice("unix://".length) });
+        return new docker({ socketPath: host.slice("unix://".length) });
     const url = new URL(host);
     const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
-    const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
-    return new dockerode__WEBPACK_IMPORTED_MODULE_3__({
+    const read = (name) => (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(certificates ?? "", name));
+    return new docker({
         host: url.hostname,
         port: url.port || (certificates === undefined ? 2375 : 2376),
         protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
@@ -59993,7 +60515,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_4__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_4__/* .number */ .aig() }).safeParse(error);
+        const status = schemas/* looseObject */._H3({ statusCode: schemas/* number */.aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -60321,23 +60843,35 @@ const kubeconfig = schemas/* looseObject */._H3({
 });
 /** Reads from a kubeconfig what kind wrote there of a cluster. @throws when it is not in there */
 async function readAccess(file, context) {
-    const { clusters, users } = kubeconfig.parse((0,dist/* parse */.qg)(await (0,promises_.readFile)(file, "utf8")));
-    const cluster = clusters.find(({ name }) => name === context)?.cluster;
-    const user = users.find(({ name }) => name === context)?.user;
+    const access = accessIn(await (0,promises_.readFile)(file, "utf8"), ({ name }) => name === context);
+    if (access === undefined)
+        throw new Error(`${file} has no complete entry for ${context}`);
+    return access;
+}
+/** Reads a kubeconfig of one cluster and one user, as kubeadm writes them. @throws when it is none */
+function parseAccess(text) {
+    const access = accessIn(text, () => true);
+    if (access === undefined)
+        throw new Error("kubeadm's kubeconfig has no complete entry");
+    return access;
+}
+function accessIn(text, wanted) {
+    const { clusters, users } = kubeconfig.parse((0,dist/* parse */.qg)(text));
+    const cluster = clusters.find(wanted)?.cluster;
+    const user = users.find(wanted)?.user;
     const ca = cluster?.["certificate-authority-data"];
     const certificate = user?.["client-certificate-data"];
     const key = user?.["client-key-data"];
-    if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined) {
-        throw new Error(`${file} has no complete entry for ${context}`);
-    }
+    if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined)
+        return undefined;
     return { server: cluster.server, ca, certificate, key };
 }
 /** The cluster's API does not have what it was asked for, or refuses it. */
 class ApiError extends Error {
     name = "ApiError";
     status;
-    constructor(path, status, body) {
-        super(`GET ${path}: ${status} ${body.slice(0, 300)}`);
+    constructor(call, status, body) {
+        super(`${call}: ${status} ${body.slice(0, 300)}`);
         this.status = status;
     }
 }
@@ -60351,21 +60885,30 @@ class KubernetesApi {
     }
     /** The JSON at a path such as `/api/v1/nodes`. @throws {ApiError} for a status that is not 200 */
     get(path, deadline = 10_000) {
+        return this.#call("GET", path, undefined, deadline);
+    }
+    /** Makes an object. @param path of its kind, as of a list @throws {ApiError} when it is refused */
+    async create(path, object, deadline = 10_000) {
+        await this.#call("POST", path, object, deadline);
+    }
+    #call(method, path, body, deadline) {
         return new Promise((resolve, reject) => {
             const call = (0,external_node_https_.request)(new URL(path, this.#access.server), {
+                method,
                 agent: this.#agent,
-                headers: { accept: "application/json" },
+                headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
                 signal: AbortSignal.timeout(deadline),
             }, (response) => {
                 const chunks = [];
                 response.on("data", (chunk) => chunks.push(chunk));
                 response.on("error", reject);
                 response.on("end", () => {
-                    const body = Buffer.concat(chunks).toString();
+                    const text = Buffer.concat(chunks).toString();
+                    const status = response.statusCode ?? 0;
                     try {
-                        if (response.statusCode !== 200)
-                            throw new ApiError(path, response.statusCode ?? 0, body);
-                        resolve(JSON.parse(body));
+                        if (status !== 200 && status !== 201)
+                            throw new ApiError(`${method} ${path}`, status, text);
+                        resolve(JSON.parse(text));
                     }
                     catch (error) {
                         reject(error);
@@ -60373,7 +60916,7 @@ class KubernetesApi {
                 });
             });
             call.on("error", reject);
-            call.end();
+            call.end(body && JSON.stringify(body));
         });
     }
     close() {
@@ -60720,8 +61263,8 @@ async function removeNodes(engine, cluster, on) {
     }
 }
 
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var docker_engine = __nccwpck_require__(98388);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 3 modules
+var docker_engine = __nccwpck_require__(25049);
 ;// CONCATENATED MODULE: ./lib/logs/redact.js
 
 
@@ -60971,7 +61514,9 @@ function renderSummary({ plan, timings, cluster, images, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...renderImages(images)].join("\n");
+    const settings = plan.cluster?.fastStart?.settings ?? [];
+    const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
+    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
 }
 /** What was loaded, as a table of Markdown's. */
 function renderImages(images) {
@@ -62307,8 +62852,8 @@ async function currentContext(run) {
     };
 }
 
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var engine = __nccwpck_require__(98388);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 3 modules
+var engine = __nccwpck_require__(25049);
 // EXTERNAL MODULE: ./lib/problems.js
 var problems = __nccwpck_require__(15451);
 ;// CONCATENATED MODULE: ./lib/facts.js

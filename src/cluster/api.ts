@@ -33,15 +33,27 @@ const kubeconfig = z.looseObject({
 
 /** Reads from a kubeconfig what kind wrote there of a cluster. @throws when it is not in there */
 export async function readAccess(file: string, context: string): Promise<ApiAccess> {
-  const { clusters, users } = kubeconfig.parse(parse(await readFile(file, "utf8")));
-  const cluster = clusters.find(({ name }) => name === context)?.cluster;
-  const user = users.find(({ name }) => name === context)?.user;
+  const access = accessIn(await readFile(file, "utf8"), ({ name }) => name === context);
+  if (access === undefined) throw new Error(`${file} has no complete entry for ${context}`);
+  return access;
+}
+
+/** Reads a kubeconfig of one cluster and one user, as kubeadm writes them. @throws when it is none */
+export function parseAccess(text: string): ApiAccess {
+  const access = accessIn(text, () => true);
+  if (access === undefined) throw new Error("kubeadm's kubeconfig has no complete entry");
+  return access;
+}
+
+function accessIn(text: string, wanted: (entry: { name: string }) => boolean): ApiAccess | undefined {
+  const { clusters, users } = kubeconfig.parse(parse(text));
+  const cluster = clusters.find(wanted)?.cluster;
+  const user = users.find(wanted)?.user;
   const ca = cluster?.["certificate-authority-data"];
   const certificate = user?.["client-certificate-data"];
   const key = user?.["client-key-data"];
-  if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined) {
-    throw new Error(`${file} has no complete entry for ${context}`);
-  }
+  if (cluster === undefined || ca === undefined || certificate === undefined || key === undefined)
+    return undefined;
   return { server: cluster.server, ca, certificate, key };
 }
 
@@ -50,8 +62,8 @@ export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
 
-  constructor(path: string, status: number, body: string) {
-    super(`GET ${path}: ${status} ${body.slice(0, 300)}`);
+  constructor(call: string, status: number, body: string) {
+    super(`${call}: ${status} ${body.slice(0, 300)}`);
     this.status = status;
   }
 }
@@ -68,12 +80,22 @@ export class KubernetesApi {
 
   /** The JSON at a path such as `/api/v1/nodes`. @throws {ApiError} for a status that is not 200 */
   get(path: string, deadline = 10_000): Promise<unknown> {
+    return this.#call("GET", path, undefined, deadline);
+  }
+
+  /** Makes an object. @param path of its kind, as of a list @throws {ApiError} when it is refused */
+  async create(path: string, object: object, deadline = 10_000): Promise<void> {
+    await this.#call("POST", path, object, deadline);
+  }
+
+  #call(method: string, path: string, body: object | undefined, deadline: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const call = request(
         new URL(path, this.#access.server),
         {
+          method,
           agent: this.#agent,
-          headers: { accept: "application/json" },
+          headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
           signal: AbortSignal.timeout(deadline),
         },
         (response) => {
@@ -81,10 +103,11 @@ export class KubernetesApi {
           response.on("data", (chunk: Buffer) => chunks.push(chunk));
           response.on("error", reject);
           response.on("end", () => {
-            const body = Buffer.concat(chunks).toString();
+            const text = Buffer.concat(chunks).toString();
+            const status = response.statusCode ?? 0;
             try {
-              if (response.statusCode !== 200) throw new ApiError(path, response.statusCode ?? 0, body);
-              resolve(JSON.parse(body));
+              if (status !== 200 && status !== 201) throw new ApiError(`${method} ${path}`, status, text);
+              resolve(JSON.parse(text));
             } catch (error) {
               reject(error);
             }
@@ -92,7 +115,7 @@ export class KubernetesApi {
         },
       );
       call.on("error", reject);
-      call.end();
+      call.end(body && JSON.stringify(body));
     });
   }
 

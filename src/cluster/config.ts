@@ -5,10 +5,12 @@ import {
   isNode,
   isPair,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
   parseAllDocuments,
   parseDocument,
+  visit,
 } from "yaml";
 import { z } from "zod";
 
@@ -18,7 +20,12 @@ export interface ClusterConfig {
   /** As written; without any, kind makes a single control plane. */
   readonly nodes: readonly ConfiguredNode[];
   readonly disableDefaultCNI: boolean;
-  /** Every patch of kubeadm's configuration: what it names as its kind and apiVersion. */
+  readonly ipFamily: "ipv4" | "ipv6" | "dual";
+  readonly podSubnet: string | undefined;
+  readonly hasFeatureGates: boolean;
+  /** Every patch of kubeadm's configuration as written, for the cluster and for nodes, those by JSON 6902 too. */
+  readonly patches: readonly string[];
+  /** The same without JSON 6902: what it names as its kind and apiVersion. */
   readonly kubeadmPatches: readonly KubeadmPatch[];
   /** Whether a patch turns on the admission plugin that makes every pod pull its images. */
   readonly alwaysPullsImages: boolean;
@@ -36,6 +43,27 @@ export interface KubeadmPatch {
   readonly apiVersion: string | undefined;
   /** KubeletConfiguration's switch that lets a kubelet run on cgroup v1. */
   readonly failCgroupV1: boolean | undefined;
+}
+
+/** A patch as kind takes it, for documents of kubeadm's configuration. */
+export interface Json6902Patch {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  /** A list of operations, as YAML. */
+  readonly patch: string;
+}
+
+/** What a configuration is given beside the user's own. */
+export interface ConfigAdditions {
+  /** Merge patches of kubeadm's configuration, applied before the user's. */
+  readonly patches: readonly string[];
+  /** Applied after all of the cluster's merge patches, before the user's own of this kind, and those of nodes. */
+  readonly json6902: readonly Json6902Patch[];
+  /** Whether kind leaves the network to us. */
+  readonly ownNetwork: boolean;
+  /** A folder of this machine in every node, only to read. */
+  readonly mount: { readonly hostPath: string; readonly containerPath: string } | undefined;
 }
 
 const text = z.string();
@@ -128,16 +156,25 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       ),
     };
   }
-  const { name, nodes, networking, kubeadmConfigPatches } = read.data;
+  const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } =
+    read.data;
   const patches = [
     ...(kubeadmConfigPatches ?? []),
     ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
+  ];
+  const operations = [
+    ...(kubeadmConfigPatchesJSON6902 ?? []),
+    ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatchesJSON6902 ?? []),
   ];
   return {
     config: {
       name: name || undefined,
       nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
       disableDefaultCNI: networking?.disableDefaultCNI ?? false,
+      ipFamily: networking?.ipFamily ?? "ipv4",
+      podSubnet: networking?.podSubnet || undefined,
+      hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
+      patches: [...patches, ...operations.map(({ patch }) => patch)],
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
       alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
       // All values as texts, in the way they were written: 0755 stays 0755.
@@ -151,22 +188,56 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
  *
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
-export function renderClusterConfig(config: ClusterConfig, name: string, images: readonly string[]): string {
+export function renderClusterConfig(
+  config: ClusterConfig,
+  name: string,
+  images: readonly string[],
+  { patches, json6902, ownNetwork, mount }: ConfigAdditions = nothingAdded,
+): string {
   const document = config.document.clone();
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
+  if (ownNetwork) {
+    const there = document.get("networking", true);
+    const networking: unknown = isAlias(there) ? copyOf(there.resolve(document)) : there;
+    document.set("networking", isMap(networking) ? networking : document.createNode({}));
+    document.setIn(["networking", "disableDefaultCNI"], "true");
+  }
+  insert(document, ["kubeadmConfigPatches"], patches);
+  insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
   images.forEach((image, index) => {
     const node = document.getIn(["nodes", index], true);
     // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
     if (isAlias(node)) document.setIn(["nodes", index], copyOf(node.resolve(document)));
     document.setIn(["nodes", index, "image"], image);
+    if (mount !== undefined)
+      insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
   });
   return document.toString();
 }
 
+const nothingAdded: ConfigAdditions = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+
+/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
+function insert(document: Document, path: readonly (string | number)[], items: readonly unknown[]): void {
+  if (items.length === 0) return;
+  const there = document.getIn(path, true);
+  const list = isAlias(there) ? there.resolve(document) : there;
+  if (!isSeq(list)) {
+    document.setIn(path, document.createNode(items));
+    return;
+  }
+  const { anchor } = list;
+  if (anchor !== undefined)
+    visit(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
+  const own = anchor === undefined ? list : copyOf(list);
+  if (isSeq(own)) own.items.unshift(...items.map((item) => document.createNode(item)));
+  document.setIn(path, own);
+}
+
 function copyOf(node: Node | undefined): Node | undefined {
   const copy = node?.clone();
-  if (isMap(copy)) delete copy.anchor;
+  if (isMap(copy) || isSeq(copy)) delete copy.anchor;
   return isNode(copy) ? copy : undefined;
 }
 

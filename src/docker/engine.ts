@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
+import { Header } from "tar/header";
 import { z } from "zod";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -54,6 +55,8 @@ export interface ContainerDetails {
   /** Milliseconds since the epoch. */
   readonly created: number;
   readonly mounts: readonly Mount[];
+  /** Where a port of it, such as `6443/tcp`, is published: `127.0.0.1:40123`. */
+  readonly ports: ReadonlyMap<string, string>;
 }
 
 export interface Mount {
@@ -190,7 +193,29 @@ export class Engine {
         name: mount.Name,
         driver: mount.Driver,
       })),
+      ports: new Map(
+        Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(
+          ([port, published]): [string, string][] =>
+            published?.[0] === undefined ? [] : [[port, addressOf(published[0])]],
+        ),
+      ),
     };
+  }
+
+  /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+  async imageFile(reference: string, path: string, labels: Record<string, string>): Promise<Buffer> {
+    const container = await this.#docker.createContainer({
+      Image: reference,
+      Entrypoint: [path],
+      Labels: labels,
+    });
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of await container.getArchive({ path })) chunks.push(Buffer.from(chunk));
+      return onlyFile(Buffer.concat(chunks));
+    } finally {
+      await this.removeContainer(container.id);
+    }
   }
 
   /** Runs a program in a container that runs. */
@@ -384,7 +409,34 @@ const containerFacts = z.looseObject({
       Driver: z.string().optional(),
     }),
   ),
+  NetworkSettings: z
+    .looseObject({
+      Ports: z.record(
+        z.string(),
+        z.array(z.looseObject({ HostIp: z.string(), HostPort: z.string() })).nullable(),
+      ),
+    })
+    .optional(),
 });
+
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive: Buffer): Buffer {
+  const block = 512;
+  for (let offset = 0; offset + block <= archive.length; ) {
+    const { type, size = 0 } = new Header(archive, offset);
+    const content = offset + block;
+    if (type === "File") return archive.subarray(content, content + size);
+    offset = content + Math.ceil(size / block) * block;
+  }
+  throw new Error("It is no file.");
+}
+
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }: { HostIp: string; HostPort: string }): string {
+  const host =
+    { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+  return `${host}:${port}`;
+}
 
 const networkFacts = z.looseObject({
   Id: z.string(),

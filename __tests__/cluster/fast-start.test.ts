@@ -1,0 +1,226 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { parseClusterConfig, renderClusterConfig } from "../../src/cluster/config.ts";
+import { manifestPatchesFolder, planFastStart } from "../../src/cluster/fast-start.ts";
+
+const header = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
+
+function configOf(text: string) {
+  const read = parseClusterConfig(header + text);
+  if ("problems" in read) throw new Error(read.problems.join("\n"));
+  return read.config;
+}
+
+const plan = (text = "", mounts = true) => planFastStart(configOf(text), mounts);
+
+type Json = { [key: string]: unknown };
+const object = z.record(z.string(), z.unknown());
+
+/** RFC 7386, as kind applies patches. */
+function merge(target: unknown, patch: unknown): unknown {
+  if (!object.safeParse(patch).success) return patch;
+  const merged: Json = object.safeParse(target).data ?? {};
+  for (const [key, value] of Object.entries(object.parse(patch))) {
+    if (value === null) delete merged[key];
+    else merged[key] = merge(merged[key], value);
+  }
+  return merged;
+}
+
+const operations = z.array(z.object({ op: z.literal("add"), path: z.string(), value: z.unknown() }));
+
+/** RFC 6902, as far as it adds to the end of a list that has to be there. */
+function append(target: unknown, patch: string): void {
+  for (const { path, value } of operations.parse(parse(patch))) {
+    const keys = path.split("/").slice(1, -1);
+    const list = keys.reduce<unknown>((node, key) => object.parse(node)[key], target);
+    z.array(z.unknown()).parse(list);
+    (list as unknown[]).push(value);
+  }
+}
+
+/** What kubeadm reads of a document of kind's, after the configuration's patches. */
+function patched(document: Json, text = "") {
+  const config = configOf(text);
+  const { patches, json6902 } = planFastStart(config, true);
+  const rendered = object.parse(
+    parse(
+      renderClusterConfig(config, "shop", ["node"], {
+        patches,
+        json6902,
+        ownNetwork: false,
+        mount: undefined,
+      }),
+    ),
+  );
+  let result: unknown = structuredClone(document);
+  for (const patch of z.array(z.string()).parse(rendered.kubeadmConfigPatches ?? [])) {
+    const { apiVersion, kind, ...rest } = object.parse(parse(patch));
+    if (kind === document.kind && [undefined, document.apiVersion].includes(apiVersion as never))
+      result = merge(result, rest);
+  }
+  const documents = z.array(z.looseObject({ version: z.string(), kind: z.string(), patch: z.string() }));
+  for (const { version, kind, patch } of documents.parse(rendered.kubeadmConfigPatchesJSON6902 ?? []))
+    if (document.apiVersion === `kubeadm.k8s.io/${version}` && kind === document.kind) append(result, patch);
+  return object.parse(result);
+}
+
+/** What kind writes: pkg/cluster/internal/kubeadm/config.go. */
+const v1beta3 = {
+  apiVersion: "kubeadm.k8s.io/v1beta3",
+  kind: "ClusterConfiguration",
+  controllerManager: { extraArgs: { "enable-hostpath-provisioner": "true" } },
+  scheduler: { extraArgs: null },
+};
+const v1beta4 = {
+  apiVersion: "kubeadm.k8s.io/v1beta4",
+  kind: "ClusterConfiguration",
+  controllerManager: { extraArgs: [{ name: "enable-hostpath-provisioner", value: "true" }] },
+  scheduler: { extraArgs: null },
+};
+
+describe("a cluster that starts fast", () => {
+  it("has its settings beside kind's own, as fields, in kubeadm's v1beta3", () => {
+    expect(patched(v1beta3)).toMatchObject({
+      controllerManager: {
+        extraArgs: {
+          "enable-hostpath-provisioner": "true",
+          "leader-elect": "false",
+          "kube-api-qps": "300",
+          "kube-api-burst": "400",
+        },
+      },
+      scheduler: { extraArgs: { "leader-elect": "false" } },
+      etcd: { local: { extraArgs: { "unsafe-no-fsync": "true" } } },
+    });
+  });
+
+  it("has them as items of lists in v1beta4", () => {
+    expect(patched(v1beta4)).toMatchObject({
+      controllerManager: {
+        extraArgs: [
+          { name: "enable-hostpath-provisioner", value: "true" },
+          { name: "leader-elect", value: "false" },
+          { name: "kube-api-qps", value: "300" },
+          { name: "kube-api-burst", value: "400" },
+        ],
+      },
+      scheduler: { extraArgs: [{ name: "leader-elect", value: "false" }] },
+      etcd: { local: { extraArgs: [{ name: "unsafe-no-fsync", value: "true" }] } },
+    });
+  });
+
+  it.each([
+    { why: "feature gates", text: "featureGates:\n  SomeGate: true\n" },
+    { why: "IPv6", text: "networking:\n  ipFamily: ipv6\n" },
+  ])("keeps what kind gives the scheduler for $why in v1beta4", ({ text }) => {
+    const own = { name: "bind-address", value: "::1" };
+    const { scheduler } = patched({ ...v1beta4, scheduler: { extraArgs: [own] } }, text);
+    expect(scheduler).toEqual({ extraArgs: [own, { name: "leader-elect", value: "false" }] });
+  });
+
+  it("tells kubeadm where the patches of its manifests are, at init and at join", () => {
+    for (const kind of ["InitConfiguration", "JoinConfiguration"])
+      for (const apiVersion of ["kubeadm.k8s.io/v1beta3", "kubeadm.k8s.io/v1beta4"])
+        expect(patched({ apiVersion, kind })).toMatchObject({
+          patches: { directory: manifestPatchesFolder },
+        });
+  });
+
+  it("leaves documents of other versions alone", () => {
+    for (const kind of ["ClusterConfiguration", "InitConfiguration"]) {
+      const document = { apiVersion: "kubeadm.k8s.io/v1beta2", kind };
+      expect(patched(document)).toEqual(document);
+    }
+  });
+
+  it("gives up a probe that fails as late as kubeadm's own periods of ten seconds do", () => {
+    const { manifests } = plan();
+    expect(Object.keys(manifests).toSorted()).toEqual([
+      "corednsdeployment+strategic.yaml",
+      "etcd+strategic.yaml",
+      "kube-apiserver+strategic.yaml",
+      "kube-controller-manager+strategic.yaml",
+      "kube-scheduler+strategic.yaml",
+    ]);
+    expect(parse(manifests["etcd+strategic.yaml"] ?? "")).toMatchObject({
+      spec: { containers: [{ name: "etcd", startupProbe: { periodSeconds: 1, failureThreshold: 240 } }] },
+    });
+    expect(parse(manifests["corednsdeployment+strategic.yaml"] ?? "")).toMatchObject({
+      spec: {
+        template: {
+          spec: {
+            containers: [{ name: "coredns", readinessProbe: { periodSeconds: 1, failureThreshold: 30 } }],
+          },
+        },
+      },
+    });
+  });
+
+  it("lists what it does", () => {
+    expect(plan().settings).toEqual([
+      "controller manager: `leader-elect=false`",
+      "controller manager: `kube-api-qps=300`",
+      "controller manager: `kube-api-burst=400`",
+      "scheduler: `leader-elect=false`",
+      "etcd: `unsafe-no-fsync=true`",
+      "control plane: first probes after a second, then each second",
+      "CoreDNS: asked each second whether it is ready",
+    ]);
+  });
+});
+
+describe("several control planes", () => {
+  it("elect their leaders", () => {
+    const text = "nodes:\n- role: control-plane\n- role: control-plane\n- role: worker\n";
+    expect(plan(text).settings.filter((setting) => setting.includes("leader"))).toEqual([]);
+    expect(patched(v1beta3, text)).toMatchObject({
+      controllerManager: { extraArgs: { "kube-api-qps": "300" } },
+      etcd: { local: { extraArgs: { "unsafe-no-fsync": "true" } } },
+    });
+    expect(JSON.stringify([plan(text).patches, plan(text).json6902])).not.toContain("leader-elect");
+  });
+});
+
+describe("what the user's patches name", () => {
+  const asPatch = (yaml: string) => `kubeadmConfigPatches:\n- |\n${yaml.replace(/^/gm, "  ")}\n`;
+
+  it.each([
+    {
+      way: "by a patch of the cluster",
+      text: asPatch("kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    kube-api-qps: '50'"),
+    },
+    {
+      way: "by a patch of a node",
+      text: `nodes:\n- role: control-plane\n  kubeadmConfigPatches: ['{"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": [{"name": "kube-api-qps", "value": "50"}]}}']\n`,
+    },
+    {
+      way: "by JSON 6902",
+      text: `kubeadmConfigPatchesJSON6902:\n- group: kubeadm.k8s.io\n  version: v1beta4\n  kind: ClusterConfiguration\n  patch: '[{"op": "add", "path": "/controllerManager/extraArgs/-", "value": {"name": "kube-api-qps", "value": "50"}}]'\n`,
+    },
+  ])("is left to them, and nothing else is: $way", ({ text }) => {
+    const all = plan().settings;
+    expect(plan(text).settings).toEqual(all.filter((setting) => !setting.includes("kube-api-qps")));
+    expect(JSON.stringify([plan(text).patches, plan(text).json6902])).not.toContain("kube-api-qps");
+  });
+
+  it("may be an etcd of their own, and a folder of patches of their own", () => {
+    const etcd = plan(
+      asPatch("kind: ClusterConfiguration\netcd:\n  external:\n    endpoints: [https://etcd:2379]"),
+    );
+    expect(etcd.settings.filter((setting) => setting.startsWith("etcd"))).toEqual([]);
+    const folder = plan(asPatch("kind: InitConfiguration\npatches:\n  directory: /mine"));
+    expect(folder.manifests).toEqual({});
+    expect(folder.patches.join()).not.toContain(manifestPatchesFolder);
+  });
+});
+
+describe("a daemon that does not see this machine's folders", () => {
+  it("makes clusters without what takes one", () => {
+    const { settings, manifests, patches } = plan("", false);
+    expect(manifests).toEqual({});
+    expect(patches.join()).not.toContain("directory");
+    expect(settings).toHaveLength(5);
+  });
+});
