@@ -60592,8 +60592,6 @@ set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
-empty=/run/kind-action-empty
-: >"$empty"
 while read -r command a b; do
   case $command in
     inventory)
@@ -60606,8 +60604,7 @@ while read -r command a b; do
       ;;
     flags) ctr images import --help ;;
     ingest)
-      # containerd finds the bytes there, and ctr seeks to their end. Where they are not there any more it has none to copy.
-      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$empty" &&
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
         { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
       ;;
     import)
@@ -60617,7 +60614,7 @@ while read -r command a b; do
       (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
       ;;
     tag) ctr images tag --force "$a" $b >&2 ;;
-    remove) ctr images rm $a $b >&2 ;;
+    remove) ctr images rm --sync $a $b >&2 ;;
     unpack)
       snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
       # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
@@ -60685,7 +60682,7 @@ class Containerd {
     async tag(source, names) {
         await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
     }
-    /** Takes names away. One that is not there is none to take. */
+    /** Takes names away, and waits until containerd has collected what no other name stands for. One that is not there is none to take. */
     async remove(names) {
         await this.#conversation.ask(["remove", ...names], 60 * seconds);
     }
@@ -62435,6 +62432,7 @@ function oci_layout_header(path, size) {
 
 
 
+
 /**
  * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
  * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
@@ -62477,14 +62475,16 @@ const patience = 10_000;
  *
  * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
  * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
- * pod asks for.
+ * pod asks for. Each import leaves garbage, its index, and the collection takes linked files along that are not adopted
+ * yet: so the garbage is collected first, which containerd does when a name is removed.
  */
 async function place(to) {
     const { node, plan, links, verified } = to;
     const { containerd } = node;
     await Promise.all([...plan.link, ...plan.send].map(verified));
     if (plan.link.length > 0) {
-        await containerd.import(ociLayout(plan.bring, plan.send, ({ id }) => [id]));
+        await containerd.import(ociLayout(plan.bring, plan.send, (image) => [image.id, passing(image)]));
+        await containerd.remove(plan.bring.map(passing));
         const opened = await links;
         if (opened === undefined) {
             // What is small is there already.
@@ -62503,6 +62503,8 @@ async function place(to) {
     for (const { image, names } of plan.retag)
         await containerd.tag(image.id, names);
 }
+/** A name that is given to be removed. */
+const passing = ({ id }) => `kind-action.invalid/loading:${hexOf(id)}`;
 async function unpack({ node: { containerd }, plan, unpack }) {
     if (unpack && plan.bring.length > 0)
         await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
@@ -62533,8 +62535,7 @@ async function forget({ images, engine, node, had }) {
         const { containerd, inventory } = await askNode(engine, node, patience);
         const named = new Set(inventory.names.values());
         const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
-        if (ids.length > 0)
-            await containerd.remove(ids).catch(() => { });
+        await containerd.remove([...images.map(passing), ...ids]).catch(() => { });
         containerd.close();
     }
     catch {

@@ -260,7 +260,7 @@ describe("a blob whose bytes are in the store", () => {
       "containerd: ingest failed: ctr: unexpected commit size 5000, expected 6000",
     );
     await expect(containerd.ingest({ ...blob, digest: `sha256:${"f".repeat(64)}` })).rejects.toThrow(
-      "containerd: ingest failed: ctr: unexpected commit size 0, expected 5000",
+      /^containerd: ingest failed: .*f{64}: No such file or directory$/,
     );
     expect(simulated.known).toEqual(new Set());
   });

@@ -4,6 +4,7 @@ import type { Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
 import { type AskedNode, askNode } from "./ask-node.ts";
 import type { BlobLinks, FileBlob } from "./blob-links.ts";
+import { hexOf } from "./containerd.ts";
 import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
 import { allNames, ociLayout } from "./oci-layout.ts";
 import type { Verify } from "./verify.ts";
@@ -73,14 +74,16 @@ const patience = 10_000;
  *
  * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
  * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
- * pod asks for.
+ * pod asks for. Each import leaves garbage, its index, and the collection takes linked files along that are not adopted
+ * yet: so the garbage is collected first, which containerd does when a name is removed.
  */
 async function place(to: Bringing): Promise<void> {
   const { node, plan, links, verified } = to;
   const { containerd } = node;
   await Promise.all([...plan.link, ...plan.send].map(verified));
   if (plan.link.length > 0) {
-    await containerd.import(ociLayout(plan.bring, plan.send, ({ id }) => [id]));
+    await containerd.import(ociLayout(plan.bring, plan.send, (image) => [image.id, passing(image)]));
+    await containerd.remove(plan.bring.map(passing));
     const opened = await links;
     if (opened === undefined) {
       // What is small is there already.
@@ -95,6 +98,9 @@ async function place(to: Bringing): Promise<void> {
   await unpack(to);
   for (const { image, names } of plan.retag) await containerd.tag(image.id, names);
 }
+
+/** A name that is given to be removed. */
+const passing = ({ id }: SourceImage) => `kind-action.invalid/loading:${hexOf(id)}`;
 
 async function unpack({ node: { containerd }, plan, unpack }: Bringing): Promise<void> {
   if (unpack && plan.bring.length > 0)
@@ -130,7 +136,7 @@ async function forget({ images, engine, node, had }: Bringing): Promise<void> {
     const { containerd, inventory } = await askNode(engine, node, patience);
     const named = new Set(inventory.names.values());
     const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
-    if (ids.length > 0) await containerd.remove(ids).catch(() => {});
+    await containerd.remove([...images.map(passing), ...ids]).catch(() => {});
     containerd.close();
   } catch {
     // What it said first is told.

@@ -32,8 +32,6 @@ set -o pipefail -o noglob
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { command ctr --namespace k8s.io "$@"; }
 blobs=/var/${blobsFolder}
-empty=/run/kind-action-empty
-: >"$empty"
 while read -r command a b; do
   case $command in
     inventory)
@@ -46,8 +44,7 @@ while read -r command a b; do
       ;;
     flags) ctr images import --help ;;
     ingest)
-      # containerd finds the bytes there, and ctr seeks to their end. Where they are not there any more it has none to copy.
-      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$empty" &&
+      ctr content ingest --expected-digest "sha256:$a" --expected-size "$b" "kind-action-$a" <"$blobs/$a" &&
         { [[ -e "$blobs/$a" ]] || { echo "its garbage collector took sha256:$a" >&2; false; }; }
       ;;
     import)
@@ -57,7 +54,7 @@ while read -r command a b; do
       (( status == 0 )) || { printf '\\004%d\\n' $status; exit; }
       ;;
     tag) ctr images tag --force "$a" $b >&2 ;;
-    remove) ctr images rm $a $b >&2 ;;
+    remove) ctr images rm --sync $a $b >&2 ;;
     unpack)
       snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
       # Goes on when this script has ended. What fails here is done, and told, when a pod wants the image.
@@ -140,7 +137,7 @@ export class Containerd {
     await this.#conversation.ask(["tag", source, ...names], 60 * seconds);
   }
 
-  /** Takes names away. One that is not there is none to take. */
+  /** Takes names away, and waits until containerd has collected what no other name stands for. One that is not there is none to take. */
   async remove(names: readonly string[]): Promise<void> {
     await this.#conversation.ask(["remove", ...names], 60 * seconds);
   }
