@@ -75,9 +75,7 @@ export async function loadImages(
   await mkdir(plan.folder, { recursive: true });
   const known: KnownFlags = new Map();
   const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
-  const asked = into.then((nodes) =>
-    nodes.map((node) => askNode(on.engine, node, cluster.starting, { known })),
-  );
+  const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
   try {
     const [fromArchives, daemonImages, askedNodes] = await Promise.all([
       readArchives(

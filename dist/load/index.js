@@ -63778,15 +63778,14 @@ const importFlags = (help) => ["--local", "--no-unpack"].filter((flag) => new Re
  * Opens a conversation with a node and asks what it has.
  *
  * @param deadline milliseconds in which its containerd has to be up
- * @param thorough whether containerd has to know a blob, beside that it is there
  */
-async function askNode(engine, { name, container }, deadline, { known = new Map(), thorough = false } = {}) {
+async function askNode(engine, { name, container }, deadline, known = new Map()) {
     const until = performance.now() + deadline;
     for (;;) {
         let containerd;
         try {
             containerd = await Containerd.in(engine, container, known);
-            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), thorough);
+            const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), true);
             return { name, container, containerd, inventory };
         }
         catch (error) {
@@ -64168,7 +64167,7 @@ async function bring(to, attempt = 1) {
             throw error;
         }
         to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
-        const again = await askNode(to.engine, node, patience, { thorough: true });
+        const again = await askNode(to.engine, node, patience);
         const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
         const rest = planNode(images, again.inventory, canLink);
         await bring({ ...to, node: again, plan: rest }, attempt + 1);
@@ -64262,7 +64261,8 @@ class Unconfirmed extends Error {
 async function bring_confirm(images, { bring }, { containerd }) {
     const until = performance.now() + patience;
     for (;;) {
-        const has = await containerd.inventory(patience, true);
+        // containerd has taken each blob, or has said that it has it.
+        const has = await containerd.inventory(patience, false);
         const blob = contentOf(bring).find((digest) => !has.content.has(digest));
         if (blob !== undefined)
             throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
@@ -64443,7 +64443,7 @@ async function loadImages(plan, cluster, on, log) {
     await (0,promises_.mkdir)(plan.folder, { recursive: true });
     const known = new Map();
     const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
-    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, { known })));
+    const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
     try {
         const [fromArchives, daemonImages, askedNodes] = await Promise.all([
             readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),

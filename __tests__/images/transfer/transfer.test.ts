@@ -443,7 +443,7 @@ describe("a node that fails", { timeout: 30_000 }, () => {
     for (const node of to.nodes) expectWhole(node, web);
   });
 
-  it("gets what a crash left there, unknown to containerd, once more", async () => {
+  it("gets what is there and unknown to containerd, as a crash leaves it, once more", async () => {
     const to = await machine(["shop-control-plane"]);
     const web = image("docker.io/library/web:1", noise("base", 3_000), noise("app", 2_000));
     const [base] = web.content.layers;

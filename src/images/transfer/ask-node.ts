@@ -16,20 +16,19 @@ export interface AskedNode {
  * Opens a conversation with a node and asks what it has.
  *
  * @param deadline milliseconds in which its containerd has to be up
- * @param thorough whether containerd has to know a blob, beside that it is there
  */
 export async function askNode(
   engine: Engine,
   { name, container }: { name: string; container: ContainerDetails },
   deadline: number,
-  { known = new Map(), thorough = false }: { known?: KnownFlags; thorough?: boolean } = {},
+  known: KnownFlags = new Map(),
 ): Promise<AskedNode> {
   const until = performance.now() + deadline;
   for (;;) {
     let containerd: Containerd | undefined;
     try {
       containerd = await Containerd.in(engine, container, known);
-      const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), thorough);
+      const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), true);
       return { name, container, containerd, inventory };
     } catch (error) {
       containerd?.close();

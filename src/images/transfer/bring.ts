@@ -57,7 +57,7 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
       throw error;
     }
     to.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
-    const again = await askNode(to.engine, node, patience, { thorough: true });
+    const again = await askNode(to.engine, node, patience);
     const canLink = !isPlaced && attempt + 1 < attempts && (await to.links) !== undefined;
     const rest = planNode(images, again.inventory, canLink);
     await bring({ ...to, node: again, plan: rest }, attempt + 1);
@@ -159,7 +159,8 @@ async function confirm(
 ): Promise<void> {
   const until = performance.now() + patience;
   for (;;) {
-    const has = await containerd.inventory(patience, true);
+    // containerd has taken each blob, or has said that it has it.
+    const has = await containerd.inventory(patience, false);
     const blob = contentOf(bring).find((digest) => !has.content.has(digest));
     if (blob !== undefined) throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
     const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
