@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
@@ -10,8 +8,8 @@ import { runWorkflow } from "../runner/act.ts";
 import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
 import { removeImages } from "./image-archive.ts";
 import { docker, removeClusters } from "./machine.ts";
+import { makeWorkflowRepository } from "./workflow-repository.ts";
 
-const repository = resolve(import.meta.dirname, "../..");
 const cluster = "e2e-load-act";
 const image = "e2e-load/web:dev";
 /** On every image that is built: the first one has no name when it has been built again. */
@@ -105,19 +103,10 @@ describe("a workflow with uses: ./ and uses: ./load", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "workflow-"));
     service = await startResultsService({ dir: join(folder, "results") });
-    const workspace = join(folder, "repository");
-    await mkdir(join(workspace, ".github", "workflows"), { recursive: true });
-    for (const part of ["action.yml", "load", "dist"]) {
-      await cp(join(repository, part), join(workspace, part), { recursive: true });
-    }
-    const text = workflow(readLab().testImage, labInputs());
-    await writeFile(join(workspace, ".github", "workflows", "loop.yml"), text);
-    const git = (...args: string[]) => promisify(execFile)("git", ["-C", workspace, ...args]);
-    await git("init", "--quiet", "--initial-branch=main");
-    await git("remote", "add", "origin", "https://github.com/org/kind-action");
-    await git("add", "--all");
-    const author = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"];
-    await git(...author, "commit", "--quiet", "--message=test");
+    await makeWorkflowRepository(join(folder, "repository"), ["action.yml", "load", "dist"], {
+      file: "loop.yml",
+      text: workflow(readLab().testImage, labInputs()),
+    });
   });
   afterAll(async () => {
     await removeClusters(cluster);

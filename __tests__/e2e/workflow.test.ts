@@ -1,16 +1,13 @@
-import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { runWorkflow } from "../runner/act.ts";
 import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
-
-const repository = resolve(import.meta.dirname, "../..");
+import { makeWorkflowRepository } from "./workflow-repository.ts";
 
 /** A build job hands an image to a matrix of clusters, as the README shows it. */
 const workflow = (lab: Awaited<ReturnType<typeof readLab>>, inputs: Record<string, string>) => `
@@ -70,26 +67,10 @@ describe("a workflow with uses: ./", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "workflow-"));
     service = await startResultsService({ dir: join(folder, "results") });
-    const workspace = join(folder, "repository");
-    await mkdir(join(workspace, ".github", "workflows"), { recursive: true });
-    for (const part of ["action.yml", "dist"]) {
-      await cp(join(repository, part), join(workspace, part), { recursive: true });
-    }
-    const text = workflow(readLab(), labInputs());
-    await writeFile(join(workspace, ".github", "workflows", "handoff.yml"), text);
-    const git = (...args: string[]) => promisify(execFile)("git", ["-C", workspace, ...args]);
-    await git("init", "--quiet", "--initial-branch=main");
-    await git("remote", "add", "origin", "https://github.com/org/kind-action");
-    await git("add", "--all");
-    await git(
-      "-c",
-      "user.name=test",
-      "-c",
-      "user.email=test@example.invalid",
-      "commit",
-      "--quiet",
-      "--message=test",
-    );
+    await makeWorkflowRepository(join(folder, "repository"), ["action.yml", "dist"], {
+      file: "handoff.yml",
+      text: workflow(readLab(), labInputs()),
+    });
   });
   afterAll(async () => {
     await removeClusters("e2e-act-current", "e2e-act-old");

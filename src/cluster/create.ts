@@ -52,7 +52,7 @@ async function writeManifestPatches({ folder, files }: FastStartPlan): Promise<v
  * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
  * wrong, the settings have nothing to do.
  */
-export function refusalOf(error: unknown): string | undefined {
+function refusalOf(error: unknown): string | undefined {
   if (!(error instanceof ProgramError)) return undefined;
   const said = `${error.output.stdout}\n${error.output.stderr}`;
   if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
