@@ -307,7 +307,7 @@ describe("what cannot be loaded", () => {
     const answered = Promise.withResolvers<void>();
     if (first !== undefined)
       first.containerd.afterwards = (call) => {
-        if (call.startsWith("crictl")) answered.resolve();
+        if (call === "ImageService/ListImages") answered.resolve();
       };
     if (second !== undefined)
       second.containerd.fail = async () => {

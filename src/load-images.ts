@@ -6,15 +6,9 @@ import { type ArchiveImage, readArchive } from "./images/archive.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "./images/daemon-images.ts";
 import type { Archive } from "./images/find-archives.ts";
 import { pullWarnings } from "./images/pull-warnings.ts";
-import { type AskedNode, askNode } from "./images/transfer/ask-node.ts";
-import type { KnownFlags } from "./images/transfer/containerd.ts";
+import { askNode } from "./images/transfer/ask-node.ts";
 import { merge, type SourceImage } from "./images/transfer/node-plan.ts";
-import {
-  type FailedNode,
-  type TransferredImage,
-  throwFailures,
-  transfer,
-} from "./images/transfer/transfer.ts";
+import { type TargetNode, type TransferredImage, transfer } from "./images/transfer/transfer.ts";
 import type { Log } from "./log.ts";
 import type { Run } from "./process.ts";
 
@@ -73,27 +67,30 @@ export async function loadImages(
 ): Promise<LoadedImage[]> {
   const began = performance.now();
   await mkdir(plan.folder, { recursive: true });
-  const known: KnownFlags = new Map();
-  const into = cluster.nodes.then((nodes) => nodes.filter(({ name }) => cluster.into.includes(name)));
-  const asked = into.then((nodes) => nodes.map((node) => askNode(on.engine, node, cluster.starting, known)));
+  const targets = cluster.nodes.then((nodes) =>
+    nodes
+      .filter(({ name }) => cluster.into.includes(name))
+      .map(({ name, container }) => {
+        const asked = askNode(on.engine, { name, container }, cluster.starting);
+        // Who needs the answer hears of it.
+        asked.catch(() => {});
+        return { name, container, asked };
+      }),
+  );
   try {
-    const [fromArchives, daemonImages, askedNodes] = await Promise.all([
+    const [fromArchives, daemonImages, nodes] = await Promise.all([
       readArchives(
         plan.archives.map(({ path }) => path),
         cluster.platform,
         plan.folder,
       ),
       findDaemonImages(plan.images, on, log),
-      asked.then((nodes) => Promise.allSettled(nodes)),
+      targets,
     ]);
-    const { nodes, unreachable } = answers(askedNodes, await into);
-    if (nodes.length === 0) throwFailures(unreachable, []);
-
     const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
     const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, {
       ...on,
       log,
-      unreachable,
       unpackOn: onlyHost(await cluster.nodes)?.name,
     });
     const seconds = Math.round(performance.now() - began) / 1000;
@@ -104,23 +101,11 @@ export async function loadImages(
     return images;
   } finally {
     // What went wrong is told at once: nobody waits for nodes that are yet to come up.
-    const close = async (node: Promise<AskedNode>) => (await node).containerd.close();
-    asked.then((nodes) => Promise.allSettled(nodes.map(close))).catch(() => {});
+    targets
+      .then((nodes) => Promise.allSettled(nodes.map(async ({ asked }) => (await asked).containerd.close())))
+      .catch(() => {});
     await rm(plan.folder, { recursive: true, force: true });
   }
-}
-
-/** Those that said what they have, and why the others did not. */
-function answers(
-  asked: readonly PromiseSettledResult<AskedNode>[],
-  nodes: readonly ClusterNode[],
-): { nodes: AskedNode[]; unreachable: FailedNode[] } {
-  return {
-    nodes: asked.flatMap((result) => (result.status === "fulfilled" ? [result.value] : [])),
-    unreachable: asked.flatMap((result, index) =>
-      result.status === "rejected" ? [{ name: nodes[index]?.name ?? "", reason: result.reason }] : [],
-    ),
-  };
 }
 
 /** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
@@ -150,12 +135,15 @@ async function readArchives(
  */
 async function missingImages(
   images: readonly DaemonImage[],
-  nodes: readonly AskedNode[],
+  nodes: readonly TargetNode[],
   platform: Platform,
   folder: string,
   engine: Engine,
 ): Promise<SourceImage[]> {
-  const missing = images.filter(({ id }) => !nodes.every(({ inventory }) => inventory.ids.has(id)));
+  if (images.length === 0) return [];
+  const asked = await Promise.allSettled(nodes.map((node) => node.asked));
+  const has = asked.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.ids] : []));
+  const missing = images.filter(({ id }) => !has.every((ids) => ids.has(id)));
   const known = images.filter((image) => !missing.includes(image));
   const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);
   return [

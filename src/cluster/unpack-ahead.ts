@@ -1,6 +1,7 @@
+import type { Inventory } from "../containerd/containerd.ts";
+import { unpack } from "../containerd/unpack.ts";
 import type { Engine } from "../docker/engine.ts";
 import { askNode } from "../images/transfer/ask-node.ts";
-import type { Inventory } from "../images/transfer/containerd.ts";
 import { type ClusterNode, waitForNodes } from "./nodes.ts";
 
 /** What nodes run first, in that order: parts of the names of images. */
@@ -48,11 +49,8 @@ export async function unpackAhead(
   await Promise.all(
     nodes.map(async (node) => {
       const { containerd, inventory } = await askNode(engine, node, deadline);
-      try {
-        await containerd.unpack(unpackOrder(inventory, node.role));
-      } finally {
-        containerd.close();
-      }
+      containerd.close();
+      await unpack(engine, node.container.id, unpackOrder(inventory, node.role));
     }),
   );
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Inventory } from "../../../src/containerd/containerd.ts";
 import { BadArchive } from "../../../src/images/archive.ts";
-import type { Inventory } from "../../../src/images/transfer/containerd.ts";
 import { merge, planNode, type SourceImage } from "../../../src/images/transfer/node-plan.ts";
 
 const digest = (name: string) => `sha256:${Buffer.from(name).toString("hex").padStart(64, "0").slice(-64)}`;

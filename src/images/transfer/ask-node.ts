@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConversationError } from "../../docker/conversation.ts";
+import { Containerd, type Inventory } from "../../containerd/containerd.ts";
+import { GrpcError } from "../../containerd/grpc.ts";
 import type { ContainerDetails, Engine } from "../../docker/engine.ts";
 import { messageOf } from "../../problems.ts";
-import { Containerd, type Inventory, type KnownFlags } from "./containerd.ts";
 
 /** A node that has said what it has. */
 export interface AskedNode {
@@ -21,19 +21,19 @@ export async function askNode(
   engine: Engine,
   { name, container }: { name: string; container: ContainerDetails },
   deadline: number,
-  known: KnownFlags = new Map(),
 ): Promise<AskedNode> {
   const until = performance.now() + deadline;
   for (;;) {
     let containerd: Containerd | undefined;
     try {
-      containerd = await Containerd.in(engine, container, known);
-      const inventory = await containerd.inventory(Math.max(until - performance.now(), 1_000), true);
+      const left = Math.max(until - performance.now(), 1_000);
+      containerd = await Containerd.in(engine, container, left);
+      const inventory = await containerd.inventory(left);
       return { name, container, containerd, inventory };
     } catch (error) {
       containerd?.close();
       // A containerd that is just starting refuses the first question.
-      if (!(error instanceof ConversationError) || performance.now() + pause > until)
+      if (!(error instanceof GrpcError) || performance.now() + pause > until)
         throw new Error(`it cannot be asked what it has: ${messageOf(error)}`, { cause: error });
       await sleep(pause);
     }

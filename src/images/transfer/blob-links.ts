@@ -1,6 +1,6 @@
+import { blobsFolder } from "../../containerd/containerd.ts";
 import { Conversation } from "../../docker/conversation.ts";
 import type { ContainerDetails, Engine } from "../../docker/engine.ts";
-import { blobsFolder, hexOf } from "./containerd.ts";
 import { identityFormat, identityOf } from "./file-identity.ts";
 
 /** A blob, and where its bytes are. */
@@ -45,7 +45,7 @@ interface Staged {
 
 /**
  * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
- * every node's. containerd has to be told of it afterwards (Containerd.ingest).
+ * every node's. containerd has to be told of it afterwards (ContentStore.adopt).
  */
 export class BlobLinks {
   readonly #engine: Engine;
@@ -179,3 +179,5 @@ export function linkable(
   const [root, ...others] = roots;
   return root === undefined || others.length > 0 ? undefined : { root, volumes };
 }
+
+const hexOf = (digest: string) => digest.slice("sha256:".length);

@@ -1,12 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ConversationError } from "../../docker/conversation.ts";
+import type { Containerd, ContentStore } from "../../containerd/containerd.ts";
+import { codes, GrpcError } from "../../containerd/grpc.ts";
+import type { Target } from "../../containerd/messages.ts";
+import { unpack } from "../../containerd/unpack.ts";
 import type { Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
+import { messageOf } from "../../problems.ts";
 import { type AskedNode, askNode } from "./ask-node.ts";
+import { bytesOf } from "./blob-bytes.ts";
 import type { BlobLinks, FileBlob } from "./blob-links.ts";
-import { hexOf } from "./containerd.ts";
-import { type BroughtImage, type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
-import { allNames, ociLayout } from "./oci-layout.ts";
+import { allNames } from "./image-names.ts";
+import { type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
+import { referencesOf } from "./references.ts";
 import type { Verify } from "./verify.ts";
 
 /** Where blobs can be linked, and into which volume for a node's container. */
@@ -29,18 +34,15 @@ export interface Bringing {
   readonly unpack: boolean;
   /** Told when no more will be linked. */
   readonly placed: () => void;
-  /** The IDs of the images that the node had before the first attempt. */
-  readonly had: ReadonlySet<string>;
 }
 
 /**
  * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
- * configuration, and containerd's garbage collector may take a blob between its link and its ingest. The last attempt
- * links nothing.
+ * configuration. The last attempt links nothing.
  */
 const attempts = 3;
 
-/** Brings images into a node, and sees that they are there. @throws when they are not, leaving no image that is not whole */
+/** Brings images into a node, and sees that they are there. @throws when they are not; an image has its names when it is whole */
 export async function bring(to: Bringing, attempt = 1): Promise<void> {
   const { images, node, plan } = to;
   let isPlaced = false;
@@ -48,14 +50,13 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
     await place(to);
     isPlaced = true;
     to.placed();
-    if (plan.present.length < images.length) await confirm(images, plan, node);
+    await Promise.all([
+      beginToUnpack(to),
+      plan.present.length < images.length && confirm(images, plan, node),
+    ]);
   } catch (error) {
-    const passes = error instanceof ConversationError || error instanceof Unconfirmed;
-    if (!passes) throw error;
-    if (attempt === attempts) {
-      await forget(to);
-      throw error;
-    }
+    const passes = error instanceof GrpcError || error instanceof Unconfirmed;
+    if (!passes || attempt === attempts) throw error;
     to.log.line(`${node.name}, attempt ${attempt} of ${attempts}: ${error.message}`);
     const again = await askNode(to.engine, node, patience);
     const canLink = !isPlaced && attempt + 1 < attempts && (await to.links) !== undefined;
@@ -69,77 +70,71 @@ export async function bring(to: Bringing, attempt = 1): Promise<void> {
 /** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
 const patience = 10_000;
 
-/**
- * Gives a node what it lacks, and everything its names.
- *
- * containerd's garbage collector takes blobs that no image refers to. So the documents of an image come before the blobs
- * that are linked, under the image's ID, a name that Kubernetes' part of containerd gives every image anyway, and that no
- * pod asks for. Each import leaves garbage, its index, and the collection takes linked files along that are not adopted
- * yet: so the garbage is collected first, which containerd does when a name is removed.
- */
-async function place(to: Bringing): Promise<void> {
-  const { node, plan, links, verified } = to;
+/** Gives a node what it lacks, and everything its names, each image when it is whole. */
+async function place({ node, plan, links, verified }: Bringing): Promise<void> {
   const { containerd } = node;
   await Promise.all([...plan.link, ...plan.send].map(verified));
-  if (plan.link.length > 0) {
-    await containerd.import(ociLayout(plan.bring, plan.send, (image) => [image.id, passing(image)]));
-    await containerd.remove(plan.bring.map(passing));
-    const opened = await links;
-    if (opened === undefined) {
-      // What is small is there already.
-      await containerd.import(ociLayout(plan.bring, plan.link));
-    } else {
-      await link(plan.link, node, opened, verified);
-      for (const image of plan.bring) await containerd.tag(image.id, allNames(image));
-    }
-  } else if (plan.bring.length > 0) {
-    await containerd.import(ociLayout(plan.bring, plan.send));
+  if (plan.bring.length > 0) {
+    await containerd.leased(async (store) => {
+      for (const { content } of plan.bring)
+        for (const document of content.documents)
+          await store.write(document, once(document.bytes), referencesOf(document, content));
+      await send(plan.send, store);
+      const opened = plan.link.length > 0 ? await links : undefined;
+      if (opened === undefined) await send(plan.link, store);
+      else await link(plan.link, node, store, opened, verified);
+      for (const image of plan.bring) await name(containerd, allNames(image), image.content.target);
+    });
   }
-  await unpack(to);
-  for (const { image, names } of plan.retag) await containerd.tag(image.id, names);
+  for (const { image, names } of plan.retag) await name(containerd, names, await containerd.target(image.id));
 }
 
-/** A name that is given to be removed. */
-const passing = ({ id }: SourceImage) => `kind-action.invalid/loading:${hexOf(id)}`;
-
-async function unpack({ node: { containerd }, plan, unpack }: Bringing): Promise<void> {
-  if (unpack && plan.bring.length > 0)
-    await containerd.unpack(plan.bring.map(({ content }) => content.target.digest));
+async function name(containerd: Containerd, names: readonly string[], target: Target) {
+  for (const each of names) await containerd.name(each, target);
 }
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function send(blobs: readonly FileBlob[], store: ContentStore): Promise<void> {
+  for (const blob of blobs) await store.write(blob, bytesOf(blob));
+}
+
+/** How often a blob is linked: what garbage containerd collects meanwhile may take a file that it does not know of yet. */
+const tries = 3;
 
 /** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
 async function link(
   blobs: readonly FileBlob[],
-  { containerd, container }: AskedNode,
+  { container }: AskedNode,
+  store: ContentStore,
   { blobs: links, volumes }: Links,
   verified: Verify,
 ): Promise<void> {
   const volume = volumes.get(container.id) ?? "";
   for (const [index, blob] of blobs.entries()) {
-    for (let tries = 1; ; tries++) {
+    for (let tried = 1; ; tried++) {
       await links.link(blob, await verified(blob), volume);
       for (const next of blobs.slice(index + 1, index + 3)) links.stage(next);
       try {
-        await containerd.ingest(blob);
+        await store.adopt(blob);
         break;
       } catch (error) {
-        // The garbage collector took the file before containerd knew of it.
-        if (tries === attempts) throw error;
+        const taken = error instanceof GrpcError && error.code === codes.outOfRange;
+        if (!taken || tried === tries) throw error;
       }
     }
   }
 }
 
-/** Takes back what a node was told of images that it did not get whole; as far as it still listens. */
-async function forget({ images, engine, node, had }: Bringing): Promise<void> {
+async function beginToUnpack({ node, plan, unpack: wanted, engine, log }: Bringing): Promise<void> {
+  if (!wanted || plan.bring.length === 0) return;
+  const targets = plan.bring.map(({ content }) => content.target.digest);
   try {
-    const { containerd, inventory } = await askNode(engine, node, patience);
-    const named = new Set(inventory.names.values());
-    const ids = images.map(({ id }) => id).filter((id) => !had.has(id) && !named.has(id));
-    await containerd.remove([...images.map(passing), ...ids]).catch(() => {});
-    containerd.close();
-  } catch {
-    // What it said first is told.
+    await unpack(engine, node.container.id, targets);
+  } catch (error) {
+    log.line(`${node.name} unpacks when the first pod wants it: ${messageOf(error)}`);
   }
 }
 
@@ -157,13 +152,17 @@ async function confirm(
   { bring }: NodePlan,
   { containerd }: AskedNode,
 ): Promise<void> {
+  const blobs = bring.flatMap(({ content }) => [...content.documents, ...content.layers]);
+  await Promise.all(
+    blobs.map(async (blob) => {
+      if (!(await containerd.has(blob)))
+        throw new Unconfirmed(`it was told of everything, and has no blob ${blob.digest}`);
+    }),
+  );
   const until = performance.now() + patience;
   for (;;) {
-    // containerd has taken each blob, or has said that it has it.
-    const has = await containerd.inventory(patience, false);
-    const blob = contentOf(bring).find((digest) => !has.content.has(digest));
-    if (blob !== undefined) throw new Unconfirmed(`it was told of everything, and has no blob ${blob}`);
-    const unnamed = images.find(({ names, id }) => names.some((name) => has.names.get(name) !== id));
+    const { names: has } = await containerd.images();
+    const unnamed = images.find(({ names, id }) => names.some((name) => has.get(name) !== id));
     if (unnamed === undefined) return;
     if (performance.now() > until)
       throw new Unconfirmed(
@@ -172,7 +171,3 @@ async function confirm(
     await sleep(50);
   }
 }
-
-/** The digests of everything that images consist of. */
-const contentOf = (images: readonly BroughtImage[]) =>
-  images.flatMap(({ content }) => [...content.documents, ...content.layers]).map(({ digest }) => digest);

@@ -1,9 +1,9 @@
-import type { Engine } from "../../docker/engine.ts";
+import type { ContainerDetails, Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
 import { messageOf } from "../../problems.ts";
 import { BadArchive } from "../archive.ts";
 import type { AskedNode } from "./ask-node.ts";
-import { BlobLinks, linkable } from "./blob-links.ts";
+import { BlobLinks, type FileBlob, linkable } from "./blob-links.ts";
 import { bring, type Links } from "./bring.ts";
 import { type NodePlan, planNode, type SourceImage } from "./node-plan.ts";
 import { verifier } from "./verify.ts";
@@ -25,38 +25,49 @@ export interface TransferSettings {
   /** For the container that links blobs. */
   readonly labels: Record<string, string>;
   readonly log: Log;
-  /** Nodes that could not be asked: they fail the transfer when the others are done. */
-  readonly unreachable?: readonly FailedNode[];
   /** The name of a node that unpacks at once what it gets, in the background: the one that all pods will run on. */
   readonly unpackOn?: string | undefined;
 }
 
+/** A node that is being asked what it has. */
+export interface TargetNode {
+  readonly name: string;
+  readonly container: ContainerDetails;
+  readonly asked: Promise<AskedNode>;
+}
+
 /**
- * Brings images into nodes, to all at once, and just what each lacks; then sees that they are there.
+ * Brings images into nodes, to each as soon as it has said what it has, and just what it lacks; then sees that they are
+ * there.
  *
  * @returns what became of each image
  * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
  */
 export async function transfer(
   images: readonly SourceImage[],
-  nodes: readonly AskedNode[],
-  { engine, labels, log, unreachable = [], unpackOn }: TransferSettings,
+  nodes: readonly TargetNode[],
+  { engine, labels, log, unpackOn }: TransferSettings,
 ): Promise<TransferredImage[]> {
   const place = linkable(nodes.map(({ container }) => container));
-  const plans = nodes.map(({ inventory }) => planNode(images, inventory, place !== undefined));
   const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
-  // Hashing begins while the container that links starts. Who needs a blob hears of it.
-  for (const blob of plans.flatMap(({ link, send }) => [...link, ...send])) verified(blob).catch(() => {});
-  const links = place ? openLinks(plans, nodes, place, { engine, labels, log }) : Promise.resolve(undefined);
+  let links: Promise<Links | undefined> | undefined;
   const placed = nodes.map(() => Promise.withResolvers<void>());
-  const bringing = nodes.map((node, index) => {
-    const plan = plans[index] ?? planNode(images, node.inventory, false);
+  const bringing = nodes.map(async ({ name, asked }, index): Promise<NodePlan> => {
     const done = () => placed[index]?.resolve();
-    const settings = { links, verified, engine, log, unpack: node.name === unpackOn, placed: done };
-    return bring({ ...settings, images, node, plan, had: node.inventory.ids }).finally(done);
+    try {
+      const node = await asked;
+      const plan = planNode(images, node.inventory, place !== undefined);
+      if (plan.link.length > 0 && place !== undefined)
+        links ??= openLinks(images, plan.link, node, place, { engine, labels, log });
+      const own = { images, node, plan, links: links ?? Promise.resolve(undefined), placed: done };
+      await bring({ ...own, verified, engine, log, unpack: name === unpackOn });
+      return plan;
+    } finally {
+      done();
+    }
   });
-  const closed = Promise.all([links, ...placed.map(({ promise }) => promise)])
-    .then(([opened]) => opened?.blobs.close())
+  const closed = Promise.all(placed.map(({ promise }) => promise))
+    .then(async () => (await links)?.blobs.close())
     .catch((error: unknown) => log.line(`The container that links is not gone: ${messageOf(error)}`));
   const settled = await Promise.allSettled(bringing);
   await closed;
@@ -68,28 +79,28 @@ export async function transfer(
   const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
   if (wrong !== undefined) throw wrong.reason;
   throwFailures(
-    [...unreachable, ...failed],
+    failed,
     nodes.filter(({ name }) => !failed.some((node) => node.name === name)),
   );
+  const plans = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const counted = new Set<string>();
   return images.map((image) => outcomeOf(image, plans, nodes, counted));
 }
 
-/** The container that links, where a node has something to be linked and the daemon sees the files. */
+/** The container that links, where the daemon sees the files. */
 async function openLinks(
-  plans: readonly NodePlan[],
-  nodes: readonly AskedNode[],
+  images: readonly SourceImage[],
+  blobs: readonly FileBlob[],
+  { container }: AskedNode,
   { root, volumes }: { root: string; volumes: ReadonlyMap<string, string> },
   { engine, labels, log }: Pick<TransferSettings, "engine" | "labels" | "log">,
 ): Promise<Links | undefined> {
-  const archives = [...new Set(plans.flatMap(({ link }) => link.map(({ file }) => file)))];
-  const image = nodes[0]?.container.image;
-  if (archives.length === 0 || image === undefined) return undefined;
+  const archives = [...new Set(images.flatMap(({ content }) => content?.file ?? []))];
   try {
-    const blobs = await BlobLinks.open(engine, { volumes: root, archives, image, labels });
+    const opened = await BlobLinks.open(engine, { volumes: root, archives, image: container.image, labels });
     // While nodes are told of what comes, and the rest is verified.
-    for (const blob of plans.flatMap(({ link }) => link).slice(0, 2)) blobs.stage(blob);
-    return { blobs, volumes };
+    for (const blob of blobs.slice(0, 2)) opened.stage(blob);
+    return { blobs: opened, volumes };
   } catch (error) {
     log.line(`Blobs are sent to each node, because they cannot be linked: ${messageOf(error)}`);
     return undefined;
@@ -108,7 +119,7 @@ export class NodesFailed extends Error {
 }
 
 /** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
-export function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
+function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
   if (failed.length === 0) return;
   throw new NodesFailed(
     [
@@ -122,7 +133,7 @@ export function throwFailures(failed: readonly FailedNode[], others: readonly { 
 function outcomeOf(
   image: SourceImage,
   plans: readonly NodePlan[],
-  nodes: readonly AskedNode[],
+  nodes: readonly TargetNode[],
   counted: Set<string>,
 ): TransferredImage {
   const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
