@@ -82,6 +82,81 @@ describe("a cluster's API", () => {
   });
 });
 
+describe("the changes of a list", () => {
+  const told = (name: string) => JSON.stringify({ type: "ADDED", object: { metadata: { name } } });
+  const added = (name: string): unknown => JSON.parse(told(name));
+  const untilTheEnd = () => new AbortController().signal;
+  const all = async (changes: AsyncIterable<unknown>) => {
+    const come: unknown[] = [];
+    for await (const change of changes) come.push(change);
+    return come;
+  };
+
+  it("are asked for from a version on, of the same list", async () => {
+    const asked: (string | undefined)[] = [];
+    const { url, identity } = await apiServer((request, response) => {
+      asked.push(request.url);
+      response.end();
+    });
+    const api = client(url, identity);
+    const selected = "/api/v1/namespaces/default/serviceaccounts?fieldSelector=metadata.name%3Ddefault";
+    for (const path of ["/api/v1/nodes", selected])
+      expect(await all(api.changes(path, "41", untilTheEnd()))).toEqual([]);
+    expect(asked).toEqual([
+      "/api/v1/nodes?watch=1&resourceVersion=41&timeoutSeconds=30",
+      `${selected}&watch=1&resourceVersion=41&timeoutSeconds=30`,
+    ]);
+  });
+
+  it("come as they happen, however the connection cuts them into pieces", async () => {
+    const { promise: first, resolve: seen } = Promise.withResolvers<void>();
+    const { url, identity } = await apiServer(async (_, response) => {
+      response.write(`${told("a")}\n`);
+      await first;
+      const rest = Buffer.from(`${told("b")}\n${told("ü")}\n`);
+      for (const byte of rest) {
+        response.write(Buffer.of(byte));
+        await new Promise(setImmediate);
+      }
+      response.end();
+    });
+    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    expect((await changes.next()).value).toEqual(added("a"));
+    seen();
+    expect(await all(changes)).toEqual([added("b"), added("ü")]);
+  });
+
+  it("are refused like everything else", async () => {
+    const { url, identity } = await apiServer((_, response) => response.writeHead(410).end("too old"));
+    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    await expect(changes.next()).rejects.toMatchObject({ name: "ApiError", status: 410 });
+  });
+
+  it("are an error when they break off in the middle", async () => {
+    const { url, identity } = await apiServer((_, response) => {
+      response.write(`${told("a")}\n{"type":`);
+      setImmediate(() => response.destroy());
+    });
+    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    await expect(all(changes)).rejects.toThrow(/aborted|socket hang up/);
+  });
+
+  it("end when nobody wants them any more, and so does the conversation", async () => {
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    const { url, identity } = await apiServer((_, response) => {
+      response.on("close", close);
+      response.write(`${told("a")}\n`);
+    });
+    const stop = new AbortController();
+    const changes = client(url, identity).changes("/api/v1/nodes", "1", stop.signal);
+    await changes.next();
+    const next = changes.next();
+    stop.abort();
+    await expect(next).rejects.toThrow(/abort/);
+    await closed;
+  });
+});
+
 describe("the access to a cluster", () => {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
 

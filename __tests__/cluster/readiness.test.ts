@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "../../src/cluster/api.ts";
 import {
+  missingAccount,
   missingDaemons,
   missingNodes,
   missingReplicas,
@@ -8,6 +9,7 @@ import {
   type Readiness,
   waitUntilReady,
 } from "../../src/cluster/readiness.ts";
+import { Clock } from "../fixtures/clock.ts";
 import { type Answers, FakeApi } from "../fixtures/kubernetes-api.ts";
 
 const node = (name: string, status: "True" | "False" | "Unknown" | undefined, message?: string) => ({
@@ -106,7 +108,20 @@ describe("a DaemonSet", () => {
   });
 });
 
+describe("the default ServiceAccount", () => {
+  it("is there when it is the one in the list", () => {
+    expect(missingAccount({ items: [{ metadata: { name: "default" } }] })).toEqual([]);
+  });
+
+  it("is told when it is not", () => {
+    expect(missingAccount({ items: [] })).toEqual([
+      "the ServiceAccount default in the namespace default is not there yet",
+    ]);
+  });
+});
+
 const workloads = "/apis/apps/v1/namespaces/kube-system";
+const account = "/api/v1/namespaces/default/serviceaccounts?fieldSelector=metadata.name%3Ddefault";
 const ready: Answers = {
   "/api/v1/nodes": { items: [node("kind-control-plane", "True")] },
   [`${workloads}/deployments`]: {
@@ -115,24 +130,28 @@ const ready: Answers = {
   [`${workloads}/daemonsets`]: { items: [] },
   [`${workloads}/statefulsets`]: { items: [] },
   "/api/v1/namespaces/default": {},
-  "/api/v1/namespaces/default/serviceaccounts/default": {},
+  [account]: { items: [{ metadata: { name: "default" } }] },
+};
+const lists = Object.keys(ready).filter((path) => path !== "/api/v1/namespaces/default");
+const unready: Answers = {
+  ...ready,
+  "/api/v1/nodes": { items: [node("kind-control-plane", "False", "cni plugin not initialized")] },
 };
 
-/** Waits for a fake cluster on a fake clock. @returns how many milliseconds it took */
+/** Waits for a fake cluster, which changes each second, on a fake clock. @returns how many milliseconds it took */
 async function waitFor(
   api: FakeApi,
-  on: { wait: number; readiness?: Readiness; nodes?: number },
+  on: { wait: number; readiness?: Readiness; nodes?: number; changes?: readonly (() => void)[] },
 ): Promise<number> {
-  let now = 0;
-  const clock = {
-    now: () => now,
-    sleep: async (milliseconds: number) => {
-      now += milliseconds;
-      api.advance();
-    },
-  };
-  await waitUntilReady(api, { name: "shop", readiness: "everything", nodes: 1, ...on }, clock);
-  return now;
+  const clock = new Clock();
+  const changes = on.changes ?? Array.from({ length: 10 }, () => () => api.advance());
+  changes.forEach((change, index) => {
+    clock.at((index + 1) * 1_000, change);
+  });
+  await clock.pass(
+    waitUntilReady(api, { name: "shop", readiness: "everything", nodes: 1, ...on }, clock.sleep),
+  );
+  return clock.now;
 }
 
 describe("waiting for a cluster", () => {
@@ -140,14 +159,45 @@ describe("waiting for a cluster", () => {
     expect(await waitFor(new FakeApi(ready), { wait: 300_000 })).toBe(0);
   });
 
-  it("ends as soon as everything is there, long before the time is up", async () => {
+  it("ends the moment that everything is there", async () => {
     const api = new FakeApi(
       { ...ready, "/api/v1/nodes": new Error("connect ECONNREFUSED 127.0.0.1:6443") },
       { ...ready, "/api/v1/nodes": { items: [] } },
-      { ...ready, "/api/v1/nodes": { items: [node("kind-control-plane", "False")] } },
+      unready,
       ready,
     );
-    expect(await waitFor(api, { wait: 300_000 })).toBeLessThan(2_000);
+    expect(await waitFor(api, { wait: 300_000 })).toBe(3_000);
+  });
+
+  it("reads each list once, and is told of what happens then", async () => {
+    const noAccount = { ...unready, [account]: { items: [] } };
+    const api = new FakeApi(noAccount, unready, noAccount, unready, ready);
+    expect(await waitFor(api, { wait: 300_000 })).toBe(4_000);
+    expect(api.reads.toSorted()).toEqual(lists.toSorted());
+  });
+
+  it("does not wait for what has been deleted", async () => {
+    const late = workload("late", { replicas: 1 }, { observedGeneration: 1 });
+    const api = new FakeApi({ ...ready, [`${workloads}/deployments`]: { items: [late] } }, ready);
+    expect(await waitFor(api, { wait: 300_000 })).toBe(1_000);
+  });
+
+  it("goes on when the API ends what it tells", async () => {
+    const api = new FakeApi(unready, ready);
+    const changes = [() => api.hangUp(), () => api.hangUp(), () => api.advance()];
+    expect(await waitFor(api, { wait: 300_000, changes })).toBe(3_000);
+  });
+
+  it("does not count on what it was told before the API was lost", async () => {
+    const lost = new Error("socket hang up");
+    const late = { items: [workload("late", { replicas: 1 }, { observedGeneration: 1 })] };
+    const api = new FakeApi(
+      { ...ready, [`${workloads}/deployments`]: late },
+      { ...ready, "/api/v1/nodes": lost },
+      unready,
+      ready,
+    );
+    expect(await waitFor(api, { wait: 300_000 })).toBe(3_000);
   });
 
   it("waits for nothing with `wait: 0s`, not even for the API", async () => {
@@ -156,12 +206,11 @@ describe("waiting for a cluster", () => {
 
   it("fails when the time is up, with everything that is missing and what to do", async () => {
     const api = new FakeApi({
-      ...ready,
-      "/api/v1/nodes": { items: [node("kind-control-plane", "False", "cni plugin not initialized")] },
+      ...unready,
       [`${workloads}/deployments`]: {
         items: [workload("coredns", { replicas: 2 }, { observedGeneration: 1 })],
       },
-      "/api/v1/namespaces/default/serviceaccounts/default": undefined,
+      [account]: { items: [] },
     });
     const waited = waitFor(api, { wait: 90_000, nodes: 2 });
     await expect(waited).rejects.toBeInstanceOf(NotReady);
@@ -176,7 +225,16 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
   });
 
   it("looks once more when the time is up, however short it was", async () => {
-    expect(await waitFor(new FakeApi({}, ready), { wait: 1 })).toBeGreaterThan(0);
+    const api = new FakeApi({}, ready);
+    expect(await waitFor(api, { wait: 1_000 })).toBe(1_000);
+  });
+
+  it("looks once more when the time is up, even if the API has fallen silent", async () => {
+    const api = new FakeApi(unready, ready);
+    api.changes = async function* (_path, _version, signal) {
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    };
+    expect(await waitFor(api, { wait: 5_000 })).toBe(5_000);
   });
 
   it("fails with the API's own words when that never answers", async () => {
@@ -187,9 +245,10 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
   });
 
   it("does not take a ServiceAccount that may not be read for one that is not there yet", async () => {
-    const path = "/api/v1/namespaces/default/serviceaccounts/default";
-    const api = new FakeApi({ ...ready, [path]: new ApiError(`GET ${path}`, 403, "forbidden") });
-    await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(`the API does not answer: GET ${path}: 403`);
+    const api = new FakeApi({ ...ready, [account]: new ApiError(`GET ${account}`, 403, "forbidden") });
+    await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(
+      `the API does not answer: GET ${account}: 403`,
+    );
   });
 
   it("waits for every kind of workload", async () => {
@@ -203,13 +262,10 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
   });
 
   it("goes no further than the API where the network is yet to be installed", async () => {
-    const withoutNetwork = {
-      ...ready,
-      "/api/v1/nodes": { items: [node("kind-control-plane", "False", "cni plugin not initialized")] },
-    };
-    expect(await waitFor(new FakeApi(withoutNetwork), { wait: 1_000, readiness: "api" })).toBe(0);
-    await expect(waitFor(new FakeApi(withoutNetwork), { wait: 1_000 })).rejects.toThrow("cni plugin");
+    expect(await waitFor(new FakeApi(unready), { wait: 1_000, readiness: "api" })).toBe(0);
+    await expect(waitFor(new FakeApi(unready), { wait: 1_000 })).rejects.toThrow("cni plugin");
     const silent = { "/api/v1/namespaces/default": new Error("socket hang up") };
+    expect(await waitFor(new FakeApi(silent, unready), { wait: 60_000, readiness: "api" })).toBe(1_000);
     await expect(waitFor(new FakeApi(silent), { wait: 1_000, readiness: "api" })).rejects.toThrow(
       "the API does not answer: socket hang up",
     );

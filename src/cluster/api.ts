@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
+import { text as wholeText } from "node:stream/consumers";
 import { parse } from "yaml";
 import { z } from "zod";
 
@@ -68,7 +70,10 @@ export class ApiError extends Error {
   }
 }
 
-/** Reads from a cluster's API over one kept connection: a program started for every look would cost the node more. */
+/** How long the API is asked to follow a list, in seconds: one whose connection died unnoticed is found out by then. */
+const followed = 30;
+
+/** Reads from a cluster's API over kept connections: a program started for every look would cost the node more. */
 export class KubernetesApi {
   readonly #access: ApiAccess;
   readonly #agent: Agent;
@@ -88,35 +93,64 @@ export class KubernetesApi {
     await this.#call("POST", path, object, deadline);
   }
 
-  #call(method: string, path: string, body: object | undefined, deadline: number): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+  /**
+   * Each change of a list as it happens, as the API tells it. It ends when the API ends it, after half a minute at the
+   * latest: then the list is to be read again.
+   *
+   * @param path of the list
+   * @param version which of the list's the changes begin after
+   * @throws {ApiError} when the API refuses, and with the connection's own error when that is lost
+   */
+  async *changes(path: string, version: string, signal: AbortSignal): AsyncGenerator<unknown, void> {
+    const query = new URLSearchParams({
+      watch: "1",
+      resourceVersion: version,
+      timeoutSeconds: String(followed),
+    });
+    const late = AbortSignal.timeout((followed + 10) * 1000);
+    const response = await this.#send(
+      "GET",
+      `${path}${path.includes("?") ? "&" : "?"}${query}`,
+      undefined,
+      AbortSignal.any([signal, late]),
+    );
+    let rest = "";
+    for await (const chunk of response.setEncoding("utf8")) {
+      const lines = `${rest}${chunk}`.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) yield JSON.parse(line);
+    }
+  }
+
+  async #call(method: string, path: string, body: object | undefined, deadline: number): Promise<unknown> {
+    return JSON.parse(await wholeText(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+  }
+
+  /** @returns the answer, whose body is yet to come */
+  async #send(
+    method: string,
+    path: string,
+    body: object | undefined,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const call = request(
         new URL(path, this.#access.server),
         {
           method,
           agent: this.#agent,
           headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
-          signal: AbortSignal.timeout(deadline),
+          signal,
         },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("error", reject);
-          response.on("end", () => {
-            const text = Buffer.concat(chunks).toString();
-            const status = response.statusCode ?? 0;
-            try {
-              if (status !== 200 && status !== 201) throw new ApiError(`${method} ${path}`, status, text);
-              resolve(JSON.parse(text));
-            } catch (error) {
-              reject(error);
-            }
-          });
-        },
+        resolve,
       );
       call.on("error", reject);
       call.end(body && JSON.stringify(body));
     });
+    const status = response.statusCode ?? 0;
+    if (status !== 200 && status !== 201)
+      throw new ApiError(`${method} ${path}`, status, await wholeText(response));
+    return response;
   }
 
   close(): void {

@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { messageOf } from "../problems.ts";
-import { ApiError, type KubernetesApi } from "./api.ts";
+import type { KubernetesApi } from "./api.ts";
+import { follow, interval, type Sleep } from "./follow.ts";
 
 /** How far ready: `everything`, or for a cluster whose network is yet to be installed no further than its API. */
 export type Readiness = "everything" | "api";
@@ -21,9 +22,6 @@ export class NotReady extends Error {
   }
 }
 
-/** How often the API is asked, in milliseconds: a few kilobytes over one kept connection. */
-const interval = 200;
-
 /**
  * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
  * ServiceAccount there, without which no pod can be made.
@@ -35,52 +33,86 @@ const interval = 200;
 export async function waitUntilReady(
   api: KubernetesApi,
   on: { readonly name: string; readonly wait: number; readonly readiness: Readiness; readonly nodes: number },
-  clock: { now: () => number; sleep: (milliseconds: number) => Promise<unknown> } = {
-    now: () => performance.now(),
-    sleep,
-  },
+  sleep: Sleep = sleepUnlessAborted,
 ): Promise<void> {
   if (on.wait === 0) return;
-  const end = clock.now() + on.wait;
-  for (;;) {
-    const missing = await whatIsMissing(api, on.readiness, on.nodes);
-    if (missing.length === 0) return;
-    if (clock.now() >= end) throw new NotReady(on.name, on.wait, missing);
-    await clock.sleep(interval);
+  const over = new AbortController();
+  const { signal } = over;
+  try {
+    const ready =
+      on.readiness === "api" ? answers(api, signal, sleep) : becomesReady(api, on.nodes, signal, sleep);
+    const inTime = await Promise.race([ready.then(() => true), sleep(on.wait, signal).then(() => false)]);
+    if (inTime) return;
+  } finally {
+    over.abort();
+  }
+  // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
+  const missing = await whatIsMissing(api, on.readiness, on.nodes);
+  if (missing.length > 0) throw new NotReady(on.name, on.wait, missing);
+}
+
+const sleepUnlessAborted: Sleep = (milliseconds, signal) => setTimeout(milliseconds, undefined, { signal });
+
+/** What a cluster that takes pods has, whatever they are. */
+const anyNamespace = "/api/v1/namespaces/default";
+
+const workloads = "/apis/apps/v1/namespaces/kube-system";
+
+/** The lists that readiness is read from, each with what it tells of what is missing. */
+const lists: readonly {
+  readonly path: string;
+  readonly missing: (list: unknown, nodes: number) => string[];
+}[] = [
+  { path: "/api/v1/nodes", missing: missingNodes },
+  { path: `${workloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
+  { path: `${workloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
+  { path: `${workloads}/daemonsets`, missing: missingDaemons },
+  {
+    path: `${anyNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
+    missing: missingAccount,
+  },
+];
+
+/** Waits until nothing is missing in any list, each of which is read once and then followed. */
+function becomesReady(api: KubernetesApi, nodes: number, signal: AbortSignal, sleep: Sleep): Promise<void> {
+  const complete = new Set<string>();
+  return new Promise((resolve) => {
+    for (const { path, missing } of lists) {
+      const changed = (list: unknown) => {
+        if (list !== undefined && missing(list, nodes).length === 0) complete.add(path);
+        else complete.delete(path);
+        if (complete.size === lists.length) resolve();
+      };
+      follow(api, path, changed, signal, sleep);
+    }
+  });
+}
+
+/** Waits until the API answers. */
+async function answers(api: KubernetesApi, signal: AbortSignal, sleep: Sleep): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await api.get(anyNamespace);
+      return;
+    } catch {
+      await sleep(interval, signal).catch(() => {});
+    }
   }
 }
 
 async function whatIsMissing(api: KubernetesApi, readiness: Readiness, nodes: number): Promise<string[]> {
   try {
     if (readiness === "api") {
-      await api.get("/api/v1/namespaces/default");
+      await api.get(anyNamespace);
       return [];
     }
-    const workloads = "/apis/apps/v1/namespaces/kube-system";
-    const [nodeList, deployments, daemonSets, statefulSets, account] = await Promise.all([
-      api.get("/api/v1/nodes"),
-      api.get(`${workloads}/deployments`),
-      api.get(`${workloads}/daemonsets`),
-      api.get(`${workloads}/statefulsets`),
-      api.get("/api/v1/namespaces/default/serviceaccounts/default").catch(absent),
-    ]);
-    return [
-      ...missingNodes(nodeList, nodes),
-      ...missingReplicas("deployment", deployments),
-      ...missingReplicas("statefulset", statefulSets),
-      ...missingDaemons(daemonSets),
-      ...(account === undefined
-        ? ["the ServiceAccount default in the namespace default is not there yet"]
-        : []),
-    ];
+    const read = await Promise.all(
+      lists.map(async ({ path, missing }) => missing(await api.get(path), nodes)),
+    );
+    return read.flat();
   } catch (error) {
     return [`the API does not answer: ${messageOf(error)}`];
   }
-}
-
-function absent(error: unknown): undefined {
-  if (error instanceof ApiError && error.status === 404) return undefined;
-  throw error;
 }
 
 const metadata = z.looseObject({ name: z.string(), generation: z.number().default(0) });
@@ -154,4 +186,13 @@ export function missingDaemons(list: unknown): string[] {
       `daemonset kube-system/${name}: ${status.numberAvailable} of ${status.desiredNumberScheduled} available`,
     ];
   });
+}
+
+const anyList = z.looseObject({ items: z.array(z.unknown()) });
+
+/** The default ServiceAccount, in words, where it is not in the list of those of that name. */
+export function missingAccount(list: unknown): string[] {
+  return anyList.parse(list).items.length > 0
+    ? []
+    : ["the ServiceAccount default in the namespace default is not there yet"];
 }
