@@ -62,7 +62,7 @@ const barsOf = (summary: string) =>
 describe("the summary of a run", () => {
   it("tells what was made, and how long each part took", () => {
     const timings = [timing("Install kind and kubectl", 0, 2), timing("Create the cluster", 2, 18)];
-    const summary = renderSummary({ plan, timings, cluster, images: [], succeeded: true });
+    const summary = renderSummary({ plan, timings, cluster, settings: [], images: [], succeeded: true });
     expect(summary.split("\n")).toEqual([
       "### Cluster `shop`: ready after 20.0 s",
       "",
@@ -81,7 +81,14 @@ describe("the summary of a run", () => {
       timing("Install kind and kubectl", 0, 2),
       timing("Create the cluster", 2, 3.26, "failed"),
     ];
-    const summary = renderSummary({ plan, timings, cluster: undefined, images: [], succeeded: false });
+    const summary = renderSummary({
+      plan,
+      timings,
+      cluster: undefined,
+      settings: [],
+      images: [],
+      succeeded: false,
+    });
     expect(summary).toContain("### Cluster `shop`: failed after 5.3 s\n");
     expect(summary).toContain("| Create the cluster ✗ | 3.3 s |");
     expect(summary).not.toContain("Kubernetes v");
@@ -92,14 +99,38 @@ describe("the summary of a run", () => {
       plan: { ...plan, cluster: undefined },
       timings: [timing("Install kind and kubectl", 0, 2)],
       cluster: undefined,
+      settings: [],
       images: [],
       succeeded: true,
     });
     expect(summary).toContain("### kind and kubectl: ready after 2.0 s\n");
   });
 
+  it("lists the settings of fast start that the cluster has", () => {
+    const settings = ["etcd: `unsafe-no-fsync=true`", "CoreDNS: asked each second whether it is ready"];
+    const summary = renderSummary({ plan, timings: [], cluster, settings, images: [], succeeded: true });
+    expect(summary).toContain(
+      "\nFast start: etcd: `unsafe-no-fsync=true`; CoreDNS: asked each second whether it is ready.\n",
+    );
+  });
+
+  it("lists none that the cluster does not have, though they were planned", () => {
+    const settings = ["etcd: `unsafe-no-fsync=true`"];
+    const fastStart = { settings, folder: "", files: {}, configWithout: "", network: undefined };
+    const planned = { ...plan, cluster: plan.cluster && { ...plan.cluster, fastStart } };
+    const story = { plan: planned, timings: [], cluster, images: [], succeeded: true };
+    expect(renderSummary({ ...story, settings: [] })).not.toMatch(/fast start|fsync/i);
+  });
+
   it("has no table where nothing had begun", () => {
-    const summary = renderSummary({ plan, timings: [], cluster: undefined, images: [], succeeded: false });
+    const summary = renderSummary({
+      plan,
+      timings: [],
+      cluster: undefined,
+      settings: [],
+      images: [],
+      succeeded: false,
+    });
     expect(summary).toBe("### Cluster `shop`: failed after 0.0 s\n\n");
   });
 
@@ -111,7 +142,7 @@ describe("the summary of a run", () => {
       timing("blink", 5, 0),
       timing("last blink", 20, 0),
     ];
-    const bars = barsOf(renderSummary({ plan, timings, cluster, images: [], succeeded: true }));
+    const bars = barsOf(renderSummary({ plan, timings, cluster, settings: [], images: [], succeeded: true }));
     expect(bars.whole).toMatch(/^█+$/);
     const width = bars.whole?.length ?? 0;
     expect(bars["first half"]).toBe("█".repeat(width / 2) + "·".repeat(width / 2));
@@ -163,7 +194,14 @@ describe("the summary of what was loaded", () => {
 
   it("is below the times of the run", () => {
     const timings = [timing("Load images", 0, 2)];
-    const lines = renderSummary({ plan, timings, cluster, images: [loaded], succeeded: true }).split("\n");
+    const lines = renderSummary({
+      plan,
+      timings,
+      cluster,
+      settings: [],
+      images: [loaded],
+      succeeded: true,
+    }).split("\n");
     const at = (text: string) => lines.findIndex((line) => line.includes(text));
     expect(at("docker.io/library/web:1")).toBeGreaterThan(at("Load images"));
     // Two tables of Markdown's, with an empty line between them.

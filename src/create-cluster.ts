@@ -5,7 +5,7 @@ import { savesCaches, toolKey } from "./cache/keys.ts";
 import { openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
 import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
-import { createCluster as createWithKind } from "./cluster/create.ts";
+import { createCluster as createWithKind, type MadeCluster } from "./cluster/create.ts";
 import { type NewObject, networkManifest, networkObjects } from "./cluster/default-network.ts";
 import { installNetwork } from "./cluster/install-network.ts";
 import { kindAt } from "./cluster/kind.ts";
@@ -55,11 +55,19 @@ export async function createCluster(on: Surroundings): Promise<void> {
   const record = recordState(await firstState(plan, daemon, on));
   const run = timeline(on.printer);
   let cluster: ClusterDescription | undefined;
+  let settings: readonly string[] = [];
   let images: readonly LoadedImage[] = [];
   let succeeded = false;
   try {
     const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
     const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
+    // The summary lists them where a later task fails, too.
+    made?.created.result.then(
+      (created) => {
+        settings = created.settings;
+      },
+      () => {},
+    );
     await run.finish();
     const { kind, kubectl } = await tools.result;
     cluster = await made?.ready.result;
@@ -73,7 +81,7 @@ export async function createCluster(on: Surroundings): Promise<void> {
     succeeded = true;
     record({ succeeded });
   } finally {
-    await writeSummary({ plan, timings: run.timings(), cluster, images, succeeded });
+    await writeSummary({ plan, timings: run.timings(), cluster, settings, images, succeeded });
   }
 }
 
@@ -180,7 +188,11 @@ function bringUp(
   tools: Task<Tools>,
   run: Timeline,
   on: Surroundings,
-): { ready: Task<ClusterDescription>; loaded: Task<LoadedImage[]> | undefined } {
+): {
+  created: Task<MadeCluster>;
+  ready: Task<ClusterDescription>;
+  loaded: Task<LoadedImage[]> | undefined;
+} {
   const engine = new Engine(endpoint);
   const context = contextOf(plan.name);
 
@@ -198,7 +210,7 @@ function bringUp(
     "Create the cluster",
     [tools, images, network, addOn],
     async (log, { kind }, _, __, objects) => {
-      const { anew } = await createWithKind(
+      const made = await createWithKind(
         kindAt(kind.path, on.start, endpoint),
         objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config },
         folder,
@@ -206,7 +218,7 @@ function bringUp(
       );
       await protect(plan.kubeconfig);
       exportCluster(plan, on.job);
-      return { anew };
+      return made;
     },
   );
   const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
@@ -264,5 +276,5 @@ function bringUp(
       api.close();
     }
   });
-  return { ready, loaded };
+  return { created: cluster, ready, loaded };
 }

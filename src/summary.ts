@@ -10,6 +10,8 @@ export interface Story {
   readonly timings: readonly Timing[];
   /** None where it did not get that far. */
   readonly cluster: ClusterDescription | undefined;
+  /** Fast start's settings that it has. */
+  readonly settings: readonly string[];
   readonly images: readonly LoadedImage[];
   readonly succeeded: boolean;
 }
@@ -35,7 +37,7 @@ async function write(text: string): Promise<void> {
 }
 
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-export function renderSummary({ plan, timings, cluster, images, succeeded }: Story): string {
+export function renderSummary({ plan, timings, cluster, settings, images, succeeded }: Story): string {
   const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
   const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
   const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -51,7 +53,6 @@ export function renderSummary({ plan, timings, cluster, images, succeeded }: Sto
     return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
   });
   const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-  const settings = plan.cluster?.fastStart?.settings ?? [];
   const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
   return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join(
     "\n",

@@ -50,9 +50,9 @@ async function create({ fast = true, answers = [] as (Error | undefined)[] } = {
 }
 
 describe("a cluster", () => {
-  it("is made with fast start's settings, which are listed, and its folder of patches", async () => {
+  it("is made with fast start's settings, which are listed then, and its folder of patches", async () => {
     const { outcome, made, log, patches } = await create();
-    expect(await outcome).toEqual({ anew: false });
+    expect(await outcome).toEqual({ anew: false, settings: ["etcd: `unsafe-no-fsync=true`"] });
     expect(made).toEqual(["create fast"]);
     expect(log.lines).toEqual(["Fast start: etcd: `unsafe-no-fsync=true`"]);
     expect(await readFile(join(patches, "etcd+strategic.yaml"), "utf8")).toBe("kind: Pod\n");
@@ -60,17 +60,18 @@ describe("a cluster", () => {
 
   it("is made without them where they are not wanted, and nothing is said of it", async () => {
     const { outcome, log } = await create({ fast: false });
-    expect(await outcome).toEqual({ anew: false });
+    expect(await outcome).toEqual({ anew: false, settings: [] });
     expect(log.lines).toEqual([]);
   });
 
-  it("is made without them where kubeadm refuses them, with one warning that says why", async () => {
+  it("is made without them where kubeadm refuses them, with one warning that says why, and none is listed", async () => {
     const { outcome, made, log } = await create({ answers: [kindFailed(refusal)] });
-    expect(await outcome).toEqual({ anew: true });
+    expect(await outcome).toEqual({ anew: true, settings: [] });
     expect(made).toEqual(["create fast", "delete shop", "create plain"]);
     expect(log.warnings).toEqual([
       'The cluster was made without fast start, because kubeadm refuses it (error: error unmarshaling configuration: strict decoding error: unknown field "etcd.local.fast"). Set `fast_start: false` to keep it from trying.',
     ]);
+    expect(log.lines).toEqual(["kubeadm refuses its configuration. Once more, without fast start:"]);
   });
 
   it("fails with the user's own error where kubeadm refuses that, too", async () => {
@@ -78,6 +79,7 @@ describe("a cluster", () => {
     const { outcome, log } = await create({ answers: [kindFailed(refusal), own] });
     await expect(outcome).rejects.toBe(own);
     expect(log.warnings).toEqual([]);
+    expect(log.lines).not.toContainEqual(expect.stringContaining("Fast start"));
   });
 
   it.each([

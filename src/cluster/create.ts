@@ -5,12 +5,19 @@ import type { ClusterPlan, FastStartPlan } from "../plan.ts";
 import { ProgramError } from "../process.ts";
 import type { Kind } from "./kind.ts";
 
+/** How a cluster was made. */
+export interface MadeCluster {
+  /** Whether its nodes are not the first ones: whoever talked with those has to begin anew. */
+  readonly anew: boolean;
+  /** Fast start's settings that it has, for people. */
+  readonly settings: readonly string[];
+}
+
 /**
  * Makes a cluster, with the settings of fast start where there are some. Where kubeadm refuses those, and takes the
  * configuration without them, the cluster is made without.
  *
  * @param folder of this run's own, for the configuration
- * @returns whether the nodes are not the first ones: whoever talked with those has to begin anew
  * @throws kind's own error, that without fast start where it fails both ways
  */
 export async function createCluster(
@@ -18,17 +25,17 @@ export async function createCluster(
   plan: Pick<ClusterPlan, "name" | "config" | "workspace" | "kubeconfig" | "verbosity" | "fastStart">,
   folder: string,
   log: Log,
-): Promise<{ anew: boolean }> {
+): Promise<MadeCluster> {
   const { fastStart } = plan;
   if (fastStart === undefined) {
     await kind.create(plan, folder, log);
-    return { anew: false };
+    return { anew: false, settings: [] };
   }
-  for (const setting of fastStart.settings) log.line(`Fast start: ${setting}`);
   await writeManifestPatches(fastStart);
   try {
     await kind.create(plan, folder, log);
-    return { anew: false };
+    for (const setting of fastStart.settings) log.line(`Fast start: ${setting}`);
+    return { anew: false, settings: fastStart.settings };
   } catch (error) {
     const reason = refusalOf(error);
     if (reason === undefined) throw error;
@@ -38,7 +45,7 @@ export async function createCluster(
     log.warning(
       `The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`,
     );
-    return { anew: true };
+    return { anew: true, settings: [] };
   }
 }
 
