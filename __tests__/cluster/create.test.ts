@@ -74,6 +74,17 @@ describe("a cluster", () => {
     expect(log.lines).toEqual(["kubeadm refuses its configuration. Once more, without fast start:"]);
   });
 
+  it("is made without them whatever it is that kubeadm says", async () => {
+    const kubeadmSays = (output: string) =>
+      kindFailed(`ERROR: failed to init node with kubeadm: failed\n\nCommand Output: ${output}`);
+    const short = await create({ answers: [kubeadmSays("error: no such field: fast")] });
+    expect(await short.outcome).toMatchObject({ anew: true });
+    expect(short.log.warnings).toEqual([expect.stringContaining("refuses it (error: no such field: fast).")]);
+    const silent = await create({ answers: [kubeadmSays("")] });
+    expect(await silent.outcome).toMatchObject({ anew: true });
+    expect(silent.log.warnings).toEqual([expect.stringContaining("refuses it (it does not say why).")]);
+  });
+
   it("fails with the user's own error where kubeadm refuses that, too", async () => {
     const own = kindFailed(refusal.replace("etcd.local.fast", "apiServer.mine"));
     const { outcome, log } = await create({ answers: [kindFailed(refusal), own] });

@@ -1,12 +1,8 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { ClusterJob } from "./cluster-job.ts";
+import { buildImage } from "./derived-image.ts";
 import { docker, removeClusters } from "./machine.ts";
 
 const head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
@@ -166,21 +162,16 @@ describe("etcd without fsync", () => {
 describe("a Kubernetes whose kubeadm takes arguments as lists", () => {
   const cluster = "e2e-fast-lists";
   const image = "kind-action-e2e/node:lists";
-  let folder: string;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "image-"));
     // kind looks here for the version, and writes v1beta4 from 1.36 on; this kubeadm reads both.
     const { image: current } = readLab().nodeImages.current;
-    const build = promisify(execFile)("docker", ["build", "--quiet", "--tag", image, "-"], { cwd: folder });
-    build.child.stdin?.end(`FROM ${current}\nRUN echo v1.36.0 >/kind/version\n`);
-    await build;
+    await buildImage(image, `FROM ${current}\nRUN echo v1.36.0 >/kind/version\n`);
   });
 
   afterAll(async () => {
     await removeClusters(cluster);
     await docker("rmi", "--force", image);
-    await rm(folder, { recursive: true, force: true });
   });
 
   it("gets them so, beside those of kind", async () => {

@@ -64,7 +64,7 @@ function refusalOf(error: unknown): string | undefined {
   const said = `${error.output.stdout}\n${error.output.stderr}`;
   if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
     return undefined;
-  const lines = said.split("\n").map((line) => line.trim());
+  const lines = said.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
   return (
     lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
     "it does not say why"
