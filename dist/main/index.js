@@ -63371,7 +63371,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 179:
+/***/ 8269:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -63451,11 +63451,14 @@ async function openCacheStore(folder, warn) {
 
 // EXTERNAL MODULE: external "node:https"
 var external_node_https_ = __nccwpck_require__(4708);
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(8816);
 ;// CONCATENATED MODULE: ./lib/cluster/api.js
+
 
 
 
@@ -63508,7 +63511,9 @@ class ApiError extends Error {
         this.status = status;
     }
 }
-/** Reads from a cluster's API over one kept connection: a program started for every look would cost the node more. */
+/** How long the API is asked to follow a list, in seconds: one whose connection died unnoticed is found out by then. */
+const followed = 30;
+/** Reads from a cluster's API over kept connections: a program started for every look would cost the node more. */
 class KubernetesApi {
     #access;
     #agent;
@@ -63524,33 +63529,49 @@ class KubernetesApi {
     async create(path, object, deadline = 10_000) {
         await this.#call("POST", path, object, deadline);
     }
-    #call(method, path, body, deadline) {
-        return new Promise((resolve, reject) => {
+    /**
+     * Each change of a list as it happens, as the API tells it. It ends when the API ends it, after half a minute at the
+     * latest: then the list is to be read again.
+     *
+     * @param path of the list
+     * @param version which of the list's the changes begin after
+     * @throws {ApiError} when the API refuses, and with the connection's own error when that is lost
+     */
+    async *changes(path, version, signal) {
+        const query = new URLSearchParams({
+            watch: "1",
+            resourceVersion: version,
+            timeoutSeconds: String(followed),
+        });
+        const late = AbortSignal.timeout((followed + 10) * 1000);
+        const response = await this.#send("GET", `${path}${path.includes("?") ? "&" : "?"}${query}`, undefined, AbortSignal.any([signal, late]));
+        let rest = "";
+        for await (const chunk of response.setEncoding("utf8")) {
+            const lines = `${rest}${chunk}`.split("\n");
+            rest = lines.pop() ?? "";
+            for (const line of lines)
+                yield JSON.parse(line);
+        }
+    }
+    async #call(method, path, body, deadline) {
+        return JSON.parse(await (0,consumers_namespaceObject.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+    }
+    /** @returns the answer, whose body is yet to come */
+    async #send(method, path, body, signal) {
+        const response = await new Promise((resolve, reject) => {
             const call = (0,external_node_https_.request)(new URL(path, this.#access.server), {
                 method,
                 agent: this.#agent,
                 headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
-                signal: AbortSignal.timeout(deadline),
-            }, (response) => {
-                const chunks = [];
-                response.on("data", (chunk) => chunks.push(chunk));
-                response.on("error", reject);
-                response.on("end", () => {
-                    const text = Buffer.concat(chunks).toString();
-                    const status = response.statusCode ?? 0;
-                    try {
-                        if (status !== 200 && status !== 201)
-                            throw new ApiError(`${method} ${path}`, status, text);
-                        resolve(JSON.parse(text));
-                    }
-                    catch (error) {
-                        reject(error);
-                    }
-                });
-            });
+                signal,
+            }, resolve);
             call.on("error", reject);
             call.end(body && JSON.stringify(body));
         });
+        const status = response.statusCode ?? 0;
+        if (status !== 200 && status !== 201)
+            throw new ApiError(`${method} ${path}`, status, await (0,consumers_namespaceObject.text)(response));
+        return response;
     }
     close() {
         this.#agent.destroy();
@@ -63570,21 +63591,20 @@ var lib_process = __nccwpck_require__(7057);
  * configuration without them, the cluster is made without.
  *
  * @param folder of this run's own, for the configuration
- * @returns whether the nodes are not the first ones: whoever talked with those has to begin anew
  * @throws kind's own error, that without fast start where it fails both ways
  */
 async function createCluster(kind, plan, folder, log) {
     const { fastStart } = plan;
     if (fastStart === undefined) {
         await kind.create(plan, folder, log);
-        return { anew: false };
+        return { anew: false, settings: [] };
     }
-    for (const setting of fastStart.settings)
-        log.line(`Fast start: ${setting}`);
     await writeManifestPatches(fastStart);
     try {
         await kind.create(plan, folder, log);
-        return { anew: false };
+        for (const setting of fastStart.settings)
+            log.line(`Fast start: ${setting}`);
+        return { anew: false, settings: fastStart.settings };
     }
     catch (error) {
         const reason = refusalOf(error);
@@ -63594,7 +63614,7 @@ async function createCluster(kind, plan, folder, log) {
         await kind.delete(plan.name, plan.kubeconfig, log);
         await kind.create({ ...plan, config: fastStart.configWithout }, folder, log);
         log.warning(`The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`);
-        return { anew: true };
+        return { anew: true, settings: [] };
     }
 }
 async function writeManifestPatches({ folder, files }) {
@@ -63613,7 +63633,7 @@ function refusalOf(error) {
     const said = `${error.output.stdout}\n${error.output.stderr}`;
     if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
         return undefined;
-    const lines = said.split("\n").map((line) => line.trim());
+    const lines = said.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
     return (lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
         "it does not say why");
 }
@@ -64119,6 +64139,48 @@ function freeRange(subnet) {
     return `${text(end - 56)}-${text(end - 6)}`;
 }
 
+;// CONCATENATED MODULE: ./lib/cluster/follow.js
+
+/** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
+const follow_interval = 200;
+const follow_object = schemas/* looseObject */._H3({ metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }) });
+const listed = schemas/* looseObject */._H3({
+    metadata: schemas/* looseObject */._H3({ resourceVersion: schemas/* string */.YjP() }),
+    items: schemas/* array */.YOg(follow_object),
+});
+/** What else an API says has no use here, and ends the conversation: an error, such as that a version is too old. */
+const change = schemas/* looseObject */._H3({ type: schemas/* enum */.k5n(["ADDED", "MODIFIED", "DELETED"]), object: follow_object });
+/**
+ * Knows at any time what a list of the API's holds, from reading it once and being told of each change. Where that comes
+ * to an end, whatever the reason, it begins anew.
+ *
+ * @param path of a list whose objects have names of their own
+ * @param changed is told the list, as it would be read, each time that there is another; undefined while it is not known
+ * @param signal ends it
+ */
+async function follow(api, path, changed, signal, sleep) {
+    while (!signal.aborted) {
+        try {
+            const { metadata, items } = listed.parse(await api.get(path));
+            const objects = new Map(items.map((item) => [item.metadata.name, item]));
+            changed({ items: [...objects.values()] });
+            for await (const told of api.changes(path, metadata.resourceVersion, signal)) {
+                const { type, object } = change.parse(told);
+                if (type === "DELETED")
+                    objects.delete(object.metadata.name);
+                else
+                    objects.set(object.metadata.name, object);
+                changed({ items: [...objects.values()] });
+            }
+        }
+        catch {
+            // Whoever waits asks why when the time is up: until then it may pass.
+        }
+        changed(undefined);
+        await sleep(follow_interval, signal).catch(() => { });
+    }
+}
+
 ;// CONCATENATED MODULE: ./lib/cluster/readiness.js
 
 
@@ -64135,8 +64197,6 @@ class NotReady extends Error {
         this.missing = missing;
     }
 }
-/** How often the API is asked, in milliseconds: a few kilobytes over one kept connection. */
-const readiness_interval = 200;
 /**
  * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
  * ServiceAccount there, without which no pod can be made.
@@ -64145,54 +64205,81 @@ const readiness_interval = 200;
  * @param on.nodes how many the cluster has
  * @throws {NotReady} naming what is not ready
  */
-async function waitUntilReady(api, on, clock = {
-    now: () => performance.now(),
-    sleep: external_node_timers_promises_.setTimeout,
-}) {
+async function waitUntilReady(api, on, sleep = sleepUnlessAborted) {
     if (on.wait === 0)
         return;
-    const end = clock.now() + on.wait;
-    for (;;) {
-        const missing = await whatIsMissing(api, on.readiness, on.nodes);
-        if (missing.length === 0)
+    const over = new AbortController();
+    const { signal } = over;
+    try {
+        const ready = on.readiness === "api" ? readiness_answers(api, signal, sleep) : becomesReady(api, on.nodes, signal, sleep);
+        const inTime = await Promise.race([ready.then(() => true), sleep(on.wait, signal).then(() => false)]);
+        if (inTime)
             return;
-        if (clock.now() >= end)
-            throw new NotReady(on.name, on.wait, missing);
-        await clock.sleep(readiness_interval);
+    }
+    finally {
+        over.abort();
+    }
+    // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
+    const missing = await whatIsMissing(api, on.readiness, on.nodes);
+    if (missing.length > 0)
+        throw new NotReady(on.name, on.wait, missing);
+}
+const sleepUnlessAborted = (milliseconds, signal) => (0,external_node_timers_promises_.setTimeout)(milliseconds, undefined, { signal });
+/** What a cluster that takes pods has, whatever they are. */
+const anyNamespace = "/api/v1/namespaces/default";
+const workloads = "/apis/apps/v1/namespaces/kube-system";
+/** The lists that readiness is read from, each with what it tells of what is missing. */
+const lists = [
+    { path: "/api/v1/nodes", missing: missingNodes },
+    { path: `${workloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
+    { path: `${workloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
+    { path: `${workloads}/daemonsets`, missing: missingDaemons },
+    {
+        path: `${anyNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
+        missing: missingAccount,
+    },
+];
+/** Waits until nothing is missing in any list, each of which is read once and then followed. */
+function becomesReady(api, nodes, signal, sleep) {
+    const complete = new Set();
+    return new Promise((resolve) => {
+        for (const { path, missing } of lists) {
+            const changed = (list) => {
+                if (list !== undefined && missing(list, nodes).length === 0)
+                    complete.add(path);
+                else
+                    complete.delete(path);
+                if (complete.size === lists.length)
+                    resolve();
+            };
+            follow(api, path, changed, signal, sleep);
+        }
+    });
+}
+/** Waits until the API answers. */
+async function readiness_answers(api, signal, sleep) {
+    while (!signal.aborted) {
+        try {
+            await api.get(anyNamespace);
+            return;
+        }
+        catch {
+            await sleep(follow_interval, signal).catch(() => { });
+        }
     }
 }
 async function whatIsMissing(api, readiness, nodes) {
     try {
         if (readiness === "api") {
-            await api.get("/api/v1/namespaces/default");
+            await api.get(anyNamespace);
             return [];
         }
-        const workloads = "/apis/apps/v1/namespaces/kube-system";
-        const [nodeList, deployments, daemonSets, statefulSets, account] = await Promise.all([
-            api.get("/api/v1/nodes"),
-            api.get(`${workloads}/deployments`),
-            api.get(`${workloads}/daemonsets`),
-            api.get(`${workloads}/statefulsets`),
-            api.get("/api/v1/namespaces/default/serviceaccounts/default").catch(absent),
-        ]);
-        return [
-            ...missingNodes(nodeList, nodes),
-            ...missingReplicas("deployment", deployments),
-            ...missingReplicas("statefulset", statefulSets),
-            ...missingDaemons(daemonSets),
-            ...(account === undefined
-                ? ["the ServiceAccount default in the namespace default is not there yet"]
-                : []),
-        ];
+        const read = await Promise.all(lists.map(async ({ path, missing }) => missing(await api.get(path), nodes)));
+        return read.flat();
     }
     catch (error) {
         return [`the API does not answer: ${(0,lib_problems/* messageOf */.bD)(error)}`];
     }
-}
-function absent(error) {
-    if (error instanceof ApiError && error.status === 404)
-        return undefined;
-    throw error;
 }
 const metadata = schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), generation: schemas/* number */.aig().default(0) });
 const nodeList = schemas/* looseObject */._H3({
@@ -64254,6 +64341,13 @@ function missingDaemons(list) {
             `daemonset kube-system/${name}: ${status.numberAvailable} of ${status.desiredNumberScheduled} available`,
         ];
     });
+}
+const anyList = schemas/* looseObject */._H3({ items: schemas/* array */.YOg(schemas/* unknown */.L5J()) });
+/** The default ServiceAccount, in words, where it is not in the list of those of that name. */
+function missingAccount(list) {
+    return anyList.parse(list).items.length > 0
+        ? []
+        : ["the ServiceAccount default in the namespace default is not there yet"];
 }
 
 ;// CONCATENATED MODULE: ./lib/containerd/unpack.js
@@ -65116,15 +65210,15 @@ const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaTy
  * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
  * refuses it, too.
  */
-const document_kinds_absent = schemas/* undefined */.Vxk("does not belong there").optional();
+const absent = schemas/* undefined */.Vxk("does not belong there").optional();
 /** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
 const indexKind = {
     name: "image index",
     schema: schemas/* object */.Ikc({
         mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
         manifests: list(descriptor, mostImages),
-        config: document_kinds_absent,
-        layers: document_kinds_absent,
+        config: absent,
+        layers: absent,
     }, "it is not an object"),
 };
 /** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
@@ -65134,7 +65228,7 @@ const manifestKind = {
         mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
         config: descriptor,
         layers: list(descriptor, mostLayers),
-        manifests: document_kinds_absent,
+        manifests: absent,
     }, "it is not an object"),
 };
 /** An image's config (OCI image-spec, config.md; Docker's is the same). */
@@ -68942,7 +69036,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, images, succeeded }) {
+function renderSummary({ plan, timings, cluster, settings, images, succeeded }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -68957,7 +69051,6 @@ function renderSummary({ plan, timings, cluster, images, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    const settings = plan.cluster?.fastStart?.settings ?? [];
     const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
     return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
 }
@@ -70118,11 +70211,16 @@ async function create_cluster_createCluster(on) {
     const record = recordState(await firstState(plan, daemon, on));
     const run = timeline(on.printer);
     let cluster;
+    let settings = [];
     let images = [];
     let succeeded = false;
     try {
         const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
         const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
+        // The summary lists them where a later task fails, too.
+        made?.created.result.then((created) => {
+            settings = created.settings;
+        }, () => { });
         await run.finish();
         const { kind, kubectl } = await tools.result;
         cluster = await made?.ready.result;
@@ -70133,7 +70231,7 @@ async function create_cluster_createCluster(on) {
         record({ succeeded });
     }
     finally {
-        await writeSummary({ plan, timings: run.timings(), cluster, images, succeeded });
+        await writeSummary({ plan, timings: run.timings(), cluster, settings, images, succeeded });
     }
 }
 /** Reads the inputs and the machine at once, and makes the plan from both. */
@@ -70235,10 +70333,10 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
     });
     const addOn = run.task("Read the network add-on", [images], () => readAddOn(plan.fastStart?.network, engine, { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name }));
     const cluster = run.task("Create the cluster", [tools, images, network, addOn], async (log, { kind }, _, __, objects) => {
-        const { anew } = await createCluster(kindAt(kind.path, on.start, endpoint), objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config }, folder, log);
+        const made = await createCluster(kindAt(kind.path, on.start, endpoint), objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config }, folder, log);
         await protect(plan.kubeconfig);
         exportCluster(plan, on.job);
-        return { anew };
+        return made;
     });
     const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
         const controlPlane = plan.fastStart?.network?.controlPlane;
@@ -70300,7 +70398,7 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
             api.close();
         }
     });
-    return { ready, loaded };
+    return { created: cluster, ready, loaded };
 }
 
 
@@ -70876,7 +70974,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(179);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8269);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 

@@ -60529,7 +60529,7 @@ async function unless(expected, answer) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(65391);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(93258);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
 
 
@@ -60749,7 +60749,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 65391:
+/***/ 93258:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -60818,11 +60818,14 @@ async function openCacheStore(folder, warn) {
 
 // EXTERNAL MODULE: external "node:https"
 var external_node_https_ = __nccwpck_require__(44708);
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(38815);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(38816);
 ;// CONCATENATED MODULE: ./lib/cluster/api.js
+
 
 
 
@@ -60875,7 +60878,9 @@ class ApiError extends Error {
         this.status = status;
     }
 }
-/** Reads from a cluster's API over one kept connection: a program started for every look would cost the node more. */
+/** How long the API is asked to follow a list, in seconds: one whose connection died unnoticed is found out by then. */
+const followed = 30;
+/** Reads from a cluster's API over kept connections: a program started for every look would cost the node more. */
 class KubernetesApi {
     #access;
     #agent;
@@ -60891,33 +60896,49 @@ class KubernetesApi {
     async create(path, object, deadline = 10_000) {
         await this.#call("POST", path, object, deadline);
     }
-    #call(method, path, body, deadline) {
-        return new Promise((resolve, reject) => {
+    /**
+     * Each change of a list as it happens, as the API tells it. It ends when the API ends it, after half a minute at the
+     * latest: then the list is to be read again.
+     *
+     * @param path of the list
+     * @param version which of the list's the changes begin after
+     * @throws {ApiError} when the API refuses, and with the connection's own error when that is lost
+     */
+    async *changes(path, version, signal) {
+        const query = new URLSearchParams({
+            watch: "1",
+            resourceVersion: version,
+            timeoutSeconds: String(followed),
+        });
+        const late = AbortSignal.timeout((followed + 10) * 1000);
+        const response = await this.#send("GET", `${path}${path.includes("?") ? "&" : "?"}${query}`, undefined, AbortSignal.any([signal, late]));
+        let rest = "";
+        for await (const chunk of response.setEncoding("utf8")) {
+            const lines = `${rest}${chunk}`.split("\n");
+            rest = lines.pop() ?? "";
+            for (const line of lines)
+                yield JSON.parse(line);
+        }
+    }
+    async #call(method, path, body, deadline) {
+        return JSON.parse(await (0,consumers_namespaceObject.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+    }
+    /** @returns the answer, whose body is yet to come */
+    async #send(method, path, body, signal) {
+        const response = await new Promise((resolve, reject) => {
             const call = (0,external_node_https_.request)(new URL(path, this.#access.server), {
                 method,
                 agent: this.#agent,
                 headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
-                signal: AbortSignal.timeout(deadline),
-            }, (response) => {
-                const chunks = [];
-                response.on("data", (chunk) => chunks.push(chunk));
-                response.on("error", reject);
-                response.on("end", () => {
-                    const text = Buffer.concat(chunks).toString();
-                    const status = response.statusCode ?? 0;
-                    try {
-                        if (status !== 200 && status !== 201)
-                            throw new ApiError(`${method} ${path}`, status, text);
-                        resolve(JSON.parse(text));
-                    }
-                    catch (error) {
-                        reject(error);
-                    }
-                });
-            });
+                signal,
+            }, resolve);
             call.on("error", reject);
             call.end(body && JSON.stringify(body));
         });
+        const status = response.statusCode ?? 0;
+        if (status !== 200 && status !== 201)
+            throw new ApiError(`${method} ${path}`, status, await (0,consumers_namespaceObject.text)(response));
+        return response;
     }
     close() {
         this.#agent.destroy();
@@ -61499,7 +61520,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, images, succeeded }) {
+function renderSummary({ plan, timings, cluster, settings, images, succeeded }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -61514,7 +61535,6 @@ function renderSummary({ plan, timings, cluster, images, succeeded }) {
         return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    const settings = plan.cluster?.fastStart?.settings ?? [];
     const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
     return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
 }
