@@ -89,15 +89,22 @@ kubeadmConfigPatches:
     extraVolumes: none of them
 `;
     const refused = (fast_start: string) =>
-      runAction({ inputs: { ...labInputs(), cluster_name: cluster, config, fast_start, logs: "never" } });
+      runAction({
+        inputs: { ...labInputs(), cluster_name: cluster, config, fast_start, logs: "never" },
+        command: ["true"],
+      });
     const fast = await refused("true");
     const plain = await refused("false");
     expect(fast.main.exitCode).toBe(1);
+    expect(fast.command, "a step after a failed one does not run").toBeUndefined();
+    expect(fast.post?.exitCode).toBe(0);
+    expect(errorOf(fast)).toMatch(/`kind create cluster .*` failed with exit code 1:/);
     expect(errorOf(fast)).toContain(
       "cannot unmarshal string into Go struct field APIServer.apiServer.extraVolumes",
     );
     expect(withoutTimes(errorOf(fast))).toBe(withoutTimes(errorOf(plain)));
     expect(warningsOf(fast)).toEqual([]);
+    expect(fast.summary).toContain(`Cluster \`${cluster}\`: failed after`);
     expect(fast.summary).not.toContain("Fast start:");
     expect(await leftSince(before)).toEqual(nothing);
   });

@@ -88,7 +88,7 @@ describe("the logs of a cluster whose job failed", () => {
   it("come with the reason when the cluster never gets ready", async () => {
     const before = await machineNow();
     const run = await runAction({
-      inputs: { ...labInputs(), cluster_name: "e2e-logs", config: neverReady, wait: "30s" },
+      inputs: { ...labInputs(), cluster_name: "e2e-logs", config: neverReady, wait: "20s" },
       env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "never-ready" },
       resultsService: service,
       command: ["true"],
@@ -96,7 +96,7 @@ describe("the logs of a cluster whose job failed", () => {
     expect(run.main.exitCode).toBe(1);
     expect(run.command, "a step after a failed one does not run").toBeUndefined();
     const error = run.annotations.find(({ level }) => level === "error")?.message;
-    expect(error).toContain('The cluster "e2e-logs" was not ready after 30 s');
+    expect(error).toContain('The cluster "e2e-logs" was not ready after 20 s');
     expect(error).toContain("deployment kube-system/coredns: 0 of 2 available");
     expect(run.post?.log).toMatch(
       /pod kube-system\/coredns-\S+ is Pending: coredns: (ErrImagePull|ImagePullBackOff)/,
