@@ -12,6 +12,7 @@ import { kindAt } from "./cluster/kind.ts";
 import { contextOf, protect } from "./cluster/kubeconfig.ts";
 import { makeNetwork } from "./cluster/network.ts";
 import { waitForNodes } from "./cluster/nodes.ts";
+import { addPodRoutes } from "./cluster/pod-routes.ts";
 import { waitUntilReady } from "./cluster/readiness.ts";
 import { unpackAhead } from "./cluster/unpack-ahead.ts";
 import { Engine } from "./docker/engine.ts";
@@ -261,6 +262,19 @@ function bringUp(
         }
       })
     : undefined;
+  if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
+    run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
+      const api = new KubernetesApi(await readAccess(plan.kubeconfig, context));
+      try {
+        const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+        await addPodRoutes(engine, api, nodes, 10_000);
+      } catch (error) {
+        log.line(`The network add-on does it by itself, a little later: ${messageOf(error)}`);
+      } finally {
+        api.close();
+      }
+    });
+  }
   const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
     const access = await readAccess(plan.kubeconfig, context);
     const api = new KubernetesApi(access);

@@ -52742,7 +52742,7 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 1652:
+/***/ 9271:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -53761,7 +53761,7 @@ const {
   fireEvent
 } = __nccwpck_require__(8625)
 const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6897)
-const { ByteParser } = __nccwpck_require__(1652)
+const { ByteParser } = __nccwpck_require__(9271)
 const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(3440)
 const { getGlobalDispatcher } = __nccwpck_require__(2581)
 const { types } = __nccwpck_require__(7975)
@@ -63371,7 +63371,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 8269:
+/***/ 1652:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -64139,6 +64139,85 @@ function freeRange(subnet) {
     return `${text(end - 56)}-${text(end - 6)}`;
 }
 
+;// CONCATENATED MODULE: ./lib/cluster/pod-routes.js
+
+
+
+const nodeList = schemas/* looseObject */._H3({
+    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }),
+        spec: schemas/* looseObject */._H3({ podCIDRs: schemas/* array */.YOg(schemas/* string */.YjP()).default([]) }),
+        status: schemas/* looseObject */._H3({
+            addresses: schemas/* array */.YOg(schemas/* looseObject */._H3({ type: schemas/* string */.YjP(), address: schemas/* string */.YjP() })).default([]),
+        }),
+    })),
+});
+const isIpv6 = (address) => address.includes(":");
+/**
+ * The routes of each node to the pods of all others.
+ *
+ * @param list of the API's nodes
+ * @param names of the nodes that the cluster is to have
+ * @returns undefined as long as one of them has no range of pods, or no address of its kind
+ */
+function podRoutes(list, names) {
+    const { items } = nodeList.parse(list);
+    const routes = new Map();
+    for (const name of names) {
+        const node = items.find(({ metadata }) => metadata.name === name);
+        const addresses = node?.status.addresses.filter(({ type }) => type === "InternalIP") ?? [];
+        const ranges = node?.spec.podCIDRs ?? [];
+        const to = ranges.flatMap((pods) => {
+            const via = addresses.find(({ address }) => isIpv6(address) === isIpv6(pods));
+            return via === undefined ? [] : [{ pods, via: via.address }];
+        });
+        if (ranges.length === 0 || to.length < ranges.length)
+            return undefined;
+        for (const other of names.filter((each) => each !== name))
+            routes.set(other, [...(routes.get(other) ?? []), ...to]);
+    }
+    return routes;
+}
+/** How often nodes that lack their range are looked at, in milliseconds: they get it when they join. */
+const pod_routes_interval = 200;
+/** Runs in a node: each line is a range and an address. */
+const pod_routes_answers = `
+while read -r pods via; do
+  [[ $pods == *:* ]] && family=-6 || family=-4
+  ip "$family" route replace "$pods" via "$via"
+  printf '\\004%d\\n' $?
+done
+`;
+/**
+ * Gives each node its routes to the pods of all others, which kindnet would give it when it looks for new nodes: every ten
+ * seconds. Until then a pod on a worker gets no answer from DNS.
+ *
+ * @param deadline milliseconds, in which all nodes have to have a range of pods, and their routes
+ * @throws when they have not, or a node does not take a route
+ */
+async function addPodRoutes(engine, api, nodes, deadline) {
+    const until = performance.now() + deadline;
+    const names = nodes.map(({ name }) => name);
+    let routes = podRoutes(await api.get("/api/v1/nodes"), names);
+    while (routes === undefined) {
+        if (performance.now() > until)
+            throw new Error("Not every node has a range of pods yet.");
+        await (0,external_node_timers_promises_.setTimeout)(pod_routes_interval);
+        routes = podRoutes(await api.get("/api/v1/nodes"), names);
+    }
+    await Promise.all(nodes.map(async ({ name, container }) => {
+        const program = await engine.exec(container.id, ["bash", "-c", pod_routes_answers]);
+        const conversation = new Conversation(program, name);
+        try {
+            for (const { pods, via } of routes.get(name) ?? [])
+                await conversation.ask([pods, via], until - performance.now());
+        }
+        finally {
+            conversation.close();
+        }
+    }));
+}
+
 ;// CONCATENATED MODULE: ./lib/cluster/follow.js
 
 /** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
@@ -64282,7 +64361,7 @@ async function whatIsMissing(api, readiness, nodes) {
     }
 }
 const metadata = schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), generation: schemas/* number */.aig().default(0) });
-const nodeList = schemas/* looseObject */._H3({
+const readiness_nodeList = schemas/* looseObject */._H3({
     items: schemas/* array */.YOg(schemas/* looseObject */._H3({
         metadata,
         status: schemas/* looseObject */._H3({
@@ -64293,7 +64372,7 @@ const nodeList = schemas/* looseObject */._H3({
 });
 /** The nodes that are not Ready, in words. */
 function missingNodes(list, expected) {
-    const nodes = nodeList.parse(list).items;
+    const nodes = readiness_nodeList.parse(list).items;
     const missing = nodes.flatMap(({ metadata: { name }, status }) => {
         const ready = status.conditions.find(({ type }) => type === "Ready");
         if (ready?.status === "True")
@@ -70203,6 +70282,7 @@ const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
 
 
 
+
 /** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
 async function create_cluster_createCluster(on) {
     const { plan, daemon } = await decide(on);
@@ -70382,6 +70462,21 @@ function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
             }
         })
         : undefined;
+    if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
+        run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
+            const api = new KubernetesApi(await readAccess(plan.kubeconfig, context));
+            try {
+                const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+                await addPodRoutes(engine, api, nodes, 10_000);
+            }
+            catch (error) {
+                log.line(`The network add-on does it by itself, a little later: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+            }
+            finally {
+                api.close();
+            }
+        });
+    }
     const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
         const access = await readAccess(plan.kubeconfig, context);
         const api = new KubernetesApi(access);
@@ -70974,7 +71069,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8269);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1652);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
