@@ -54,7 +54,11 @@ export async function removeClusters(...names: string[]): Promise<void> {
       "--filter",
       `label=io.x-k8s.kind.cluster=${name}`,
     );
-    if (containers.length > 0) await docker("rm", "--force", "--volumes", ...containers);
+    const remove = () => docker("rm", "--force", "--volumes", ...containers);
+    // A node that is just starting a pod may have it frozen (cgroup v1), and what is frozen cannot be killed.
+    const quiet = (node: string) => docker("exec", node, "systemctl", "stop", "kubelet").catch(() => []);
+    await Promise.all(containers.map(quiet));
+    if (containers.length > 0) await remove();
     await docker("volume", "rm", "--force", `kind-action.${name}`);
   }
 }
