@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseClusterConfig, renderClusterConfig } from "../src/cluster/config.ts";
@@ -14,13 +14,15 @@ import { type ColdStart, measureColdStarts } from "./cold-starts.ts";
 /** What a patch of the user's names for a setting to be left out. */
 const names = ["leader-elect", "kube-api-qps kube-api-burst", "unsafe-no-fsync", "/patches"];
 
+const folder = mkdtempSync(join(tmpdir(), "bench-patches-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
 /** A configuration as a user could write it: nothing of fast_start but those settings that the others do not name. */
 function configWith(wanted: string): string {
   const others = names.filter((name) => name !== wanted).join(" ");
   const read = parseClusterConfig("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
   if ("problems" in read) throw new Error(read.problems.join(" "));
   const { patches, json6902, manifests } = planFastStart({ ...read.config, patches: [others] }, true);
-  const folder = mkdtempSync(join(tmpdir(), "bench-patches-"));
   for (const [file, text] of Object.entries(manifests)) writeFileSync(join(folder, file), text);
   const mount = { hostPath: folder, containerPath: manifestPatchesFolder };
   const rendered = renderClusterConfig(read.config, "any", [], {

@@ -60339,14 +60339,17 @@ class Engine {
         const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
         const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
-        const end = (error) => {
-            stdout.destroy(error);
+        const end = () => {
+            stdout.end();
             stderr.end();
         };
         stream
-            .once("end", () => stdout.end())
-            .once("error", end)
-            .once("close", () => stdout.end());
+            .once("end", end)
+            .once("error", (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        })
+            .once("close", end);
         return { stdin: stream, stdout, stderr, close: () => stream.end() };
     }
     async network(name) {
@@ -67307,38 +67310,13 @@ var commonjs = __nccwpck_require__(8886);
 // What is used of containerd's API, whose messages have been the same since containerd 1.0
 // (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
 // (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
-const messages_text = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs/* ScalarType */.LN.STRING,
-});
-const texts = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs/* ScalarType */.LN.STRING,
-    repeat: commonjs/* RepeatType */.sA.UNPACKED,
-});
-const flag = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs/* ScalarType */.LN.BOOL,
-});
-const bytes = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs/* ScalarType */.LN.BYTES,
-});
-const integer = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs/* ScalarType */.LN.INT64,
-    L: commonjs/* LongType */.rO.NUMBER,
-});
+const messages_scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
+const messages_text = messages_scalar(commonjs/* ScalarType */.LN.STRING);
+const texts = messages_scalar(commonjs/* ScalarType */.LN.STRING, { repeat: commonjs/* RepeatType */.sA.UNPACKED });
+const flag = messages_scalar(commonjs/* ScalarType */.LN.BOOL);
+const bytes = messages_scalar(commonjs/* ScalarType */.LN.BYTES);
+const integer = messages_scalar(commonjs/* ScalarType */.LN.INT64, { L: commonjs/* LongType */.rO.NUMBER });
+const choice = messages_scalar(commonjs/* ScalarType */.LN.INT32);
 const labels = (no) => ({
     no,
     name: "labels",
@@ -67400,7 +67378,7 @@ const writeAction = { write: 1, commit: 2 };
 const writeContent = {
     path: `${messages_content}.Content/Write`,
     request: new commonjs/* MessageType */.Go(`${messages_content}.WriteContentRequest`, [
-        { no: 1, name: "action", kind: "scalar", T: commonjs/* ScalarType */.LN.INT32 },
+        choice(1, "action"),
         messages_text(2, "ref"),
         integer(3, "total"),
         messages_text(4, "expected"),
@@ -67606,7 +67584,11 @@ class Containerd {
                 yield writeOf(blob, { action: writeAction.commit, offset, labels });
             for await (const data of bytes) {
                 const whole = offset + data.length === size;
-                yield writeOf(blob, { action: whole ? writeAction.commit : writeAction.write, offset, data, labels });
+                yield writeOf(blob, {
+                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+                    offset,
+                    data,
+                });
                 offset += data.length;
             }
         }

@@ -64604,38 +64604,13 @@ var commonjs = __nccwpck_require__(8886);
 // What is used of containerd's API, whose messages have been the same since containerd 1.0
 // (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
 // (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
-const messages_text = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs.ScalarType.STRING,
-});
-const texts = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs.ScalarType.STRING,
-    repeat: commonjs.RepeatType.UNPACKED,
-});
-const flag = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs.ScalarType.BOOL,
-});
-const bytes = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs.ScalarType.BYTES,
-});
-const integer = (no, name) => ({
-    no,
-    name,
-    kind: "scalar",
-    T: commonjs.ScalarType.INT64,
-    L: commonjs.LongType.NUMBER,
-});
+const scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
+const messages_text = scalar(commonjs.ScalarType.STRING);
+const texts = scalar(commonjs.ScalarType.STRING, { repeat: commonjs.RepeatType.UNPACKED });
+const flag = scalar(commonjs.ScalarType.BOOL);
+const bytes = scalar(commonjs.ScalarType.BYTES);
+const integer = scalar(commonjs.ScalarType.INT64, { L: commonjs.LongType.NUMBER });
+const choice = scalar(commonjs.ScalarType.INT32);
 const labels = (no) => ({
     no,
     name: "labels",
@@ -64697,7 +64672,7 @@ const writeAction = { write: 1, commit: 2 };
 const writeContent = {
     path: `${messages_content}.Content/Write`,
     request: new commonjs.MessageType(`${messages_content}.WriteContentRequest`, [
-        { no: 1, name: "action", kind: "scalar", T: commonjs.ScalarType.INT32 },
+        choice(1, "action"),
         messages_text(2, "ref"),
         integer(3, "total"),
         messages_text(4, "expected"),
@@ -64903,7 +64878,11 @@ class Containerd {
                 yield writeOf(blob, { action: writeAction.commit, offset, labels });
             for await (const data of bytes) {
                 const whole = offset + data.length === size;
-                yield writeOf(blob, { action: whole ? writeAction.commit : writeAction.write, offset, data, labels });
+                yield writeOf(blob, {
+                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+                    offset,
+                    data,
+                });
                 offset += data.length;
             }
         }
@@ -66913,7 +66892,7 @@ function outcomeOf(image, plans, nodes, counted) {
 
 const config_text = schemas/* string */.YjP();
 /** YAML reads `1` as a number where kind takes the text. */
-const scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
+const config_scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
 const json6902 = schemas/* array */.YOg(schemas/* strictObject */.rej({ group: config_text, version: config_text, kind: config_text, patch: config_text }));
 /** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
 const schema = schemas/* strictObject */.rej({
@@ -66923,7 +66902,7 @@ const schema = schemas/* strictObject */.rej({
     nodes: schemas/* array */.YOg(schemas/* strictObject */.rej({
         role: schemas/* enum */.k5n(["control-plane", "worker"]).optional(),
         image: config_text.optional(),
-        labels: schemas/* record */.g1P(config_text, scalar.nullable()).optional(),
+        labels: schemas/* record */.g1P(config_text, config_scalar.nullable()).optional(),
         extraMounts: schemas/* array */.YOg(schemas/* strictObject */.rej({
             containerPath: config_text.optional(),
             hostPath: config_text.optional(),
@@ -66955,7 +66934,7 @@ const schema = schemas/* strictObject */.rej({
     })
         .nullish(),
     featureGates: schemas/* record */.g1P(config_text, schemas/* boolean */.zMY()).nullish(),
-    runtimeConfig: schemas/* record */.g1P(config_text, scalar).nullish(),
+    runtimeConfig: schemas/* record */.g1P(config_text, config_scalar).nullish(),
     kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
     kubeadmConfigPatchesJSON6902: json6902.nullish(),
     containerdConfigPatches: schemas/* array */.YOg(config_text).nullish(),
@@ -70713,14 +70692,17 @@ class Engine {
         const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
         const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
-        const end = (error) => {
-            stdout.destroy(error);
+        const end = () => {
+            stdout.end();
             stderr.end();
         };
         stream
-            .once("end", () => stdout.end())
-            .once("error", end)
-            .once("close", () => stdout.end());
+            .once("end", end)
+            .once("error", (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        })
+            .once("close", end);
         return { stdin: stream, stdout, stderr, close: () => stream.end() };
     }
     async network(name) {

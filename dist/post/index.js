@@ -60350,14 +60350,17 @@ class Engine {
         const stdout = new external_node_stream_.PassThrough();
         const stderr = new external_node_stream_.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
-        const end = (error) => {
-            stdout.destroy(error);
+        const end = () => {
+            stdout.end();
             stderr.end();
         };
         stream
-            .once("end", () => stdout.end())
-            .once("error", end)
-            .once("close", () => stdout.end());
+            .once("end", end)
+            .once("error", (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        })
+            .once("close", end);
         return { stdin: stream, stdout, stderr, close: () => stream.end() };
     }
     async network(name) {

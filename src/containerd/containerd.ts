@@ -162,7 +162,11 @@ export class Containerd {
       if (size === 0) yield writeOf(blob, { action: writeAction.commit, offset, labels });
       for await (const data of bytes) {
         const whole = offset + data.length === size;
-        yield writeOf(blob, { action: whole ? writeAction.commit : writeAction.write, offset, data, labels });
+        yield writeOf(blob, {
+          ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+          offset,
+          data,
+        });
         offset += data.length;
       }
     }

@@ -5,38 +5,15 @@ import type { Method } from "./grpc.ts";
 // (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
 // (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
 
-const text = (no: number, name: string): PartialFieldInfo => ({
-  no,
-  name,
-  kind: "scalar",
-  T: ScalarType.STRING,
-});
-const texts = (no: number, name: string): PartialFieldInfo => ({
-  no,
-  name,
-  kind: "scalar",
-  T: ScalarType.STRING,
-  repeat: RepeatType.UNPACKED,
-});
-const flag = (no: number, name: string): PartialFieldInfo => ({
-  no,
-  name,
-  kind: "scalar",
-  T: ScalarType.BOOL,
-});
-const bytes = (no: number, name: string): PartialFieldInfo => ({
-  no,
-  name,
-  kind: "scalar",
-  T: ScalarType.BYTES,
-});
-const integer = (no: number, name: string): PartialFieldInfo => ({
-  no,
-  name,
-  kind: "scalar",
-  T: ScalarType.INT64,
-  L: LongType.NUMBER,
-});
+const scalar =
+  (T: ScalarType, more?: { repeat: RepeatType.UNPACKED } | { L: LongType }) =>
+  (no: number, name: string): PartialFieldInfo => ({ no, name, kind: "scalar", T, ...more });
+const text = scalar(ScalarType.STRING);
+const texts = scalar(ScalarType.STRING, { repeat: RepeatType.UNPACKED });
+const flag = scalar(ScalarType.BOOL);
+const bytes = scalar(ScalarType.BYTES);
+const integer = scalar(ScalarType.INT64, { L: LongType.NUMBER });
+const choice = scalar(ScalarType.INT32);
 const labels = (no: number): PartialFieldInfo => ({
   no,
   name: "labels",
@@ -134,7 +111,7 @@ export interface Write {
 export const writeContent: Method<Write, object> = {
   path: `${content}.Content/Write`,
   request: new MessageType(`${content}.WriteContentRequest`, [
-    { no: 1, name: "action", kind: "scalar", T: ScalarType.INT32 },
+    choice(1, "action"),
     text(2, "ref"),
     integer(3, "total"),
     text(4, "expected"),

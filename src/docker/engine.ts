@@ -301,14 +301,17 @@ export class Engine {
     const stdout = new PassThrough();
     const stderr = new PassThrough();
     this.#docker.modem.demuxStream(stream, stdout, stderr);
-    const end = (error?: Error) => {
-      stdout.destroy(error);
+    const end = () => {
+      stdout.end();
       stderr.end();
     };
     stream
-      .once("end", () => stdout.end())
-      .once("error", end)
-      .once("close", () => stdout.end());
+      .once("end", end)
+      .once("error", (error) => {
+        stdout.destroy(error);
+        stderr.end();
+      })
+      .once("close", end);
     return { stdin: stream, stdout, stderr, close: () => stream.end() };
   }
 
