@@ -1,3 +1,5 @@
+import { ChildProcess } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { readdir, readFile } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,6 +19,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Added to the environment of the runner. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What the program finds on its stdin. It need not read it. */
+  readonly input?: string;
   /** After this many milliseconds the program and all it started are ended, and the run fails. */
   readonly deadline?: number;
   /** A program that fails is an answer, not an error. */
@@ -57,6 +61,7 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
     const stderr = new Collector(options.log);
     let late = false;
     const stop = new AbortController();
+    if (options.input !== undefined) subscribe(newPrograms, forgiveUnread);
     if (options.deadline !== undefined) {
       sleep(options.deadline, undefined, { signal: stop.signal, ref: false })
         .then(async () => {
@@ -73,6 +78,7 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
         ignoreReturnCode: true,
         env: { ...env, ...options.env, [markVariable]: own },
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
         listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
       });
       const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
@@ -84,8 +90,19 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
       return output;
     } finally {
       stop.abort();
+      if (options.input !== undefined) unsubscribe(newPrograms, forgiveUnread);
     }
   };
+}
+
+/** Where Node tells of each program that it starts. */
+const newPrograms = "child_process";
+
+/** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
+function forgiveUnread(message: unknown): void {
+  if (!(message instanceof Object && "process" in message && message.process instanceof ChildProcess)) return;
+  const started = message.process;
+  process.nextTick(() => started.stdin?.on("error", () => {}));
 }
 
 /** Keeps a stream's text, and hands its lines on as they become whole. */
