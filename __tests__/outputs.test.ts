@@ -2,14 +2,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { readJob } from "../src/facts.ts";
+import type { ObtainedImage } from "../src/images/obtain.ts";
 import {
   describeCluster,
   exportCluster,
+  exportRegistry,
+  setCacheOutput,
   setClusterOutputs,
   setImagesOutput,
   setRunOutputs,
 } from "../src/outputs.ts";
-import type { ClusterPlan } from "../src/plan.ts";
+import type { CachesPlan, ClusterPlan } from "../src/plan.ts";
 import { dockerDaemon, type KeptContainer, nodeContainer } from "./fixtures/docker-daemon.ts";
 import { FakeApi } from "./fixtures/kubernetes-api.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
@@ -18,6 +21,8 @@ const plan: ClusterPlan = {
   name: "shop",
   config: "",
   fastStart: undefined,
+  registries: undefined,
+  loadBalancer: undefined,
   workspace: "/workspace",
   nodes: ["shop-control-plane"],
   images: ["kindest/node:v1.37.0@sha256:aa", "kindest/node:v1.36.0@sha256:bb"],
@@ -127,6 +132,7 @@ describe("what the job's next steps get", () => {
     // These are exported into the process itself as well; stubbed, they are put back.
     vi.stubEnv("KUBECONFIG", undefined);
     vi.stubEnv("KIND_CLUSTER_NAME", undefined);
+    vi.stubEnv("LOCAL_REGISTRY", undefined);
     onTestFinished(() => void vi.unstubAllEnvs());
     return { outputs: () => values(output), exported: () => values(env) };
   }
@@ -199,5 +205,81 @@ describe("what the job's next steps get", () => {
     const { exported } = runner();
     exportCluster(plan, readJob({ KUBECONFIG: "/home/me/.kube/config:/home/me/work" }));
     expect(exported()).toEqual({ KIND_CLUSTER_NAME: "shop" });
+  });
+
+  it("is where images are pushed to, as an output and in the environment", () => {
+    const { outputs, exported } = runner();
+    exportRegistry("localhost:5001");
+    expect(outputs()).toEqual({ LOCAL_REGISTRY: "localhost:5001" });
+    expect(exported()).toEqual({ LOCAL_REGISTRY: "localhost:5001" });
+    // What this step starts has it, too.
+    expect(process.env.LOCAL_REGISTRY).toBe("localhost:5001");
+  });
+
+  describe("is whether what is cached came out of the cache", () => {
+    const caches: CachesPlan = {
+      nodeImage: true,
+      onlyIfFaster: true,
+      proxies: "kind-action-proxies-",
+      saves: true,
+      restoreDeadline: 120_000,
+      saveDeadline: 300_000,
+      maxSize: 2e9,
+    };
+    const [first = "", second = ""] = plan.images;
+    const image = (reference: string, from: ObtainedImage["from"]): ObtainedImage => ({
+      reference,
+      name: reference,
+      from,
+      seconds: 1,
+      restored: undefined,
+    });
+    const hit = (on: Partial<CachesPlan>, came: Partial<Parameters<typeof setCacheOutput>[1]>): unknown => {
+      const { outputs } = runner();
+      setCacheOutput(
+        { ...caches, ...on },
+        { images: [], nodeImages: plan.images, proxies: undefined, ...came },
+      );
+      return JSON.parse(outputs().cache_hit ?? "");
+    };
+
+    it("for each kind of it", () => {
+      const images = [image(first, "cache"), image(second, "cache")];
+      expect(hit({}, { images, proxies: { outcome: "hit", bytes: 1_000 } })).toEqual({
+        "node-image": true,
+        proxies: true,
+      });
+      expect(hit({}, { proxies: { outcome: "miss", bytes: 0 } })).toEqual({
+        "node-image": false,
+        proxies: false,
+      });
+    });
+
+    it.each(["daemon", "registry"] as const)(
+      "which is not so where one of the nodes' images came from a %s",
+      (from) => {
+        expect(hit({ proxies: undefined }, { images: [image(first, "cache"), image(second, from)] })).toEqual(
+          {
+            "node-image": false,
+          },
+        );
+      },
+    );
+
+    it("where the images of registries do not count", () => {
+      const images = [image(first, "cache"), image("registry:3", "registry")];
+      expect(hit({ proxies: undefined }, { images, nodeImages: [first] })).toEqual({ "node-image": true });
+    });
+
+    it("and says nothing of what is not cached", () => {
+      expect(hit({ nodeImage: false, proxies: undefined }, { images: [image(first, "cache")] })).toEqual({});
+      expect(hit({ nodeImage: false }, { proxies: { outcome: "skipped", bytes: 0 } })).toEqual({
+        proxies: false,
+      });
+    });
+
+    it("though the run came to an end before anybody asked", () => {
+      expect(hit({}, {})).toEqual({ "node-image": false, proxies: false });
+    });
   });
 });

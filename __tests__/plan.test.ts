@@ -48,6 +48,7 @@ async function planFor(
     daemon,
     latest: undefined,
     run: "12-1-abc",
+    event: { name: "push", ref: "refs/heads/main", defaultBranch: "main" },
     ...on,
     job: { ...job, ...on.job },
   });
@@ -128,7 +129,7 @@ describe("the cluster's name", () => {
       { daemon: { ...daemon, takenNames: ["shop"] } },
     );
     expect(message).toBe(
-      'cluster_name "shop": a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: `kind delete cluster --name shop; docker volume rm --force kind-action.shop`',
+      'cluster_name "shop": a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: `kind delete cluster --name shop; docker ps --all --quiet --filter label=kind-action.cluster=shop | xargs --no-run-if-empty docker rm --force --volumes; docker volume rm --force kind-action.shop`',
     );
     expect((await planFor({}, { daemon: { ...daemon, takenNames: ["kind-2"] } })).problems).toEqual([]);
   });
@@ -610,5 +611,202 @@ describe("fast start", () => {
 
   it("is on or off", async () => {
     expect((await planFor({ fast_start: "yes" })).problems).toContain("fast_start: wants true or false");
+  });
+});
+
+describe("registries", () => {
+  const digest = `sha256:${"e".repeat(64)}`;
+
+  it("are none unless they are asked for", async () => {
+    expect((await planFor()).cluster?.registries).toBeUndefined();
+    expect((await planFor({ registry_name: "images" })).cluster?.registries).toBeUndefined();
+  });
+
+  it("are the one for the job's own images, and a proxy for each upstream, all of one image", async () => {
+    const { plan, cluster, problems } = await planFor({
+      registry: "true",
+      registry_port: "5001",
+      registry_image: `mirror.example/registry@${digest}`,
+      registry_proxies: "ghcr.io\ndocker.io=https://mirror.example",
+    });
+    expect(problems).toEqual([]);
+    expect(cluster?.registries).toMatchObject({
+      image: `mirror.example/registry@${digest}`,
+      local: { name: "kind-registry", port: 5001, enableDelete: false },
+      proxies: {
+        // The run's own is gone with it; the job's clusters have one in common.
+        folders: {
+          own: expect.stringMatching(`^${plan.folder}/`),
+          shared: expect.stringMatching(`^${job.temp}/`),
+        },
+        upstreams: [
+          { name: "ghcr.io", url: "https://ghcr.io", mirror: undefined },
+          { name: "docker.io", url: "https://registry-1.docker.io", mirror: "https://mirror.example" },
+        ],
+      },
+    });
+  });
+
+  it("keep what they pull in no folder of this machine where the daemon is on another one", async () => {
+    const elsewhere = { ...daemon, info: { ...daemon.info, local: false } };
+    const { cluster } = await planFor({ registry_proxies: "ghcr.io" }, { daemon: elsewhere });
+    expect(cluster?.registries?.proxies).toMatchObject({ folders: undefined });
+  });
+
+  it("are refused beside mirrors of the user's own, before anything is made", async () => {
+    const mounts = configWith(
+      "nodes:",
+      "- role: control-plane",
+      "  extraMounts: [{hostPath: /mirrors, containerPath: /etc/containerd/certs.d}]",
+    );
+    const patches = configWith(
+      "containerdConfigPatches:",
+      "- |",
+      '  [plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]',
+      '    endpoint = ["https://mirror.example"]',
+    );
+    for (const config of [mounts, patches]) {
+      expect((await planFor({ config })).problems).toEqual([]);
+      const { problems } = await planFor({ config, registry_proxies: "ghcr.io" });
+      expect(problems).toEqual([expect.stringMatching(/^registry_proxies: `config` /)]);
+    }
+  });
+
+  it("cost no node a restart of its containerd where that looks for them by itself", async () => {
+    const { cluster } = await planFor({ registry: "true" });
+    for (const config of [
+      cluster?.config,
+      cluster?.fastStart?.configWithout,
+      cluster?.fastStart?.network?.config,
+    ])
+      expect(parse(config ?? "").containerdConfigPatches).toBeUndefined();
+  });
+
+  describe("are told to a containerd that has to be told where to look", () => {
+    const patch =
+      '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n';
+    const old = { version: "v0.26.0", registry: "true" };
+    const patchesOf = (config: string | undefined) => parse(config ?? "").containerdConfigPatches;
+
+    it.each([
+      { of: "a kind before containerd 2", given: old },
+      { of: "an image that nobody here knows", given: { registry: "true", node_image: `mine@${digest}` } },
+    ])("of $of, in every configuration that kind may be given", async ({ given }) => {
+      const { cluster } = await planFor(given);
+      expect(patchesOf(cluster?.config)).toEqual([patch]);
+      expect(patchesOf(cluster?.fastStart?.configWithout)).toEqual([patch]);
+      expect(patchesOf(cluster?.fastStart?.network?.config)).toEqual([patch]);
+      expect(patchesOf((await planFor({ ...given, fast_start: "false" })).cluster?.config)).toEqual([patch]);
+    });
+
+    it("before what the user has to tell it, which wins", async () => {
+      const config = configWith("containerdConfigPatches: [theirs]");
+      const { cluster } = await planFor({ ...old, config });
+      for (const each of [cluster?.config, cluster?.fastStart?.configWithout])
+        expect(patchesOf(each)).toEqual([patch, "theirs"]);
+    });
+
+    it("and not where there are no registries", async () => {
+      const { cluster } = await planFor({ version: "v0.26.0" });
+      for (const each of [cluster?.config, cluster?.fastStart?.configWithout])
+        expect(patchesOf(each)).toBeUndefined();
+    });
+  });
+});
+
+describe("what kind puts before several control planes", () => {
+  const config = configWith("nodes: [{role: control-plane}, {role: control-plane}, {role: worker}]");
+
+  it("is had beforehand, by its digest, under the name that kind asks for", async () => {
+    const { cluster } = await planFor({ config });
+    expect(cluster?.loadBalancer).toEqual({
+      tag: expect.stringMatching(/^docker\.io\/envoyproxy\/envoy:v[\d.]+$/),
+      reference: expect.stringMatching(/^docker\.io\/envoyproxy\/envoy:v[\d.]+@sha256:[0-9a-f]{64}$/),
+    });
+  });
+
+  it("is nothing before a single one", async () => {
+    expect((await planFor()).cluster?.loadBalancer).toBeUndefined();
+    const workers = configWith("nodes: [{role: control-plane}, {role: worker}, {role: worker}]");
+    expect((await planFor({ config: workers })).cluster?.loadBalancer).toBeUndefined();
+  });
+
+  it("is left to a kind of which nobody here knows it", async () => {
+    expect((await planFor({ config, version: "v0.30.0" })).cluster?.loadBalancer).toBeUndefined();
+    const newer = { config, version: "v0.99.0", node_image: imageOf("1.37") };
+    expect((await planFor(newer)).cluster?.loadBalancer).toBeUndefined();
+  });
+});
+
+describe("caches", () => {
+  const cachesOf = async (given: Record<string, string> = {}, on: Parameters<typeof planFor>[1] = {}) =>
+    (await planFor(given, on)).plan.caches;
+
+  it("are of node images, and of what proxies hold, each where it pays", async () => {
+    expect(await cachesOf({ registry_proxies: "ghcr.io" })).toEqual({
+      nodeImage: true,
+      onlyIfFaster: true,
+      proxies: expect.stringMatching(/^kind-action-proxies-v1-amd64-[0-9a-f]{16}-$/),
+      saves: true,
+      restoreDeadline: 120_000,
+      saveDeadline: 300_000,
+      maxSize: 2e9,
+    });
+  });
+
+  it("are nothing of proxies where there are none", async () => {
+    expect((await cachesOf()).proxies).toBeUndefined();
+    expect((await cachesOf({ registry: "true" })).proxies).toBeUndefined();
+    expect((await cachesOf({ cache: "proxies" })).proxies).toBeUndefined();
+  });
+
+  it("are what the user names, whatever it costs", async () => {
+    const proxied = { registry_proxies: "ghcr.io" };
+    expect(await cachesOf({ ...proxied, cache: "node-image" })).toMatchObject({
+      nodeImage: true,
+      onlyIfFaster: false,
+      proxies: undefined,
+    });
+    expect(await cachesOf({ ...proxied, cache: "proxies" })).toMatchObject({
+      nodeImage: false,
+      proxies: expect.stringContaining("-proxies-"),
+    });
+    expect(await cachesOf({ ...proxied, cache: "none" })).toMatchObject({
+      nodeImage: false,
+      proxies: undefined,
+    });
+  });
+
+  it("are a job's own, which are its matrix's in common", async () => {
+    const prefixOf = async (of: Partial<Job>, matrix = "") =>
+      (await cachesOf({ registry_proxies: "ghcr.io", matrix }, { job: of })).proxies;
+    const own = await prefixOf({ workflow: "CI" });
+    expect(await prefixOf({ workflow: "CI" }, '{"kubernetes":"1.34"}')).toBe(own);
+    expect(await prefixOf({ workflow: "Nightly" })).not.toBe(own);
+    expect(await prefixOf({ workflow: "CI", id: "lint" })).not.toBe(own);
+    expect(await prefixOf({ workflow: "CI", architecture: "arm64" })).not.toBe(own);
+  });
+
+  it("are left by jobs whose caches others can use, unless the user decides", async () => {
+    const saves = async (save: string, name: string) =>
+      (
+        await cachesOf(
+          { cache_save: save },
+          { event: { name, ref: "refs/heads/main", defaultBranch: "main" } },
+        )
+      ).saves;
+    expect(await saves("", "push")).toBe(true);
+    expect(await saves("auto", "pull_request_target")).toBe(false);
+    expect(await saves("always", "pull_request")).toBe(true);
+    expect(await saves("never", "push")).toBe(false);
+  });
+
+  it("take no longer, and keep no more, than the user allows", async () => {
+    const given = { cache_restore_timeout: "30s", cache_save_timeout: "1m", cache_max_size: "500MB" };
+    expect(await cachesOf(given)).toMatchObject({
+      restoreDeadline: 30_000,
+      saveDeadline: 60_000,
+      maxSize: 5e8,
+    });
   });
 });

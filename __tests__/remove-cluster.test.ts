@@ -7,8 +7,9 @@ import { programRunner } from "../src/process.ts";
 import { removeCluster, wantsLogs } from "../src/remove-cluster.ts";
 import type { State } from "../src/state.ts";
 import { sha256 } from "../src/tools/install.ts";
+import { withCache } from "./fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon, nodeContainer } from "./fixtures/docker-daemon.ts";
-import { quiet } from "./fixtures/quiet.ts";
+import { memoryCache } from "./fixtures/memory-cache.ts";
 import { recordingPrinter } from "./fixtures/recording.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 
@@ -74,6 +75,8 @@ beforeEach(async () => {
       ignoreFailedClean: false,
     },
     saves: [],
+    images: [],
+    saveDeadline: 60_000,
     succeeded: true,
   };
   vi.stubEnv("GITHUB_STEP_SUMMARY", undefined);
@@ -98,7 +101,7 @@ async function post(left: State | undefined, jobStatus = "success") {
     env,
     job: readJob({}),
     run: "12-1-post",
-    start: programRunner("12-1-post", env),
+    start: withCache(memoryCache(), programRunner("12-1-post", env)),
     printer,
     began: Date.now(),
   });
@@ -126,6 +129,21 @@ describe("after a run", () => {
     expect(existsSync(state.folder)).toBe(false);
     expect(await readFile(join(folder, "kubeconfig"), "utf8")).toBe(emptyKubeconfig);
     expect(existsSync(join(folder, "logs"))).toBe(false);
+  });
+
+  it("nothing is left of the registries beside it, and all of those beside others", async () => {
+    for (const [id, cluster] of [
+      ["registry", "shop"],
+      ["proxy", "shop"],
+      ["theirs", "other"],
+    ] as const)
+      daemon.containers.set(id, { id, name: id, labels: { "kind-action.cluster": cluster } });
+    const proxiesFolder = join(folder, "proxies");
+    await mkdir(join(proxiesFolder, "docker.io"), { recursive: true });
+    const { outcome } = await post({ ...state, proxiesFolder });
+    await outcome;
+    expect(made()).toEqual({ ...onlyOthers, containers: [...onlyOthers.containers, "theirs"] });
+    expect(existsSync(proxiesFolder)).toBe(false);
   });
 
   it("kind itself removes the cluster, because it knows the cluster's context", async () => {
@@ -208,21 +226,11 @@ describe("what is of use to later jobs", () => {
   const saves = async () => [
     { file: (await program("kind-download", "")).path, key: "kind-aa", name: "kind" },
   ];
-  const start = process.cwd();
-
-  beforeEach(() => {
-    quiet();
-    vi.stubEnv("ACTIONS_CACHE_URL", undefined);
-    vi.stubEnv("ACTIONS_RESULTS_URL", undefined);
-    // Opening the cache changes both, for the process of the step.
-    vi.stubEnv("GITHUB_WORKSPACE", start);
-    onTestFinished(() => process.chdir(start));
-  });
 
   it("is saved, and it is said how that went", async () => {
     const { outcome, shown } = await post({ ...state, saves: await saves() });
     await outcome;
-    expect(shown).toEqual(expect.arrayContaining(["> Save kind and kubectl", "kind: unavailable"]));
+    expect(shown).toEqual(expect.arrayContaining(["> Save caches", "kind: saved"]));
     expect(made()).toEqual(onlyOthers);
     expect(existsSync(state.folder)).toBe(false);
   });
@@ -238,7 +246,7 @@ describe("what is of use to later jobs", () => {
     const gone = [{ file: join(folder, "gone"), key: "kind-aa", name: "kind" }];
     const { outcome, shown } = await post({ ...state, saves: gone });
     await outcome;
-    expect(shown).toContainEqual(expect.stringMatching(/^! Save kind and kubectl: .*ENOENT/));
+    expect(shown).toContainEqual(expect.stringMatching(/^kind is not cached: ENOENT/));
     expect(made()).toEqual(onlyOthers);
   });
 });

@@ -18,6 +18,8 @@ const state: State = {
     ignoreFailedClean: false,
   },
   saves: [],
+  images: [],
+  saveDeadline: 60_000,
   succeeded: false,
 };
 
@@ -70,6 +72,26 @@ describe("what main leaves for post", () => {
     expect(readState()).toEqual(wanted);
   });
 
+  it("says what is to be cached: images as they were obtained, and what proxies hold", () => {
+    const { handOver } = runner();
+    const record = recordState(state);
+    const reference = `kindest/node:v1.37.0@sha256:${"a".repeat(64)}`;
+    const images = [
+      { reference, architecture: "amd64", restored: true, seconds: 7.25 },
+      { reference, tag: "envoy:v1", architecture: "arm64", restored: false, seconds: 0 },
+    ];
+    const proxies = {
+      containers: { "docker.io": "4b96502152a9" },
+      folders: { "docker.io": "/tmp/proxies/docker.io" },
+      prefix: "kind-action-proxies-v1-amd64-0123456789abcdef-",
+      most: 2e9,
+    };
+    record({ images });
+    record({ proxies });
+    handOver();
+    expect(readState()).toEqual({ ...state, images, proxies });
+  });
+
   it("is nothing where main made nothing", () => {
     runner().handOver();
     expect(readState()).toBeUndefined();
@@ -81,6 +103,7 @@ describe("what main leaves for post", () => {
     ["that of another version", JSON.stringify({ ...state, version: 2 })],
     ["only a part", JSON.stringify({ ...state, run: undefined })],
     ["more than anybody wrote", JSON.stringify({ ...state, command: "rm" })],
+    ["images of another form", JSON.stringify({ ...state, images: ["kindest/node"] })],
   ])("is not acted upon when it is %s", (_, text) => {
     runner();
     vi.stubEnv("STATE_run", text);

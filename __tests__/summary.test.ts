@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
+import type { ObtainedImage } from "../src/images/obtain.ts";
 import type { LoadedImage } from "../src/load-images.ts";
 import type { Plan } from "../src/plan.ts";
-import { renderFindings, renderImages, renderSummary } from "../src/summary.ts";
+import {
+  type CachedThings,
+  renderCaches,
+  renderFindings,
+  renderImages,
+  renderSummary,
+} from "../src/summary.ts";
 import type { Timing } from "../src/timeline.ts";
 
 const tool = (name: "kind" | "kubectl", version: string) =>
@@ -16,6 +23,8 @@ const plan: Plan = {
     name: "shop",
     config: "",
     fastStart: undefined,
+    registries: undefined,
+    loadBalancer: undefined,
     workspace: "/work",
     nodes: ["shop-control-plane"],
     images: [],
@@ -29,6 +38,15 @@ const plan: Plan = {
     alwaysPullsImages: false,
     logs: { when: "on-failure", folder: "/tmp/logs", artifact: "kind-logs" },
     ignoreFailedClean: false,
+  },
+  caches: {
+    nodeImage: true,
+    onlyIfFaster: true,
+    proxies: undefined,
+    saves: false,
+    restoreDeadline: 120_000,
+    saveDeadline: 300_000,
+    maxSize: 2e9,
   },
   warnings: [],
 };
@@ -206,6 +224,93 @@ describe("the summary of what was loaded", () => {
     expect(at("docker.io/library/web:1")).toBeGreaterThan(at("Load images"));
     // Two tables of Markdown's, with an empty line between them.
     expect(lines[at("| image |") - 1]).toBe("");
+  });
+});
+
+describe("the summary of what came out of the cache", () => {
+  const restored: ObtainedImage = {
+    reference: "kindest/node:v1.37.0@sha256:aa",
+    name: "kind-action/restored:aa",
+    from: "cache",
+    seconds: 7.25,
+    restored: { outcome: "hit", bytes: 523_456_789, pulled: 20.05 },
+  };
+  const from = (images: readonly ObtainedImage[], proxies?: CachedThings["proxies"]) =>
+    renderCaches({ images, nodeImages: [], proxies });
+
+  it("tells of each image how long it took, and how long it once took to pull it", () => {
+    expect(from([restored])).toEqual([
+      "Out of the cache came:",
+      "",
+      "- `kindest/node:v1.37.0@sha256:aa` in 7.3 s, 523.5 MB: 12.8 s less than it once took to pull it",
+      "",
+    ]);
+  });
+
+  it("says so where it took longer", () => {
+    const [, , line] = from([{ ...restored, seconds: 30.05 }]);
+    expect(line).toMatch(/ in 30\.1 s, 523\.5 MB: 10\.0 s more than it once took to pull it$/);
+  });
+
+  it("says nothing of bytes where the daemon had the image already", () => {
+    const [, , line] = from([
+      { ...restored, seconds: 0.05, restored: { outcome: "hit", bytes: 0, pulled: 20.05 } },
+    ]);
+    expect(line).toMatch(/^- `kindest\/node:v1\.37\.0@sha256:aa` in 0\.1 s: 20\.0 s less /);
+  });
+
+  it("tells what the proxies got back", () => {
+    expect(from([], { outcome: "hit", bytes: 12_345_678 })).toEqual([
+      "Out of the cache came:",
+      "",
+      "- what the proxies had, 12.3 MB",
+      "",
+    ]);
+  });
+
+  it("says nothing of what was pulled, or was there, or was asked for in vain", () => {
+    const pulled: ObtainedImage = { ...restored, from: "registry", restored: { outcome: "miss", bytes: 0 } };
+    const there: ObtainedImage = { ...restored, from: "daemon", restored: undefined };
+    for (const outcome of ["miss", "skipped", "failed"] as const)
+      expect(from([pulled, there], { outcome, bytes: 0 })).toEqual([]);
+    expect(renderCaches(undefined)).toEqual([]);
+  });
+
+  it("is between the times of the run and what was loaded, a list of its own", () => {
+    const timings = [timing("Get the node image", 0, 2)];
+    const caches = { images: [restored], nodeImages: [], proxies: undefined };
+    const settings = ["etcd: `unsafe-no-fsync=true`"];
+    const loaded: LoadedImage = {
+      names: ["web:1"],
+      id: "sha256:bb",
+      outcome: "loaded",
+      nodes: ["shop-control-plane"],
+      bytes: 1,
+      seconds: 1,
+    };
+    const story = { plan, timings, cluster, settings, images: [loaded], caches, succeeded: true };
+    const lines = renderSummary(story).split("\n");
+    const at = (text: string) => lines.findIndex((line) => line.includes(text));
+    const order = ["Get the node image", "Fast start:", "Out of the cache came:", "web:1"].map(at);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(order).not.toContain(-1);
+    // Markdown wants an empty line before a list, and behind it.
+    expect(lines[at("- `kindest/node") - 1]).toBe("");
+    expect(lines[at("| image |") - 1]).toBe("");
+  });
+
+  it("is there of a run that failed afterwards, too", () => {
+    const caches = { images: [restored], nodeImages: [], proxies: undefined };
+    const story = {
+      plan,
+      timings: [],
+      cluster: undefined,
+      settings: [],
+      images: [],
+      caches,
+      succeeded: false,
+    };
+    expect(renderSummary(story)).toContain("Out of the cache came:");
   });
 });
 

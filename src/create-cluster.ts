@@ -1,13 +1,11 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { addPath, getInput } from "@actions/core";
-import { savesCaches, toolKey } from "./cache/keys.ts";
-import { openCacheStore } from "./cache/store.ts";
+import { bringUpRegistries, tellOfRegistries } from "./bring-up-registries.ts";
+import { type CacheStore, cacheProgram, openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
 import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
+import { withImages } from "./cluster/config.ts";
 import { createCluster as createWithKind, type MadeCluster } from "./cluster/create.ts";
-import { type NewObject, networkManifest, networkObjects } from "./cluster/default-network.ts";
-import { installNetwork } from "./cluster/install-network.ts";
+import { installNetwork, readAddOn } from "./cluster/install-network.ts";
 import { kindAt } from "./cluster/kind.ts";
 import { contextOf, protect } from "./cluster/kubeconfig.ts";
 import { makeNetwork } from "./cluster/network.ts";
@@ -15,39 +13,30 @@ import { waitForNodes } from "./cluster/nodes.ts";
 import { addPodRoutes } from "./cluster/pod-routes.ts";
 import { waitUntilReady } from "./cluster/readiness.ts";
 import { unpackAhead } from "./cluster/unpack-ahead.ts";
+import { decide, firstState } from "./decide.ts";
 import { Engine } from "./docker/engine.ts";
-import { type Daemon, latestKind, readDaemon, readEvent } from "./facts.ts";
-import { ensureImage } from "./images/pull.ts";
+import type { Daemon } from "./facts.ts";
+import { type ObtainedImage, obtainImage, savedImages, type WantedImage } from "./images/obtain.ts";
 import { NodesFailed } from "./images/transfer/transfer.ts";
-import { readInputs } from "./inputs.ts";
+import { installTools, type Tools } from "./install-tools.ts";
 import { hasImages, type LoadedImage, loadImages } from "./load-images.ts";
 import type { Log } from "./log.ts";
 import {
   type ClusterDescription,
   describeCluster,
   exportCluster,
+  setCacheOutput,
   setClusterOutputs,
   setImagesOutput,
   setRunOutputs,
 } from "./outputs.ts";
-import { type ClusterPlan, makePlan, type NetworkPlan, type Plan } from "./plan.ts";
-import { BadInputs, messageOf, type Problem } from "./problems.ts";
-import { recordState, type State } from "./state.ts";
+import type { ClusterPlan, Plan } from "./plan.ts";
+import { messageOf } from "./problems.ts";
+import type { RestoredProxies } from "./registry/kept.ts";
+import { type Record, recordState } from "./state.ts";
 import type { Surroundings } from "./step.ts";
-import { writeSummary } from "./summary.ts";
+import { type CachedThings, writeSummary } from "./summary.ts";
 import { type Task, type Timeline, timeline } from "./timeline.ts";
-import {
-  folderOf,
-  type InstalledTool,
-  installTool,
-  type PinnedTool,
-  pinTool,
-  type ToolPlan,
-} from "./tools/install.ts";
-
-type Record = ReturnType<typeof recordState>;
-type PinnedPlan = Plan & { readonly kind: PinnedTool; readonly kubectl: PinnedTool };
-type Tools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
 
 /** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
 export async function createCluster(on: Surroundings): Promise<void> {
@@ -58,10 +47,21 @@ export async function createCluster(on: Surroundings): Promise<void> {
   let cluster: ClusterDescription | undefined;
   let settings: readonly string[] = [];
   let images: readonly LoadedImage[] = [];
+  let caches: CachedThings | undefined;
   let succeeded = false;
   try {
-    const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
-    const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
+    const cache = await openCacheStore(join(plan.folder, "cache"), {
+      run: on.start,
+      program: cacheProgram(),
+      deadline: plan.caches.restoreDeadline,
+      mode: on.env.ACTIONS_CACHE_MODE,
+      warn: (message) => on.printer.warning(message),
+    });
+    const tools = run.task("Install kind and kubectl", [], (log) =>
+      installTools(plan, on, cache, record, log),
+    );
+    const made =
+      plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, { tools, cache, record }, run, on);
     // The summary lists them where a later task fails, too.
     made?.created.result.then(
       (created) => {
@@ -70,6 +70,12 @@ export async function createCluster(on: Surroundings): Promise<void> {
       () => {},
     );
     await run.finish();
+    caches = {
+      images: made?.obtained ?? [],
+      nodeImages: plan.cluster?.images ?? [],
+      proxies: await made?.restored?.result,
+    };
+    setCacheOutput(plan.caches, caches);
     const { kind, kubectl } = await tools.result;
     cluster = await made?.ready.result;
     images = (await made?.loaded?.result) ?? [];
@@ -82,138 +88,83 @@ export async function createCluster(on: Surroundings): Promise<void> {
     succeeded = true;
     record({ succeeded });
   } finally {
-    await writeSummary({ plan, timings: run.timings(), cluster, settings, images, succeeded });
+    await writeSummary({ plan, timings: run.timings(), cluster, settings, images, caches, succeeded });
   }
-}
-
-/** Reads the inputs and the machine at once, and makes the plan from both. */
-async function decide(on: Surroundings): Promise<{ plan: PinnedPlan; daemon: Daemon | undefined }> {
-  const [inputs, daemon] = await Promise.all([
-    readInputs(getInput, on.job.workspace),
-    readDaemon(on.env, on.start),
-  ]);
-  const latest =
-    inputs.version === "latest"
-      ? await latestKind().catch((error: unknown) => ({
-          problem: messageOf(error),
-        }))
-      : undefined;
-  const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
-  const [kind, kubectl] = await Promise.all([
-    pin(plan.kind, "version", problems),
-    pin(plan.kubectl, "kubectl_version", problems),
-  ]);
-  if (problems.length > 0 || kind === undefined || kubectl === undefined) throw new BadInputs(problems);
-  return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
-}
-
-/** Looks for a version that the action does not know before anything is made for it. */
-async function pin(tool: ToolPlan, input: string, problems: Problem[]): Promise<PinnedTool | undefined> {
-  try {
-    return await pinTool(tool);
-  } catch (error) {
-    problems.push({
-      input,
-      value: tool.version,
-      reason: messageOf(error),
-    });
-    return undefined;
-  }
-}
-
-/** What post must know from the first moment on. */
-async function firstState(plan: Plan, daemon: Daemon | undefined, on: Surroundings): Promise<State> {
-  const cluster = plan.cluster && {
-    name: plan.cluster.name,
-    network: plan.cluster.network,
-    kubeconfig: {
-      path: plan.cluster.kubeconfig,
-      existed: await stat(plan.cluster.kubeconfig).then(
-        () => true,
-        () => false,
-      ),
-    },
-    logs: plan.cluster.logs,
-    ignoreFailedClean: plan.cluster.ignoreFailedClean,
-  };
-  return {
-    version: 1,
-    run: plan.run,
-    folder: plan.folder,
-    began: on.began,
-    endpoint: { ...daemon?.endpoint },
-    ...(cluster === undefined ? {} : { cluster }),
-    saves: [],
-    succeeded: false,
-  };
-}
-
-async function installTools(plan: PinnedPlan, on: Surroundings, record: Record, log: Log): Promise<Tools> {
-  const cache = await openCacheStore(join(plan.folder, "cache"), (message) => log.warning(message));
-  const sources = { path: on.job.path, folder: join(plan.folder, "downloads"), cache };
-  const [kind, kubectl] = await Promise.all([
-    installTool(plan.kind, sources, log),
-    installTool(plan.kubectl, sources, log),
-  ]);
-  for (const tool of [kind, kubectl]) if (!tool.first) addPath(folderOf(tool));
-  const downloaded = [kind, kubectl].filter(({ from }) => from === "download");
-  const saves = savesCaches(await readEvent(on.env)) ? downloaded : [];
-  record({
-    kind: { path: kind.path, checksum: kind.checksum },
-    kubectl: { path: kubectl.path, checksum: kubectl.checksum },
-    saves: saves.map((tool) => ({
-      file: tool.path,
-      name: tool.name,
-      key: toolKey(tool.name, tool.checksum),
-    })),
-  });
-  return { kind, kubectl };
-}
-
-/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
-async function readAddOn(
-  plan: NetworkPlan | undefined,
-  engine: Engine,
-  labels: Readonly<{ [label: string]: string }>,
-): Promise<NewObject[] | undefined> {
-  if (plan === undefined) return undefined;
-  const manifest = await engine.imageFile(plan.image, networkManifest, labels).catch(() => undefined);
-  return manifest && networkObjects(manifest.toString(), plan);
 }
 
 /** Everything that a cluster takes, each part as soon as what it needs is there. */
 function bringUp(
   plan: ClusterPlan,
-  { run: name, folder }: Plan,
+  { run: name, folder, caches }: Plan,
   { endpoint }: Daemon,
-  tools: Task<Tools>,
+  { tools, cache, record }: { tools: Task<Tools>; cache: CacheStore; record: Record },
   run: Timeline,
   on: Surroundings,
 ): {
   created: Task<MadeCluster>;
   ready: Task<ClusterDescription>;
   loaded: Task<LoadedImage[]> | undefined;
+  /** The images that the daemon was given, as they come. */
+  obtained: readonly ObtainedImage[];
+  restored: Task<RestoredProxies> | undefined;
 } {
   const engine = new Engine(endpoint);
   const context = contextOf(plan.name);
 
-  const images = run.task("Get the node image", [], (log) =>
-    Promise.all(plan.images.map((image) => ensureImage(image, { engine, endpoint, run: on.start }, log))),
-  );
+  const source = {
+    engine,
+    endpoint,
+    run: on.start,
+    platform: { os: "linux", architecture: on.job.architecture },
+    cache: caches.nodeImage ? { store: cache, onlyIfFaster: caches.onlyIfFaster } : undefined,
+  };
+  const obtained: ObtainedImage[] = [];
+  const obtain = async (image: WantedImage, log: Log) => {
+    const got = await obtainImage(image, source, log);
+    obtained.push(got);
+    if (caches.nodeImage && caches.saves) record({ images: savedImages(obtained, on.job.architecture) });
+    return got.name;
+  };
+  const images = run.task("Get the node image", [], async (log) => {
+    const nodes = plan.images.map(
+      async (reference) => [reference, await obtain({ reference }, log)] as const,
+    );
+    const others = plan.loadBalancer === undefined ? [] : [obtain(plan.loadBalancer, log)];
+    await Promise.all([...nodes, ...others]);
+    return new Map(await Promise.all(nodes));
+  });
   const network = run.task("Claim the name, make the network", [], async (log) => {
     await claimName(engine, plan.name, name);
-    if (await makeNetwork(engine, plan.network, name)) log.line(`Made the Docker network ${plan.network}.`);
+    const fixedAddresses = plan.registries !== undefined;
+    if (await makeNetwork(engine, plan.network, name, { fixedAddresses }))
+      log.line(`Made the Docker network ${plan.network}.`);
   });
-  const addOn = run.task("Read the network add-on", [images], () =>
-    readAddOn(plan.fastStart?.network, engine, { [runLabel]: name, [clusterLabel]: plan.name }),
+  const labels = { [runLabel]: name, [clusterLabel]: plan.name };
+  const registries =
+    plan.registries &&
+    bringUpRegistries(
+      plan.registries,
+      plan,
+      { engine, labels, network, obtain, caches, cache, record },
+      run,
+      on,
+    );
+  const addOn = run.task("Read the network add-on", [images], (_, names) =>
+    readAddOn(plan.fastStart?.network, names, engine, labels),
   );
   const cluster = run.task(
     "Create the cluster",
     [tools, images, network, addOn],
-    async (log, { kind }, _, __, objects) => {
+    async (log, { kind }, names, __, objects) => {
+      const { fastStart } = plan;
+      const config = objects === undefined ? plan.config : (fastStart?.network?.config ?? plan.config);
       const made = await createWithKind(
         kindAt(kind.path, on.start, endpoint),
-        objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config },
+        {
+          ...plan,
+          config: withImages(config, names),
+          fastStart: fastStart && { ...fastStart, configWithout: withImages(fastStart.configWithout, names) },
+        },
         folder,
         log,
       );
@@ -241,8 +192,8 @@ function bringUp(
   }
   // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
   const loaded = hasImages(plan.load)
-    ? run.task("Load images", [tools, images, network], async (log) => {
-        const platform = await engine.imagePlatform(plan.images[0] ?? "");
+    ? run.task("Load images", [tools, images, network], async (log, _, names) => {
+        const platform = await engine.imagePlatform([...names.values()][0] ?? "");
         const into = () => ({
           platform,
           nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
@@ -250,7 +201,6 @@ function bringUp(
           starting: 5 * 60_000,
           alwaysPulls: plan.alwaysPullsImages,
         });
-        const labels = { [runLabel]: name, [clusterLabel]: plan.name };
         const load = () => loadImages(plan.load, into(), { engine, endpoint, run: on.start, labels }, log);
         try {
           return await load();
@@ -262,6 +212,11 @@ function bringUp(
         }
       })
     : undefined;
+  if (registries !== undefined) {
+    run.task("Tell the nodes of the registries", [cluster, registries.started], (_, __, started) =>
+      tellOfRegistries(plan, engine, started),
+    );
+  }
   if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
     run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
       const api = new KubernetesApi(await readAccess(plan.kubeconfig, context));
@@ -290,5 +245,5 @@ function bringUp(
       api.close();
     }
   });
-  return { created: cluster, ready, loaded };
+  return { created: cluster, ready, loaded, obtained, restored: registries?.restored };
 }

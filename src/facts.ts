@@ -21,6 +21,7 @@ export interface Job {
   readonly systemTemp: string;
   readonly home: string;
   readonly id: string;
+  readonly workflow: string;
   readonly runId: string;
   readonly attempt: string;
   readonly selfHosted: boolean;
@@ -52,6 +53,7 @@ export function readJob(env: NodeJS.ProcessEnv): Job {
     systemTemp: tmpdir(),
     home: env.HOME || homedir(),
     id: env.GITHUB_JOB ?? "job",
+    workflow: env.GITHUB_WORKFLOW ?? "",
     runId: env.GITHUB_RUN_ID ?? "0",
     attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
     selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",

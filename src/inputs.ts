@@ -6,6 +6,10 @@ import { parseWorkload, type Workload } from "./cluster/restart.ts";
 import { type Archive, findArchives } from "./images/find-archives.ts";
 import { fullName } from "./images/reference.ts";
 import { type Problem, unreadable } from "./problems.ts";
+import { parseCredentials, type RegistryCredentials } from "./registry/credentials.ts";
+import type { LoginsPlan } from "./registry/logins.ts";
+import { defaultRegistryImage } from "./registry/server.ts";
+import { parseUpstreams, type Upstream } from "./registry/upstreams.ts";
 import { looksLikeKubernetes, newestKind } from "./tools/releases.ts";
 
 /** The inputs of action.yml, read and checked. What could not be read has its default, and a problem. */
@@ -28,6 +32,8 @@ export interface Inputs {
   readonly fastStart: boolean;
   readonly ignoreFailedClean: boolean;
   readonly load: LoadInputs;
+  readonly registries: RegistryInputs;
+  readonly cache: CacheInputs;
   readonly logs: LogsWhen;
   /** Expected SHA-256 sums, by tool. */
   readonly checksums: Readonly<Partial<Record<Tool, string>>>;
@@ -44,6 +50,35 @@ export interface LoadInputs {
   /** Images of the runner's Docker daemon, as the user wrote them. */
   readonly images: readonly string[];
   readonly nodes: NodeSelection;
+}
+
+/** What of a run comes out of the Actions cache, and goes there. */
+export interface CacheInputs {
+  readonly kinds: readonly CacheKind[];
+  /** Whether each is used only where it pays. */
+  readonly auto: boolean;
+  readonly save: CacheSave;
+  /** How long all restoring and all saving may take, in milliseconds. */
+  readonly restoreDeadline: number;
+  readonly saveDeadline: number;
+  /** What the proxies may keep there, in bytes. */
+  readonly maxSize: number;
+}
+
+export type CacheKind = "node-image" | "proxies";
+export type CacheSave = "auto" | "always" | "never";
+
+/** The registries that a cluster is to have beside it. */
+export interface RegistryInputs {
+  /** What all of them run. */
+  readonly image: string;
+  /** The one for the images that the job builds. */
+  readonly local:
+    | { readonly name: string; readonly port: number; readonly enableDelete: boolean }
+    | undefined;
+  /** Those that nodes pull from through a proxy. */
+  readonly upstreams: readonly Upstream[];
+  readonly logins: LoginsPlan;
 }
 
 /** The inputs of load/action.yml. */
@@ -66,6 +101,8 @@ export const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
 export const clusterNameRule =
   "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
 
+const portRule = "wants a port, 1 to 65535";
+
 /**
  * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
  *
@@ -76,6 +113,7 @@ export async function readInputs(input: (name: string) => string, workspace: str
   const reader = new Reader(input, workspace);
   const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
   reader.unsupported();
+  const registries = reader.registries();
   const nodeImage = reader.optional("node_image");
   const kubernetesVersion = reader.matching(
     "kubernetes_version",
@@ -89,6 +127,14 @@ export async function readInputs(input: (name: string) => string, workspace: str
     version,
     config,
     load,
+    registries,
+    cache: {
+      ...reader.cacheKinds(),
+      save: reader.oneOf("cache_save", ["auto", "always", "never"]),
+      restoreDeadline: reader.duration("cache_restore_timeout", 120_000),
+      saveDeadline: reader.duration("cache_save_timeout", 300_000),
+      maxSize: reader.size("cache_max_size", 2_000_000_000),
+    },
     nodeImage,
     kubernetesVersion,
     kubeconfig: reader.path("kubeconfig"),
@@ -192,6 +238,28 @@ class Reader {
     }
     const parts = value.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
     return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+  }
+
+  /** A size as Docker writes it, in units of a thousand. */
+  size(name: string, fallback: number): number {
+    const value = this.#input(name);
+    if (value === "") return fallback;
+    const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*(MB|GB)$/.exec(value) ?? [];
+    if (amount !== undefined) return Number(amount) * (unit === "GB" ? 1e9 : 1e6);
+    this.problem(name, "wants a size with its unit, such as 500MB or 2GB");
+    return fallback;
+  }
+
+  /** What is cached: each kind one a line, or `auto` for all of them, or `none`. */
+  cacheKinds(): { kinds: CacheKind[]; auto: boolean } {
+    const all: readonly CacheKind[] = ["node-image", "proxies"];
+    const lines = this.#lines("cache");
+    if (lines.length === 0 || (lines.length === 1 && lines[0] === "auto"))
+      return { kinds: [...all], auto: true };
+    if (lines.length === 1 && lines[0] === "none") return { kinds: [], auto: false };
+    for (const line of lines.filter((each) => !all.some((kind) => kind === each)))
+      this.problem("cache", `wants \`auto\`, \`none\`, or some of ${all.join(", ")}, one a line`, line);
+    return { kinds: all.filter((kind) => lines.includes(kind)), auto: false };
   }
 
   path(name: string): string | undefined {
@@ -340,12 +408,64 @@ class Reader {
 
   /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
   unsupported(): void {
-    for (const name of ["registry", "registry_enable_delete", "cloud_provider"]) {
-      if (this.boolean(name)) this.problem(name, "is not supported yet");
+    if (this.boolean("cloud_provider")) this.problem("cloud_provider", "is not supported yet");
+  }
+
+  registries(): RegistryInputs {
+    const image = this.optional("registry_image") ?? defaultRegistryImage;
+    const fullImage = fullName(image);
+    if (typeof fullImage !== "string") this.problem("registry_image", fullImage.problem);
+    const name =
+      this.matching(
+        "registry_name",
+        /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/,
+        "wants two or more lower-case letters, digits, dots and hyphens, with a letter or digit at both ends",
+      ) ?? "kind-registry";
+    const port = Number(this.matching("registry_port", /^\d{1,5}$/, portRule) ?? 5000);
+    if (port < 1 || port > 65_535) this.problem("registry_port", portRule);
+    const enableDelete = this.boolean("registry_enable_delete");
+    return {
+      image,
+      local: this.boolean("registry") ? { name, port, enableDelete } : undefined,
+      ...this.#proxies(),
+    };
+  }
+
+  #proxies(): Pick<RegistryInputs, "upstreams" | "logins"> {
+    const upstreams = this.#upstreams();
+    const logins = this.#logins();
+    for (const { registry } of logins.given)
+      if (!upstreams.some(({ name }) => name === registry))
+        this.problem(
+          "registry_credentials",
+          `has a line for ${registry}, which is not in \`registry_proxies\``,
+          "",
+        );
+    return { upstreams, logins };
+  }
+
+  /** Nothing that is given here is ever shown. */
+  #logins(): LoginsPlan {
+    const lines = this.#lines("registry_credentials").map(parseCredentials);
+    const given: RegistryCredentials[] = [];
+    for (const line of lines) {
+      if (line === "docker") continue;
+      if ("problem" in line) this.problem("registry_credentials", line.problem, "");
+      else given.push(line);
     }
-    for (const name of ["registry_image", "registry_name", "registry_port"]) {
-      if (this.#input(name) !== "") this.problem(name, "is not supported yet");
-    }
+    return { given, docker: lines.includes("docker") };
+  }
+
+  /** A later line about a registry wins over an earlier one: `default` can be given with an exception. */
+  #upstreams(): Upstream[] {
+    const upstreams = this.#lines("registry_proxies").flatMap((line) => {
+      const parsed = parseUpstreams(line);
+      if (!("problem" in parsed)) return parsed;
+      // What may hold a password is not shown.
+      this.problem("registry_proxies", parsed.problem, line.includes("@") ? "" : line);
+      return [];
+    });
+    return [...new Map(upstreams.map((upstream) => [upstream.name, upstream])).values()];
   }
 
   #lines(name: string): string[] {

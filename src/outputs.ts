@@ -6,7 +6,8 @@ import { type ClusterNetwork, describeNetwork } from "./cluster/network.ts";
 import type { Engine } from "./docker/engine.ts";
 import type { Job } from "./facts.ts";
 import type { LoadedImage } from "./load-images.ts";
-import type { ClusterPlan } from "./plan.ts";
+import type { CachesPlan, ClusterPlan } from "./plan.ts";
+import type { CachedThings } from "./summary.ts";
 import type { Timing } from "./timeline.ts";
 
 /** A node as the `nodes` output lists it. */
@@ -64,6 +65,21 @@ export function exportCluster(plan: ClusterPlan, job: Job): void {
   // What was read from $KUBECONFIG stays as it is: it may list more files.
   if (plan.kubeconfig !== job.kubeconfig) exportVariable("KUBECONFIG", plan.kubeconfig);
   exportVariable("KIND_CLUSTER_NAME", plan.name);
+}
+
+/** Tells the job's next steps, and its outputs, where images are pushed to: `localhost:5000`. */
+export function exportRegistry(address: string): void {
+  exportVariable("LOCAL_REGISTRY", address);
+  setOutput("LOCAL_REGISTRY", address);
+}
+
+/** Sets the output `cache_hit`: for each kind that is cached, whether it came out of the cache. */
+export function setCacheOutput(plan: CachesPlan, { images, nodeImages, proxies }: CachedThings): void {
+  const nodes = images.filter(({ reference }) => nodeImages.includes(reference));
+  setOutput("cache_hit", {
+    ...(plan.nodeImage && { "node-image": nodes.length > 0 && nodes.every(({ from }) => from === "cache") }),
+    ...(plan.proxies !== undefined && { proxies: proxies?.outcome === "hit" }),
+  });
 }
 
 /** Sets the outputs of a run that has made a cluster. */

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { type Event, proxiesPrefix, savesCaches } from "./cache/keys.ts";
 import { incompatibilities } from "./cluster/compatibility.ts";
 import { type ConfiguredNode, renderClusterConfig } from "./cluster/config.ts";
 import { defaultPodSubnet } from "./cluster/default-network.ts";
@@ -6,16 +7,20 @@ import { manifestPatchesFolder, planFastStart } from "./cluster/fast-start.ts";
 import { nodeNames, selectNodes } from "./cluster/nodes.ts";
 import type { Readiness } from "./cluster/readiness.ts";
 import type { Daemon, Job } from "./facts.ts";
+import type { WantedImage } from "./images/obtain.ts";
 import { clusterNamePattern, clusterNameRule, type Inputs, type LogsWhen, type Tool } from "./inputs.ts";
 import type { LoadPlan } from "./load-images.ts";
 import { artifactName } from "./logs/artifact-name.ts";
 import type { Problem } from "./problems.ts";
+import { hostsFolderPatches } from "./registry/hosts.ts";
+import { planRegistries, type RegistriesPlan } from "./registry/plan.ts";
 import type { ToolPlan } from "./tools/install.ts";
 import {
   type Architecture,
   knownChecksum,
   knownNodeImage,
   kubernetesVersionOf,
+  loadBalancerOf,
   minorOf,
   newestKind,
   newestKubectlOf,
@@ -33,8 +38,25 @@ export interface Plan {
   readonly kubectl: ToolPlan;
   /** None with `install_only`. */
   readonly cluster: ClusterPlan | undefined;
+  readonly caches: CachesPlan;
   /** What works, but probably not as meant. */
   readonly warnings: readonly string[];
+}
+
+/** What comes out of the Actions cache, and goes there. */
+export interface CachesPlan {
+  readonly nodeImage: boolean;
+  /** Whether an image that takes longer to restore than to pull is left to be pulled. */
+  readonly onlyIfFaster: boolean;
+  /** What the keys of the proxies' index begin with; none where they are not cached. */
+  readonly proxies: string | undefined;
+  /** Whether this job leaves anything there. */
+  readonly saves: boolean;
+  /** Milliseconds that all restoring, and all saving, may take. */
+  readonly restoreDeadline: number;
+  readonly saveDeadline: number;
+  /** What proxies may keep there, in bytes. */
+  readonly maxSize: number;
 }
 
 export interface ClusterPlan {
@@ -47,8 +69,10 @@ export interface ClusterPlan {
   readonly workspace: string;
   /** The names of the nodes, as kind will give them. */
   readonly nodes: readonly string[];
-  /** What the nodes run, each once; with several control planes the load balancer is kind's own affair. */
+  /** What the nodes run, each once. */
   readonly images: readonly string[];
+  /** What kind puts before several control planes, if its release is known: else that is kind's own affair. */
+  readonly loadBalancer: WantedImage | undefined;
   readonly network: string;
   readonly kubeconfig: string;
   readonly verbosity: number;
@@ -56,6 +80,7 @@ export interface ClusterPlan {
   readonly wait: number;
   /** How far ready: a cluster whose network is yet to be installed gets no further than its API. */
   readonly readiness: Readiness;
+  readonly registries: RegistriesPlan | undefined;
   readonly load: LoadPlan;
   /** The names of the nodes that it loads into. */
   readonly loadInto: readonly string[];
@@ -102,6 +127,8 @@ export interface Situation {
   /** The answer to `version: latest`, or why there is none. */
   readonly latest: string | { readonly problem: string } | undefined;
   readonly run: string;
+  /** What set the job off. */
+  readonly event: Event;
 }
 
 /**
@@ -135,7 +162,23 @@ export function makePlan(situation: Situation): { plan: Plan; problems: Problem[
         `${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`,
       );
   }
-  return { plan: { run, folder, kind, kubectl, cluster, warnings }, problems };
+  const caches = planCaches(situation);
+  return { plan: { run, folder, kind, kubectl, cluster, caches, warnings }, problems };
+}
+
+function planCaches({ inputs: { cache, registries, installOnly }, job, event }: Situation): CachesPlan {
+  return {
+    nodeImage: !installOnly && cache.kinds.includes("node-image"),
+    onlyIfFaster: cache.auto,
+    proxies:
+      !installOnly && cache.kinds.includes("proxies") && registries.upstreams.length > 0
+        ? proxiesPrefix(job)
+        : undefined,
+    saves: savesCaches(event, cache.save),
+    restoreDeadline: cache.restoreDeadline,
+    saveDeadline: cache.saveDeadline,
+    maxSize: cache.maxSize,
+  };
 }
 
 function resolveKind({ inputs, latest }: Situation, warnings: string[]): string {
@@ -195,16 +238,20 @@ function planCluster(
       reason,
     });
   }
+  const local = !("problem" in daemon) && daemon.info.local;
+  const registries = planRegistries(inputs, { folder, temp: job.temp, localDaemon: local }, problems);
+  const containerdPatches = registries === undefined ? [] : hostsFolderPatches(images);
   const fastStart = inputs.fastStart
-    ? planFast(inputs, { name, images, nodes, folder, mounts: !("problem" in daemon) && daemon.info.local })
+    ? planFast(inputs, { name, images, nodes, folder, mounts: local, containerdPatches })
     : undefined;
   return {
     name,
-    config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images),
+    config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, { containerdPatches }),
     fastStart,
     workspace: job.workspace,
     nodes: nodes.map(({ name: node }) => node),
     images: [...new Set(images)],
+    loadBalancer: controlPlanes > 1 ? loadBalancerOf(kindVersion) : undefined,
     network: job.network,
     kubeconfig:
       inputs.kubeconfig ??
@@ -212,6 +259,7 @@ function planCluster(
     verbosity: inputs.verbosity,
     wait: inputs.wait,
     readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
+    registries,
     load: { archives: inputs.load.archives, images: inputs.load.images, folder: join(folder, "images") },
     loadInto: planLoadNodes(inputs, nodes, problems),
     alwaysPullsImages: inputs.config.alwaysPullsImages,
@@ -233,6 +281,7 @@ function planFast(
     nodes: readonly { name: string; role: string }[];
     folder: string;
     mounts: boolean;
+    containerdPatches: readonly string[];
   },
 ): FastStartPlan & { config: string } {
   const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
@@ -241,6 +290,7 @@ function planFast(
   const render = (ownNetwork: boolean) =>
     renderClusterConfig(config, on.name, on.images, {
       ...patches,
+      containerdPatches: on.containerdPatches,
       ownNetwork,
       mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
     });
@@ -252,7 +302,9 @@ function planFast(
     folder,
     files: manifests,
     config: render(false),
-    configWithout: renderClusterConfig(config, on.name, on.images),
+    configWithout: renderClusterConfig(config, on.name, on.images, {
+      containerdPatches: on.containerdPatches,
+    }),
     network:
       first === undefined || config.disableDefaultCNI
         ? undefined
@@ -348,7 +400,7 @@ function daemonProblems(inputs: Inputs, daemon: Daemon, name: string, nodes: num
     problems.push({
       input: "cluster_name",
       value: name,
-      reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker volume rm --force kind-action.${name}\``,
+      reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker ps --all --quiet --filter label=kind-action.cluster=${name} | xargs --no-run-if-empty docker rm --force --volumes; docker volume rm --force kind-action.${name}\``,
     });
   }
   const archives = inputs.load.archives.reduce((sum, archive) => sum + archive.bytes, 0);

@@ -1,7 +1,6 @@
-import { copyFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getInput } from "@actions/core";
-import { openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
 import { clusterLabel, hasName, releaseName } from "./cluster/claim.ts";
 import { askCluster, tellingLines } from "./cluster/diagnosis.ts";
@@ -16,6 +15,7 @@ import { redact } from "./logs/redact.ts";
 import { uploadFolder } from "./logs/upload.ts";
 import { messageOf } from "./problems.ts";
 import { endProcesses } from "./process.ts";
+import { hasSaves, saveCaches, usedBlobs } from "./save-caches.ts";
 import { readState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
 import { writeFindings } from "./summary.ts";
@@ -34,11 +34,14 @@ export async function removeCluster(on: Surroundings): Promise<void> {
   // A main that was killed may have left programs that still make things.
   await endProcesses(state.run);
   const run = timeline(on.printer);
+  // The proxies go with the cluster.
+  const used = await usedBlobs(state);
   const [removed] = await Promise.allSettled([
     state.cluster && removeWhatIsOurs(state, state.cluster, run, on),
-    saveTools(state, run, on),
+    hasSaves(state) && attempt(run, on, "Save caches", (log) => saveCaches(state, used, on, log)),
   ]);
-  await rm(state.folder, { recursive: true, force: true });
+  for (const folder of [state.folder, state.proxiesFolder])
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   if (removed.status === "fulfilled") return;
   const message = `The cluster "${state.cluster?.name}" could not be removed: ${messageOf(removed.reason)}`;
   if (state.cluster?.ignoreFailedClean !== true) throw new Error(message, { cause: removed.reason });
@@ -124,20 +127,9 @@ async function remove(
   // What helped to load images removes itself, unless its step was killed before it started.
   const helpers = await engine.labelled(clusterLabel, cluster.name);
   await Promise.all(helpers.map((id) => engine.removeContainer(id)));
-  await removeNetwork(engine, cluster.network);
+  await removeNetwork(engine, cluster.network, state.run);
   if (!existed) await removeIfEmpty(path);
   await releaseName(engine, cluster.name, state.run);
-}
-
-async function saveTools(state: State, run: Timeline, on: Surroundings): Promise<void> {
-  if (!state.succeeded || state.saves.length === 0) return;
-  await attempt(run, on, "Save kind and kubectl", async (log) => {
-    const cache = await openCacheStore(join(state.folder, "cache"), (message) => on.printer.warning(message));
-    for (const { file, name, key } of state.saves) {
-      await copyFile(file, join(cache.folder, name));
-      log.line(`${name}: ${await cache.save(name, key, 60_000)}`);
-    }
-  });
 }
 
 /** A program that main installed, if it is still what it was: between main and post, other steps have run. */

@@ -28,17 +28,44 @@ const state = z.strictObject({
     .optional(),
   /** Files to save into the Actions cache. */
   saves: z.array(z.strictObject({ file: z.string(), key: z.string(), name: z.string() })),
+  /** Images to save: those that were pulled, and how long that took or restoring them took, in seconds. */
+  images: z.array(
+    z.strictObject({
+      reference: z.string(),
+      tag: z.string().optional(),
+      architecture: z.string(),
+      restored: z.boolean(),
+      seconds: z.number(),
+    }),
+  ),
+  /** Milliseconds that saving may take. */
+  saveDeadline: z.number(),
+  /** A folder that this run made for what the proxies of all clusters of the job keep. */
+  proxiesFolder: z.string().optional(),
+  /** The proxies that run, and what of them is to be saved. */
+  proxies: z
+    .strictObject({
+      /** By the upstream's name. */
+      containers: z.record(z.string(), z.string()),
+      folders: z.record(z.string(), z.string()),
+      prefix: z.string(),
+      most: z.number(),
+    })
+    .optional(),
   /** Main came to its end. */
   succeeded: z.boolean(),
 });
 
 export type State = z.infer<typeof state>;
 
+/** Adds to what is saved. */
+export type Record = (more: Partial<State>) => void;
+
 /** The runner hands it to post as STATE_run. */
 const name = "run";
 
 /** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
-export function recordState(initial: State): (more: Partial<State>) => void {
+export function recordState(initial: State): Record {
   let current = initial;
   const record = (more: Partial<State>) => {
     current = { ...current, ...more };

@@ -1,8 +1,18 @@
 import { summary } from "@actions/core";
+import type { ObtainedImage } from "./images/obtain.ts";
 import type { LoadedImage } from "./load-images.ts";
 import type { ClusterDescription } from "./outputs.ts";
 import type { Plan } from "./plan.ts";
+import type { RestoredProxies } from "./registry/kept.ts";
 import type { Timing } from "./timeline.ts";
+
+/** What may have come out of the cache. */
+export interface CachedThings {
+  readonly images: readonly ObtainedImage[];
+  /** Those of the nodes. */
+  readonly nodeImages: readonly string[];
+  readonly proxies: RestoredProxies | undefined;
+}
 
 /** What a run has to tell on the job's summary page. */
 export interface Story {
@@ -13,6 +23,7 @@ export interface Story {
   /** Fast start's settings that it has. */
   readonly settings: readonly string[];
   readonly images: readonly LoadedImage[];
+  readonly caches?: CachedThings | undefined;
   readonly succeeded: boolean;
 }
 
@@ -37,7 +48,15 @@ async function write(text: string): Promise<void> {
 }
 
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-export function renderSummary({ plan, timings, cluster, settings, images, succeeded }: Story): string {
+export function renderSummary({
+  plan,
+  timings,
+  cluster,
+  settings,
+  images,
+  caches,
+  succeeded,
+}: Story): string {
   const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
   const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
   const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -54,10 +73,34 @@ export function renderSummary({ plan, timings, cluster, settings, images, succee
   });
   const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
   const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
-  return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join(
-    "\n",
-  );
+  return [
+    `### ${name}: ${verdict}`,
+    "",
+    ...facts,
+    ...table,
+    "",
+    ...fastStart,
+    ...renderCaches(caches),
+    ...renderImages(images),
+  ].join("\n");
 }
+
+/** What came out of the cache, and what that saved. */
+export function renderCaches(caches: CachedThings | undefined): string[] {
+  const images = (caches?.images ?? []).flatMap(({ reference, from, seconds, restored }) => {
+    if (from !== "cache" || restored?.pulled === undefined) return [];
+    const size = restored.bytes === 0 ? "" : `, ${megabytes(restored.bytes)}`;
+    const difference = restored.pulled - seconds;
+    const saved = `${Math.abs(difference).toFixed(1)} s ${difference < 0 ? "more" : "less"}`;
+    return [`\`${reference}\` in ${seconds.toFixed(1)} s${size}: ${saved} than it once took to pull it`];
+  });
+  const proxies =
+    caches?.proxies?.outcome === "hit" ? [`what the proxies had, ${megabytes(caches.proxies.bytes)}`] : [];
+  const lines = [...images, ...proxies].map((line) => `- ${line}`);
+  return lines.length === 0 ? [] : ["Out of the cache came:", "", ...lines, ""];
+}
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** What was loaded, as a table of Markdown's. */
 export function renderImages(images: readonly LoadedImage[]): string[] {

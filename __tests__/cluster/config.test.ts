@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { defaultClusterConfig, parseClusterConfig, renderClusterConfig } from "../../src/cluster/config.ts";
+import {
+  defaultClusterConfig,
+  parseClusterConfig,
+  renderClusterConfig,
+  withImages,
+} from "../../src/cluster/config.ts";
 import { configOf } from "../fixtures/cluster-config.ts";
 
 const head = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
@@ -115,6 +120,26 @@ nodes:
       { kind: "InitConfiguration", apiVersion: undefined, failCgroupV1: undefined },
       { kind: "JoinConfiguration", apiVersion: undefined, failCgroupV1: undefined },
     ]);
+  });
+
+  it("tells of each patch of containerd's configuration, and of each folder that a node has of the runner", () => {
+    const { containerdPatches, mounts } = configOf(`
+containerdConfigPatches: [merged]
+containerdConfigPatchesJSON6902: ["[]"]
+nodes:
+- role: control-plane
+  extraMounts:
+  - {hostPath: /a, containerPath: /etc/containerd/certs.d}
+  - {hostPath: /b}
+- role: worker
+  extraMounts: [{hostPath: /c, containerPath: /data}]
+`);
+    expect(containerdPatches).toEqual(["merged", "[]"]);
+    expect(mounts).toEqual(["/etc/containerd/certs.d", "", "/data"]);
+    expect(configOf("containerdConfigPatches:\nnodes: [{extraMounts: }]\n")).toMatchObject({
+      containerdPatches: [],
+      mounts: [],
+    });
   });
 
   it("may hold a patch that only kind can judge", () => {
@@ -360,6 +385,16 @@ describe("what a configuration is given beside the user's own", () => {
     ).toEqual([own, { group: "g", version: "v", kind: "k", patch: "[]" }]);
   });
 
+  it("is patches of containerd's configuration, before the user's", () => {
+    const containerdPatches = ["[plugins]\n"];
+    expect(render("", { containerdPatches }).containerdConfigPatches).toEqual(containerdPatches);
+    expect(
+      render("containerdConfigPatches: [theirs]\n", { containerdPatches }).containerdConfigPatches,
+    ).toEqual([...containerdPatches, "theirs"]);
+    const none = render("containerdConfigPatches: [theirs]\n", { containerdPatches: [] });
+    expect(none.containerdConfigPatches).toEqual(["theirs"]);
+  });
+
   it("is a folder in every node, beside the user's own mounts", () => {
     const mount = { hostPath: "/tmp/x", containerPath: "/x" };
     const nodes =
@@ -394,5 +429,63 @@ describe("what a configuration is given beside the user's own", () => {
     const { kubeadmConfigPatches, nodes } = render(shared, { patches: ["ours"] });
     expect(kubeadmConfigPatches).toEqual(["ours", "theirs"]);
     expect(nodes[0].kubeadmConfigPatches).toEqual(["theirs"]);
+  });
+});
+
+describe("a configuration whose images have other names in the Docker daemon", () => {
+  const rendered = (source: string, ...images: string[]) =>
+    renderClusterConfig(configOf(source), "shop", images);
+  const two = "nodes:\n- role: control-plane\n- role: worker\n";
+  const imagesIn = (config: string) => parse(config).nodes.map(({ image }: { image: string }) => image);
+
+  it("has those names, each in its place", () => {
+    const config = rendered(two, "one@sha256:aa", "two@sha256:bb");
+    const names = new Map([
+      ["one@sha256:aa", "restored:aa"],
+      ["two@sha256:bb", "restored:bb"],
+    ]);
+    expect(imagesIn(withImages(config, names))).toEqual(["restored:aa", "restored:bb"]);
+  });
+
+  it("has the name for every node of an image, and leaves the others as they are", () => {
+    const config = rendered(`${two}- role: worker\n`, "one", "two", "one");
+    expect(imagesIn(withImages(config, new Map([["one", "restored:aa"]])))).toEqual([
+      "restored:aa",
+      "two",
+      "restored:aa",
+    ]);
+  });
+
+  it("is otherwise the same to the letter", () => {
+    const source = `# our cluster
+nodes:
+- role: control-plane # the only one
+  labels: {tier: 1, version: "1.10", mode: 0755, sha: 12345678901234567890}
+kubeadmConfigPatches:
+- |
+  kind: InitConfiguration
+  nodeRegistration:
+    kubeletExtraArgs:
+      image: one
+`;
+    const config = rendered(source, "one");
+    expect(withImages(config, new Map())).toBe(config);
+    expect(withImages(config, new Map([["one", "one"]]))).toBe(config);
+    const line = "\n    image: one\n";
+    expect(config.split(line)).toHaveLength(2);
+    expect(withImages(config, new Map([["one", "restored:aa"]]))).toBe(
+      config.replace(line, "\n    image: restored:aa\n"),
+    );
+  });
+
+  it("keeps its nodes' mounts and patches, and those that stand for each other", () => {
+    const source =
+      "nodes:\n- &w\n  role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- *w\n";
+    const config = withImages(rendered(source, "one", "two"), new Map([["two", "restored:bb"]]));
+    const node = { role: "control-plane", extraMounts: [{ hostPath: "/a", containerPath: "/b" }] };
+    expect(parse(config).nodes).toEqual([
+      { ...node, image: "one" },
+      { ...node, image: "restored:bb" },
+    ]);
   });
 });

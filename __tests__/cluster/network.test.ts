@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { describeNetwork, makeNetwork, removeNetwork } from "../../src/cluster/network.ts";
+import { describeNetwork, fixedAddresses, makeNetwork, removeNetwork } from "../../src/cluster/network.ts";
 import type { Network } from "../../src/docker/engine.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 
@@ -134,27 +134,152 @@ describe("making the network", () => {
   });
 });
 
+describe("making the network for containers that are to have addresses of their choice", () => {
+  const fixed = { fixedAddresses: true };
+
+  /** A daemon that has this subnet to give out. */
+  async function daemonWithSubnet(subnet: string | undefined = "172.18.0.0/16") {
+    const daemon = await dockerDaemon();
+    daemon.freeSubnet = subnet;
+    return daemon;
+  }
+
+  it("demands the subnet that Docker would choose, beside kind's of IPv6: Docker gives addresses out there", async () => {
+    const daemon = await daemonWithSubnet();
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect([...daemon.networks.values()]).toEqual([
+      {
+        name: "kind",
+        labels: { "kind-action.run": "run-1" },
+        options: { "com.docker.network.bridge.enable_ip_masquerade": "true" },
+        subnets: [{ subnet: "172.18.0.0/16" }, { subnet: "fc00:f853:ccd:e793::/64" }],
+      },
+    ]);
+  });
+
+  it("demands it of a network with another name as well", async () => {
+    const daemon = await daemonWithSubnet("192.168.96.0/20");
+    await makeNetwork(daemon.engine, "mine", "run-1", fixed);
+    expect(daemon.networks.get("mine")).toMatchObject({ subnets: [{ subnet: "192.168.96.0/20" }] });
+    expect(daemon.networks.get("mine")?.chosen).toBeUndefined();
+  });
+
+  it("lets Docker choose unless such addresses are wanted", async () => {
+    const daemon = await daemonWithSubnet();
+    await makeNetwork(daemon.engine, "kind", "run-1");
+    expect(daemon.networks.get("kind")?.chosen).toBe(true);
+  });
+
+  it("leaves nothing behind of the network by which it learns the subnet, which is this run's as well", async () => {
+    const daemon = await daemonWithSubnet();
+    const made: unknown[] = [];
+    daemon.refuse = (call, body) => {
+      if (call === "POST /networks/create") made.push(body);
+      return undefined;
+    };
+    await makeNetwork(daemon.engine, "kind", "run-1", fixed);
+    expect([...daemon.networks.keys()]).toEqual(["kind"]);
+    expect(made).toHaveLength(2);
+    for (const body of made) expect(body).toMatchObject({ Labels: { "kind-action.run": "run-1" } });
+  });
+
+  it.each([
+    ["cannot be made", "POST /networks/create"],
+    ["cannot be looked at", "GET /networks/kind-action.run-1"],
+  ])("lets Docker choose where that network %s, and leaves nothing of it behind", async (_, refused) => {
+    const daemon = await daemonWithSubnet();
+    let first = true;
+    daemon.refuse = (call) => {
+      if (call !== refused || !first) return undefined;
+      first = false;
+      return { status: 500, message: "could not find an available, non-overlapping IPv4 address pool" };
+    };
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect([...daemon.networks.keys()]).toEqual(["kind"]);
+    expect(daemon.networks.get("kind")).toMatchObject({ chosen: true });
+  });
+
+  it("lets Docker choose where somebody else takes the subnet at that moment, and keeps IPv6", async () => {
+    const daemon = await daemonWithSubnet();
+    daemon.refuse = (call) => {
+      if (call.startsWith("DELETE /networks/"))
+        daemon.networks.set("theirs", { name: "theirs", subnets: [{ subnet: "172.18.0.0/16" }] });
+      return undefined;
+    };
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect([...daemon.networks.keys()].toSorted()).toEqual(["kind", "theirs"]);
+    expect(daemon.networks.get("kind")).toMatchObject({
+      chosen: true,
+      subnets: expect.arrayContaining([{ subnet: "fc00:f853:ccd:e793::/64" }]),
+    });
+  });
+
+  it("demands the subnet on a machine without IPv6, too", async () => {
+    const daemon = await daemonWithSubnet();
+    daemon.refuse = (call, body) =>
+      call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
+        ? { status: 500, message: "Cannot read IPv6 setup for bridge" }
+        : undefined;
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect(daemon.networks.get("kind")?.subnets).toEqual([{ subnet: "172.18.0.0/16" }]);
+  });
+
+  it("leaves one that is there as it is, and looks for no subnet", async () => {
+    const daemon = await daemonWithSubnet();
+    daemon.networks.set("kind", { name: "kind" });
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(false);
+    expect(daemon.changes).toEqual([]);
+  });
+});
+
+describe("addresses of a container's choice", () => {
+  it.each([
+    ["172.18.0.0/16", ["172.18.255.199", "172.18.255.198", "172.18.255.197"]],
+    ["10.0.0.0/8", ["10.255.255.199", "10.255.255.198", "10.255.255.197"]],
+    ["192.168.96.0/20", ["192.168.111.199", "192.168.111.198", "192.168.111.197"]],
+    ["10.89.3.0/24", ["10.89.3.199", "10.89.3.198", "10.89.3.197"]],
+    // As somebody may have written it, with an address from its middle.
+    ["10.211.5.0/16", ["10.211.255.199", "10.211.255.198", "10.211.255.197"]],
+    // Nothing to spare.
+    ["10.89.3.0/25", []],
+    ["fc00:f853:ccd:e793::/64", []],
+  ])("are just below those for load balancers, in %s: %j", (subnet, addresses) => {
+    expect(fixedAddresses(network([{ subnet }]), 3)).toEqual(addresses);
+  });
+
+  it("are of IPv4, whichever side of the network comes first", () => {
+    const sides = [{ subnet: "fc00:f853:ccd:e793::/64" }, { subnet: "172.18.0.0/16" }];
+    expect(fixedAddresses(network(sides), 1)).toEqual(["172.18.255.199"]);
+    expect(fixedAddresses(network(sides.toReversed()), 1)).toEqual(["172.18.255.199"]);
+  });
+
+  it("are none where there is no network, or none is wanted", () => {
+    expect(fixedAddresses(undefined, 3)).toEqual([]);
+    expect(fixedAddresses(network([{ subnet: "172.18.0.0/16" }]), 0)).toEqual([]);
+  });
+});
+
 describe("removing the network", () => {
   const ours = { name: "kind", labels: { "kind-action.run": "run-1" } };
 
   it("removes one that this action made, by whichever run, and that nothing uses", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", ours);
-    await removeNetwork(daemon.engine, "kind");
+    await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(0);
   });
 
   it("leaves one alone that somebody else made", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", { name: "kind", labels: {} });
-    await removeNetwork(daemon.engine, "kind");
+    await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
   it("leaves one alone that a node is on", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", { ...ours, containers: { id: { name: "other-control-plane" } } });
-    await removeNetwork(daemon.engine, "kind");
+    await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
@@ -163,12 +288,12 @@ describe("removing the network", () => {
     daemon.networks.set("kind", ours);
     daemon.refuse = (call) =>
       call.startsWith("DELETE") ? { status: 403, message: "has active endpoints" } : undefined;
-    await removeNetwork(daemon.engine, "kind");
+    await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
   it("may be too late", async () => {
-    await removeNetwork((await dockerDaemon()).engine, "kind");
+    await removeNetwork((await dockerDaemon()).engine, "kind", "run-1");
   });
 });
 

@@ -57,13 +57,13 @@ export class ClusterJob {
     this.cluster = cluster;
     this.#folder = folder;
     this.#workspace = options.workspace;
-    this.temp = join(folder, "temp");
+    this.temp = options.env?.RUNNER_TEMP ?? join(folder, "temp");
     this.#home = join(folder, "home");
     this.#finished = join(folder, "finished");
     this.#run = runAction({
       ...options,
       inputs: { ...options.inputs, cluster_name: cluster },
-      env: { HOME: this.#home, RUNNER_TEMP: this.temp },
+      env: { ...options.env, HOME: this.#home, RUNNER_TEMP: this.temp },
       // Ends with the test's process, too.
       command: ["sh", "-c", 'until test -e "$0" || ! kill -0 $PPID; do sleep 0.3; done', this.#finished],
     });
@@ -114,6 +114,13 @@ export class ClusterJob {
     const kubeconfig = join(this.#home, ".kube", "config");
     const { stdout } = await promisify(execFile)("kubectl", ["--kubeconfig", kubeconfig, ...args]);
     return stdout;
+  }
+
+  /** The next step: `kubectl apply` of an object. */
+  async apply(object: object): Promise<void> {
+    const manifest = join(this.#folder, "object.json");
+    await writeFile(manifest, JSON.stringify(object));
+    await this.kubectl("apply", "--filename", manifest);
   }
 
   /**

@@ -47,18 +47,15 @@ export const nothing: Machine = { containers: [], volumes: [], networks: [], pro
 /** Removes the clusters of tests that went wrong, by the names they were given. */
 export async function removeClusters(...names: string[]): Promise<void> {
   for (const name of names) {
-    const containers = await docker(
-      "ps",
-      "--all",
-      "--quiet",
-      "--filter",
-      `label=io.x-k8s.kind.cluster=${name}`,
-    );
-    const remove = () => docker("rm", "--force", "--volumes", ...containers);
+    const labelled = (label: string) =>
+      docker("ps", "--all", "--quiet", "--filter", `label=${label}=${name}`);
+    const containers = await labelled("io.x-k8s.kind.cluster");
+    const helpers = await labelled("kind-action.cluster");
     // A node that is just starting a pod may have it frozen (cgroup v1), and what is frozen cannot be killed.
     const quiet = (node: string) => docker("exec", node, "systemctl", "stop", "kubelet").catch(() => []);
     await Promise.all(containers.map(quiet));
-    if (containers.length > 0) await remove();
+    const all = [...containers, ...helpers];
+    if (all.length > 0) await docker("rm", "--force", "--volumes", ...all);
     await docker("volume", "rm", "--force", `kind-action.${name}`);
   }
 }

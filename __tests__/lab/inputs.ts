@@ -7,6 +7,7 @@ export function labInputs(image: keyof Lab["nodeImages"] = "current"): Record<st
     version: lab.kind.version,
     kubectl_version: lab.kubectl.version,
     node_image: lab.nodeImages[image].image,
+    registry_image: lab.registry,
     checksums: `kind=${lab.kind.sha256}\nkubectl=${lab.kubectl.sha256}`,
   };
 }
@@ -23,6 +24,7 @@ export function completedByLab(given: Readonly<Record<string, string>>): Record<
       ? ["version", "kubectl_version", "checksums"]
       : []),
     ...(own("node_image", "kubernetes_version") ? ["node_image"] : []),
+    ...(own("registry_image") ? ["registry_image"] : []),
   ];
   return { ...Object.fromEntries(Object.entries(lab).filter(([name]) => !leftOut.includes(name))), ...given };
 }

@@ -3,7 +3,32 @@ import { leftSince, machineNow } from "../e2e/machine.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { runAction } from "../runner/run-action.ts";
 
-/** script/prove high-availability: three control planes behind kind's load balancer and a worker, made and removed. */
+/** Stops the control plane that leads, and makes what needs new leaders: of etcd's members, controllers and schedulers. */
+const losesItsLeader = `set -e
+leader() { kubectl get lease "$1" --namespace kube-system --output 'jsonpath={.spec.holderIdentity}' | sed 's/_.*//'; }
+kubectl get nodes
+before=$(leader kube-controller-manager)
+echo "Leaders: controllers $before, scheduler $(leader kube-scheduler)"
+docker stop --time 0 "$before" >/dev/null
+began=$SECONDS
+until after=$(leader kube-controller-manager) && [[ -n $after && $after != "$before" ]] &&
+  scheduler=$(leader kube-scheduler) && [[ $scheduler != "$before" ]]; do
+  if ((SECONDS - began > 120)); then exit 1; fi
+  sleep 1
+done 2>/dev/null
+echo "Leaders $((SECONDS - began)) s after $before was stopped: controllers $after, scheduler $scheduler"
+image=$(docker exec prove-ha-worker ctr --namespace k8s.io images ls --quiet | grep --max-count 1 local-path-helper)
+kubectl create deployment web --image "$image" --replicas 2 -- sleep infinity
+kubectl rollout status deployment/web --timeout 120s
+docker start "$before" >/dev/null
+kubectl wait --for=condition=Ready --timeout 180s "node/$before"
+kubectl get nodes
+`;
+
+/**
+ * script/prove high-availability: three control planes behind kind's load balancer and a worker, made, deprived of the
+ * leader, and removed.
+ */
 const before = await machineNow();
 const run = await runAction({
   inputs: {
@@ -19,7 +44,7 @@ nodes:
 `,
     wait: "10m",
   },
-  command: ["kubectl", "get", "nodes"],
+  command: ["bash", "-c", losesItsLeader],
   print: (line) => console.log(line),
 });
 const { containers, volumes, networks, processes } = await leftSince(before);
@@ -34,7 +59,8 @@ keepProof(
   "high-availability",
   `# prove high-availability
 
-\`script/prove high-availability\`: three control planes, their load balancer and a worker. ${machine()}
+\`script/prove high-availability\`: three control planes, their load balancer and a worker; the leading control plane is
+stopped, others take over, and it comes back. ${machine()}
 
 ${good ? "Ready, listed as four nodes, and nothing left after post." : `Failed: exit code ${run.exitCode}, nodes ${roles.join(", ")}, left ${left.join(", ")}`}
 

@@ -45,13 +45,14 @@ const kindFrom = (url: string, more: Partial<PinnedTool> = {}): PinnedTool => ({
 function cacheWith(entries: Readonly<Record<string, string>> = {}): CacheStore {
   return {
     folder: join(folder, "cache"),
-    async restore(name, key) {
+    async restore({ path, key }) {
       const entry = entries[key];
-      if (entry === undefined) return "miss";
+      if (entry === undefined) return { outcome: "miss" };
       await mkdir(join(folder, "cache"), { recursive: true });
-      await writeFile(join(folder, "cache", name), entry);
-      return "hit";
+      await writeFile(join(folder, "cache", path), entry);
+      return { outcome: "hit", key };
     },
+    wants: () => Promise.resolve(false),
     save: () => Promise.reject(new Error("installing saves nothing")),
   };
 }

@@ -5,6 +5,7 @@ import {
   knownChecksum,
   knownNodeImage,
   kubernetesVersionOf,
+  loadBalancerOf,
   looksLikeKubernetes,
   minorOf,
   newestKind,
@@ -127,6 +128,29 @@ describe("the node images of a kind", () => {
 
   it("of the same Kubernetes are another kind's other images", () => {
     expect(nodeImageFor("v0.26.0", "1.32.0")?.image).not.toBe(nodeImageFor("v0.25.0", "1.32.0")?.image);
+  });
+});
+
+describe("what a kind puts before several control planes", () => {
+  it("is known of the newest: the name that it asks for, and the image by its digest", () => {
+    const image = loadBalancerOf(newestKind);
+    expect(image?.tag).toMatch(/^docker\.io\/envoyproxy\/envoy:v\d+\.\d+\.\d+$/);
+    // The same name with the digest behind it: what is pulled by the one is what kind finds by the other.
+    expect(image?.reference.replace(/@sha256:[0-9a-f]{64}$/, "")).toBe(image?.tag);
+  });
+
+  it.each([
+    ["v0.32.0", true],
+    ["v0.32.9", true],
+    ["v0.33.0", true],
+    // Those had another one.
+    ["v0.31.0", false],
+    ["v0.9.0", false],
+    // Of these nobody here knows it.
+    ["v0.100.0", false],
+    ["v1.0.0", false],
+  ])("is known of %s: %s", (version, known) => {
+    expect(loadBalancerOf(version) !== undefined).toBe(known);
   });
 });
 

@@ -60065,7 +60065,7 @@ exports.visitAsync = visitAsync;
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
 /* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8816);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7057);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2551);
 
 
 
@@ -60125,18 +60125,31 @@ async function currentContext(run) {
 
 /***/ }),
 
-/***/ 8388:
+/***/ 6626:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   N: () => (/* binding */ Engine)
-/* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
-/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9040);
-/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6532);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8816);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  N: () => (/* binding */ Engine)
+});
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+// EXTERNAL MODULE: ./node_modules/dockerode/lib/docker.js
+var docker = __nccwpck_require__(9040);
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var esm_header = __nccwpck_require__(6532);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
+var schemas = __nccwpck_require__(8816);
+;// CONCATENATED MODULE: ./lib/docker/engine.js
+
 
 
 
@@ -60191,6 +60204,26 @@ class Engine {
         const image = await unless(gone, this.#docker.getImage(reference).inspect());
         return image?.Id;
     }
+    /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+    async tag(image, name) {
+        const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
+        await this.#docker.getImage(image).tag({ repo, tag });
+    }
+    /** Takes a name from an image, and the image if that was its last. */
+    async untag(name) {
+        await unless(gone, this.#docker.getImage(name).remove());
+    }
+    /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+    async loadImage(archive) {
+        const failed = new Promise((_, reject) => archive.once("error", reject));
+        const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
+        const said = await Promise.race([(0,consumers_namespaceObject.text)(answer), failed]);
+        for (const line of said.split("\n").filter(Boolean)) {
+            const message = loadMessage.safeParse(JSON.parse(line));
+            if (message.success && message.data.error !== undefined)
+                throw new Error(message.data.error);
+        }
+    }
     /** What an image that the daemon has was made for. */
     async imagePlatform(reference) {
         const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
@@ -60220,7 +60253,7 @@ class Engine {
                 isStream: true,
                 statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
             }, (error, stream) => {
-                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
+                if (stream instanceof external_node_stream_.Readable)
                     resolve(stream);
                 else
                     reject(error);
@@ -60331,13 +60364,63 @@ class Engine {
             throw error;
         }
     }
+    /**
+     * Starts a container that serves others, without rights beyond its user's.
+     *
+     * @returns its ID
+     * @throws the daemon's own error, a taken name, address or port included: then there is none
+     */
+    async startServer(server) {
+        const port = `${server.publish?.port}/tcp`;
+        const container = await this.#docker.createContainer({
+            name: server.name,
+            Image: server.image,
+            Labels: { ...server.labels },
+            Env: Object.entries(server.environment).map(([name, value]) => `${name}=${value}`),
+            ...(server.user !== undefined && { User: server.user }),
+            ...(server.publish !== undefined && { ExposedPorts: { [port]: {} } }),
+            HostConfig: {
+                NetworkMode: server.network,
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: server.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
+                ...(server.publish !== undefined && {
+                    PortBindings: {
+                        [port]: [{ HostIp: "127.0.0.1", HostPort: String(server.publish.hostPort ?? "") }],
+                    },
+                }),
+            },
+            ...(server.address !== undefined && {
+                NetworkingConfig: {
+                    EndpointsConfig: { [server.network]: { IPAMConfig: { IPv4Address: server.address } } },
+                },
+            }),
+        });
+        try {
+            await container.start();
+            return container.id;
+        }
+        catch (error) {
+            await this.removeContainer(container.id);
+            throw error;
+        }
+    }
+    /** What a container has printed so far. */
+    async logs(id) {
+        const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
+        return textOf(multiplexed);
+    }
+    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    async writeFiles(id, files) {
+        await this.#docker.getContainer(id).putArchive(archiveOf(files), { path: "/" });
+    }
     /** Waits until a container that removes itself is gone. */
     async removed(id) {
         await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
     }
     #program(stream) {
-        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
-        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stdout = new external_node_stream_.PassThrough();
+        const stderr = new external_node_stream_.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
         const end = () => {
             stdout.end();
@@ -60385,8 +60468,10 @@ class Engine {
             Driver: "bridge",
             Labels: network.labels,
             Options: network.options,
-            EnableIPv6: network.ipv6Subnet !== undefined,
-            ...(network.ipv6Subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: network.ipv6Subnet }] } }),
+            EnableIPv6: network.subnets.some((subnet) => subnet.includes(":")),
+            ...(network.subnets.length > 0 && {
+                IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
+            }),
         });
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
@@ -60412,26 +60497,27 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() });
-const platformFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Os: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Architecture: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Variant: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+const loadMessage = schemas/* looseObject */._H3({ error: schemas/* string */.YjP().optional() });
+const daemonFacts = schemas/* looseObject */._H3({ CgroupVersion: schemas/* string */.YjP().optional(), DockerRootDir: schemas/* string */.YjP() });
+const platformFacts = schemas/* looseObject */._H3({
+    Os: schemas/* string */.YjP(),
+    Architecture: schemas/* string */.YjP(),
+    Variant: schemas/* string */.YjP().optional(),
 });
-const containerFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Image: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Created: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    State: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY() }),
-    Mounts: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Type: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Destination: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Source: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-        Driver: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+const containerFacts = schemas/* looseObject */._H3({
+    Id: schemas/* string */.YjP(),
+    Image: schemas/* string */.YjP(),
+    Created: schemas/* string */.YjP(),
+    State: schemas/* looseObject */._H3({ Running: schemas/* boolean */.zMY() }),
+    Mounts: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        Type: schemas/* string */.YjP(),
+        Destination: schemas/* string */.YjP(),
+        Source: schemas/* string */.YjP(),
+        Name: schemas/* string */.YjP().optional(),
+        Driver: schemas/* string */.YjP().optional(),
     })),
-    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Ports: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() })).nullable()),
+    NetworkSettings: schemas/* looseObject */._H3({
+        Ports: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* looseObject */._H3({ HostIp: schemas/* string */.YjP(), HostPort: schemas/* string */.YjP() })).nullable()),
     })
         .optional(),
 });
@@ -60439,7 +60525,7 @@ const containerFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
 function onlyFile(archive) {
     const block = 512;
     for (let offset = 0; offset + block <= archive.length;) {
-        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_4__/* .Header */ .Y(archive, offset);
+        const { type, size = 0 } = new esm_header/* Header */.Y(archive, offset);
         const content = offset + block;
         if (type === "File")
             return archive.subarray(content, content + size);
@@ -60447,23 +60533,53 @@ function onlyFile(archive) {
     }
     throw new Error("It is no file.");
 }
+/** A tar of files that belong to root. */
+function archiveOf(files) {
+    const blocks = Object.entries(files).flatMap(([path, text]) => {
+        const content = Buffer.from(text);
+        const header = new esm_header/* Header */.Y({
+            path: path.replace(/^\//, ""),
+            mode: 0o644,
+            size: content.length,
+            type: "File",
+            uid: 0,
+            gid: 0,
+            mtime: new Date(0),
+        });
+        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+        header.encode(block, 0);
+        content.copy(block, 512);
+        return [block];
+    });
+    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
+function textOf(multiplexed) {
+    const pieces = [];
+    for (let offset = 0; offset + 8 <= multiplexed.length;) {
+        const length = multiplexed.readUInt32BE(offset + 4);
+        pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
+        offset += 8 + length;
+    }
+    return Buffer.concat(pieces).toString();
+}
 /** Where this machine reaches a published port. One that is open everywhere is open here. */
 function addressOf({ HostIp: ip, HostPort: port }) {
     const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
     return `${host}:${port}`;
 }
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional() })).nullish(),
+const networkFacts = schemas/* looseObject */._H3({
+    Id: schemas/* string */.YjP(),
+    Name: schemas/* string */.YjP(),
+    Labels: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    Options: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    IPAM: schemas/* looseObject */._H3({
+        Config: schemas/* array */.YOg(schemas/* looseObject */._H3({ Subnet: schemas/* string */.YjP(), Gateway: schemas/* string */.YjP().optional() })).nullish(),
     }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
+    Containers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* looseObject */._H3({
+        Name: schemas/* string */.YjP(),
+        IPv4Address: schemas/* string */.YjP().optional(),
+        IPv6Address: schemas/* string */.YjP().optional(),
     }))
         .nullish(),
 });
@@ -60485,11 +60601,11 @@ function withoutOwnVariables(make) {
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
-        return new dockerode__WEBPACK_IMPORTED_MODULE_3__({ socketPath: host.slice("unix://".length) });
+        return new docker({ socketPath: host.slice("unix://".length) });
     const url = new URL(host);
     const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
-    const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
-    return new dockerode__WEBPACK_IMPORTED_MODULE_3__({
+    const read = (name) => (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(certificates ?? "", name));
+    return new docker({
         host: url.hostname,
         port: url.port || (certificates === undefined ? 2375 : 2376),
         protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
@@ -60507,7 +60623,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_5__/* .number */ .aig() }).safeParse(error);
+        const status = schemas/* looseObject */._H3({ statusCode: schemas/* number */.aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -60517,7 +60633,7 @@ async function unless(expected, answer) {
 
 /***/ }),
 
-/***/ 494:
+/***/ 4210:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -60717,8 +60833,8 @@ async function restart(workloads, on, log) {
 
 // EXTERNAL MODULE: ./lib/docker/endpoint.js
 var docker_endpoint = __nccwpck_require__(3623);
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var docker_engine = __nccwpck_require__(8388);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 1 modules
+var docker_engine = __nccwpck_require__(6626);
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
 
@@ -60816,6 +60932,11 @@ function parseClusterConfig(source) {
             hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
             patches: [...patches, ...operations.map(({ patch }) => patch)],
             kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+            containerdPatches: [
+                ...(read.data.containerdConfigPatches ?? []),
+                ...(read.data.containerdConfigPatchesJSON6902 ?? []),
+            ],
+            mounts: (nodes ?? []).flatMap((node) => (node.extraMounts ?? []).map(({ containerPath = "" }) => containerPath)),
             alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
             // All values as texts, in the way they were written: 0755 stays 0755.
             document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
@@ -60827,7 +60948,8 @@ function parseClusterConfig(source) {
  *
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
-function renderClusterConfig(config, name, images, { patches, json6902, ownNetwork, mount } = nothingAdded) {
+function renderClusterConfig(config, name, images, additions = {}) {
+    const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
     const document = config.document.clone();
     document.set("name", name);
     if (config.nodes.length === 0)
@@ -60840,6 +60962,7 @@ function renderClusterConfig(config, name, images, { patches, json6902, ownNetwo
     }
     insert(document, ["kubeadmConfigPatches"], patches);
     insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
+    insert(document, ["containerdConfigPatches"], containerdPatches);
     images.forEach((image, index) => {
         const node = document.getIn(["nodes", index], true);
         // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
@@ -60851,7 +60974,25 @@ function renderClusterConfig(config, name, images, { patches, json6902, ownNetwo
     });
     return document.toString();
 }
-const nothingAdded = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+const nothingAdded = {
+    patches: [],
+    json6902: [],
+    ownNetwork: false,
+    mount: undefined,
+    containerdPatches: [],
+};
+/** A rendered configuration with other names for the images of its nodes. */
+function withImages(config, names) {
+    const document = parseDocument(config, { schema: "failsafe" });
+    const nodes = document.get("nodes");
+    for (const node of isSeq(nodes) ? nodes.items : []) {
+        const image = isMap(node) ? node.get("image") : undefined;
+        const name = typeof image === "string" ? names.get(image) : undefined;
+        if (isMap(node) && name !== undefined)
+            node.set("image", name);
+    }
+    return document.toString();
+}
 /** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
 function insert(document, path, items) {
     if (items.length === 0)
@@ -64713,6 +64854,497 @@ function splitRegistry(reference) {
     return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
 }
 
+// EXTERNAL MODULE: ./lib/process.js + 2 modules
+var lib_process = __nccwpck_require__(2551);
+// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
+var lib = __nccwpck_require__(4942);
+;// CONCATENATED MODULE: ./lib/registry/http-get.js
+
+
+
+/**
+ * Asks once, through the proxy that the environment names. A redirect is an answer.
+ *
+ * @throws when there is no whole answer in time, or a larger one than allowed
+ */
+async function http_get_httpGet(url, headers, { bytes, until }) {
+    const left = Math.max(1, until - performance.now());
+    // The client's own time-out, which tells what was asked for with all that is secret in it, is never the first.
+    const client = new HttpClient("kind-action", [], { allowRedirects: false, socketTimeout: left + 5_000 });
+    const done = new AbortController();
+    const late = async () => {
+        await sleep(left, undefined, { signal: done.signal });
+        throw new Error("there was no whole answer in time");
+    };
+    const answer = async () => {
+        const { message } = await client.get(url.href, { ...headers });
+        const body = message;
+        const chunks = [];
+        let size = 0;
+        for await (const chunk of body) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bytes)
+                throw new Error(`the answer has more than ${bytes} bytes`);
+        }
+        return { status: message.statusCode ?? 0, headers: message.headers, body: Buffer.concat(chunks) };
+    };
+    try {
+        return await Promise.race([answer(), late()]);
+    }
+    catch (error) {
+        throw new Error(`${http_get_placeOf(url)} cannot be read: ${reasonOf(error)}`, { cause: error });
+    }
+    finally {
+        done.abort();
+        // A request cannot be taken back, but its connection can.
+        client.dispose();
+    }
+}
+/** A URL without what may be secret in it: the query of one that is signed. */
+const http_get_placeOf = (url) => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
+/** Where several addresses were tried, Node's error has a code and says nothing. */
+const reasonOf = (error) => messageOf(error) || (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./lib/registry/realm.js
+
+/**
+ * Whether the place to which a registry sends its users for a token may have their credentials: the registry itself, or
+ * over TLS a host of the same domain. The rule is that of distribution since 3.1.0 (registry/proxy/proxyauth.go,
+ * realmAllowed), so that what is checked here is what a proxy can use.
+ */
+function realm_mayGetCredentials(realm, registry) {
+    if (realm.origin === registry.origin)
+        return true;
+    if (realm.protocol !== "https:")
+        return false;
+    if (realm.host === registry.host)
+        return true;
+    const domain = domainOf(realm.hostname);
+    return domain !== undefined && domain === domainOf(registry.hostname);
+}
+/** What registrars of countries sell names below: `co` in co.uk. */
+const shared = /^(?:ac|co|com|edu|gob|gov|go|ltd|mil|ne|net|nhs|nom|or|org|plc|sch)$/;
+/** The part of a host's name that somebody has registered; undefined for an address, and for a name without a domain. */
+function domainOf(hostname) {
+    if (isIPv4(hostname))
+        return undefined;
+    const labels = hostname.replace(/\.$/, "").split(".");
+    const [country, second] = [labels.at(-1) ?? "", labels.at(-2) ?? ""];
+    const length = country.length === 2 && shared.test(second) ? 3 : 2;
+    return labels.length < length ? undefined : labels.slice(-length).join(".");
+}
+
+;// CONCATENATED MODULE: ./lib/registry/client.js
+
+
+
+
+/** Those who ask were not given a token: their credentials are wrong, or a login is wanted. */
+class client_LoginRefused extends (/* unused pure expression or super */ null && (Error)) {
+    name = "LoginRefused";
+}
+/** Where the registry is that names of images begin with: Docker Hub is not under its own name. */
+function registryUrl(name) {
+    if (name === "docker.io")
+        return "https://registry-1.docker.io";
+    // Docker takes these for registries of the machine, which have no certificates.
+    const isLocal = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+$/.test(name);
+    return `${isLocal ? "http" : "https"}://${name}`;
+}
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
+const mostBytes = (/* unused pure expression or super */ null && (4 * 1024 ** 2));
+const mostRedirects = 5;
+/** Asks a registry: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull */
+class client_RegistryClient {
+    #url;
+    #credentials;
+    #deadline;
+    #authorization;
+    /**
+     * @param url of the registry, without a path
+     * @param credentials for it and for the place where it gives its tokens; they go nowhere else
+     * @param on.deadline how long an answer may take with all that is asked on the way to it, in milliseconds
+     */
+    constructor(url, credentials, { deadline = 10_000 } = {}) {
+        const parsed = URL.parse(url);
+        if (parsed === null || !/^https?:$/.test(parsed.protocol))
+            throw new Error(`${JSON.stringify(url)} is not the URL of a registry.`);
+        this.#url = new URL(parsed.origin);
+        this.#credentials = credentials;
+        this.#deadline = deadline;
+    }
+    /**
+     * Gets what is at a path, at most 4 MB of it. Where the registry wants to know who asks, it is told, and asked again.
+     * A status that is no success is an answer, too.
+     *
+     * @param accept media types
+     * @throws LoginRefused when there is no token to be had
+     * @throws when there is no answer in time, or the way to it leads where it must not
+     */
+    async get(path, accept = []) {
+        const limits = { bytes: mostBytes, until: performance.now() + this.#deadline };
+        const url = new URL(`${this.#url.origin}${path}`);
+        const first = await this.#follow(url, accept, limits);
+        if (first.status !== 401 || !first.own)
+            return first;
+        const challenges = parseChallenges(first.headers["www-authenticate"] ?? "");
+        // At the root, a scope is no more than an example: ghcr.io's is `repository:user/image:pull`.
+        const authorization = await this.#answerTo(challenges, path !== "/v2/", limits);
+        if (authorization === undefined)
+            return first;
+        this.#authorization = authorization;
+        return await this.#follow(url, accept, limits);
+    }
+    /** Layers and configs of many registries are elsewhere. */
+    async #follow(start, accept, limits) {
+        let url = start;
+        for (let redirects = 0;; redirects++) {
+            const own = url.origin === this.#url.origin;
+            const authorization = own ? this.#authorization : undefined;
+            const answer = await httpGet(url, {
+                ...(accept.length === 0 ? {} : { accept: accept.join(", ") }),
+                ...(authorization === undefined ? {} : { authorization }),
+            }, limits);
+            const { location } = answer.headers;
+            if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
+                return { ...answer, own, authorized: authorization !== undefined };
+            const next = URL.parse(location, url.href);
+            if (next === null || (next.protocol !== "https:" && next.protocol !== url.protocol))
+                throw new Error(`${placeOf(url)} leads on to something that is not to be had over HTTPS.`);
+            if (redirects === mostRedirects)
+                throw new Error(`${placeOf(start)} leads on and on.`);
+            url = next;
+        }
+    }
+    /** What to send with the next request; undefined where there is nothing to send. */
+    async #answerTo(challenges, scoped, limits) {
+        const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+        if (bearer !== undefined)
+            return `Bearer ${await this.#token(bearer, scoped, limits)}`;
+        if (challenges.some(({ scheme }) => scheme === "basic") && this.#credentials !== undefined)
+            return basic(this.#credentials);
+        return undefined;
+    }
+    /** https://distribution.github.io/distribution/spec/auth/token/ */
+    async #token({ parameters }, scoped, limits) {
+        const { host } = this.#url;
+        const url = URL.parse(parameters.get("realm") ?? "");
+        if (url === null)
+            throw new Error(`${host} asks for a token, and does not say where to get one.`);
+        if (url.protocol !== "https:" && url.origin !== this.#url.origin)
+            throw new Error(`${host} asks for a token from ${placeOf(url)}, which is not to be had over HTTPS.`);
+        if (this.#credentials !== undefined && !mayGetCredentials(url, this.#url))
+            throw new Error(`${host} asks for a token from ${url.host}, which is of another domain: it does not get the credentials for ${host}.`);
+        const service = parameters.get("service");
+        if (service !== undefined)
+            url.searchParams.append("service", service);
+        const scopes = scoped ? (parameters.get("scope") ?? "").split(" ").filter(Boolean) : [];
+        for (const scope of scopes)
+            url.searchParams.append("scope", scope);
+        const authorization = this.#credentials && basic(this.#credentials);
+        const { status, body } = await httpGet(url, authorization === undefined ? {} : { authorization }, limits);
+        if (status === 401 || status === 403)
+            throw new client_LoginRefused(this.#credentials === undefined
+                ? `${url.host} gives no token for ${host} without a login (status ${status}).`
+                : `${url.host} does not accept the credentials for ${host} (status ${status}).`);
+        const token = status === 200 ? parseToken(body) : undefined;
+        if (token === undefined)
+            throw new Error(`${placeOf(url)} should give a token for ${host}, and answers with status ${status}.`);
+        return token;
+    }
+}
+const basic = ({ user, password }) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+/** What a header can hold. */
+const tokenText = schemas/* string */.YjP()
+    .regex(/^[!-~]{1,65536}$/)
+    .optional();
+const tokenAnswer = schemas/* object */.Ikc({ token: tokenText, access_token: tokenText });
+function parseToken(body) {
+    try {
+        const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString()));
+        return token ?? access_token;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/registry/credentials.js
+
+
+
+
+
+
+const registryPattern = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+/**
+ * Reads a line of `registry_credentials`: `REGISTRY=USER:PASSWORD`, or `docker` for what `docker login` has left. The
+ * password may be empty: a pull request from a fork gets no secrets.
+ *
+ * @returns a problem without anything of the line in it: whoever tells it must not show the line either
+ */
+function parseCredentials(line) {
+    if (line === "docker")
+        return line;
+    const [, name, user = "", password = ""] = /^([^=]*)=([^:]*):(.*)$/s.exec(line) ?? [];
+    if (name === undefined || !registryPattern.test(name))
+        return {
+            problem: "wants lines `REGISTRY=USER:PASSWORD`, with a registry such as ghcr.io, or the word `docker`",
+        };
+    if (user === "")
+        return { problem: "has no user between `=` and `:`" };
+    if (/\p{Cc}/u.test(user) || password.includes("\0"))
+        return { problem: "has control characters in the user, or a NUL in the password" };
+    return { registry: hubNames.includes(name) ? "docker.io" : name, user, password };
+}
+/** Other names of Docker Hub. */
+const hubNames = ["index.docker.io", "registry-1.docker.io"];
+/** The runner masks every appearance of a secret: less than this would mask half of the log. */
+const shortest = 3;
+/** Every text that shows the password, or from which it can be had. The user's name is no secret. */
+function secretsOf({ user, password }) {
+    if (password === "")
+        return [];
+    const basic = Buffer.from(`${user}:${password}`).toString("base64");
+    const encoded = encodeURIComponent(password.toWellFormed());
+    // As Go writes it, and RFC 3986.
+    const strict = encoded.replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+    const texts = [
+        password,
+        ...password.split(/[\r\n]+/),
+        basic,
+        basic.replace(/=+$/, ""),
+        encoded,
+        strict,
+        strict.replaceAll("%20", "+"),
+        JSON.stringify(password).slice(1, -1),
+    ];
+    return [...new Set(texts)].filter((text) => text.length >= shortest);
+}
+/**
+ * Finds out whether credentials are right, as `docker login` does: `/v2/` is asked for, and what it challenges to is done.
+ *
+ * - Docker Hub, ghcr.io, quay.io and most others send to a place that gives tokens. It refuses wrong credentials (Docker
+ *   Hub and quay.io with 401, ghcr.io with 403); with a token `/v2/` then answers. No repository is asked for: what the
+ *   user may pull is not looked at.
+ * - distribution with htpasswd, and private ECR, take them at `/v2/` itself, and answer 401 to wrong ones.
+ * - Where `/v2/` asks nobody who they are (registry.k8s.io, mcr.microsoft.com), nothing is known: they were not sent.
+ */
+async function checkCredentials(url, credentials, client = new RegistryClient(url, credentials)) {
+    try {
+        const { status, authorized } = await client.get("/v2/");
+        if (status === 200 && authorized)
+            return "accepted";
+        if (status === 200)
+            return { unknown: `${url} asks nobody to log in` };
+        if (status === 401 && authorized)
+            return "refused";
+        if (status === 401)
+            return { unknown: `${url} wants a login of a kind that is not supported` };
+        return { unknown: `${url} answers with status ${status}` };
+    }
+    catch (error) {
+        return error instanceof LoginRefused ? "refused" : { unknown: messageOf(error) };
+    }
+}
+/** What of Docker's config.json counts here: https://docs.docker.com/reference/cli/docker/login/ */
+const dockerConfigFile = schemas/* object */.Ikc({
+    auths: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* unknown */.L5J()).nullish(),
+    credHelpers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    credsStore: schemas/* string */.YjP().nullish(),
+});
+const optionalText = schemas/* string */.YjP().nullish();
+const login = schemas/* object */.Ikc({
+    auth: optionalText,
+    username: optionalText,
+    password: optionalText,
+    identitytoken: optionalText,
+    registrytoken: optionalText,
+});
+const helperAnswer = schemas/* object */.Ikc({ Username: schemas/* string */.YjP(), Secret: schemas/* string */.YjP() });
+/** The user that stands for an identity token in the place of the password (docker/cli, native_store.go). */
+const tokenUser = "<token>";
+const notFound = "credentials not found in native keychain";
+/**
+ * Finds what `docker login` has left for a registry, as the docker CLI does: from a credential helper if one is set, else
+ * from the file.
+ *
+ * @param on.dockerConfig what DOCKER_CONFIG says
+ * @param on.deadline how long a helper may take, in milliseconds
+ * @returns undefined where nobody has logged in; a reason, without anything secret in it, where that cannot be known or
+ * the login is of no use to others than docker
+ */
+async function dockerLogin(registry, on) {
+    const file = join(on.dockerConfig || join(on.home, ".docker"), "config.json");
+    let text;
+    try {
+        text = await readFile(file, "utf8");
+    }
+    catch (error) {
+        const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+        return missing ? undefined : { reason: `${file} ${unreadable(error)}` };
+    }
+    const config = parsed(text, dockerConfigFile);
+    if (config === undefined)
+        return { reason: `${file} is not a configuration of docker's` };
+    const key = registry === "docker.io" ? "https://index.docker.io/v1/" : registry;
+    const helper = new Map(Object.entries(config.credHelpers ?? {})).get(key) ?? config.credsStore;
+    if (helper)
+        return await askHelper(helper, key, on.run, on.deadline ?? 10_000);
+    const entries = Object.entries(config.auths ?? {});
+    // Older versions wrote URLs for all registries.
+    const [, entry] = entries.find(([name]) => name === key) ?? entries.find(([name]) => hostOf(name) === hostOf(key)) ?? [];
+    return entry === undefined ? undefined : readLogin(entry, `${file} has for ${registry}`);
+}
+const hostOf = (key) => key.replace(/^https?:\/\//, "").replace(/\/.*$/s, "");
+function readLogin(entry, whatFileHas) {
+    const read = login.safeParse(entry);
+    const decoded = Buffer.from(read.data?.auth ?? "", "base64")
+        .toString()
+        .replace(/\0+$/, "");
+    const [, user = read.data?.username, password = read.data?.password] = /^([^:]+):(.*)$/s.exec(decoded) ?? [];
+    if (!read.success || (decoded !== "" && user === undefined))
+        return { reason: `${whatFileHas} something that is not a login of docker's` };
+    if (read.data.identitytoken || read.data.registrytoken)
+        return { reason: `${whatFileHas} ${tokenIsNoUse}` };
+    return user && password ? { user, password } : undefined;
+}
+const tokenIsNoUse = "a token in the place of a password, with which only docker can log in";
+/** https://github.com/docker/docker-credential-helpers#development */
+async function askHelper(name, key, run, deadline) {
+    const program = `docker-credential-${name}`;
+    if (!/^[\w.-]+$/.test(name))
+        return { reason: "docker's configuration names a credential helper that can be none" };
+    try {
+        const { exitCode, stdout } = await run(program, ["get"], { input: key, mayFail: true, deadline });
+        if (stdout.trim() === notFound)
+            return undefined;
+        // What it says may hold what it was asked for.
+        if (exitCode !== 0)
+            return { reason: `\`${program} get\` failed with exit code ${exitCode}` };
+        const answer = parsed(stdout, helperAnswer);
+        if (answer === undefined)
+            return { reason: `\`${program} get\` does not answer as credential helpers do` };
+        const { Username: user, Secret: password } = answer;
+        if (user === tokenUser)
+            return { reason: `\`${program} get\` has ${tokenIsNoUse}` };
+        return user && password ? { user, password } : undefined;
+    }
+    catch (error) {
+        return error instanceof ProgramError
+            ? { reason: `\`${program} get\` did not answer within ${deadline / 1_000} s` }
+            : { reason: `${program} is not on PATH, or cannot be started` };
+    }
+}
+/** An error of JSON.parse or zod would quote what is secret: there is none. */
+function parsed(text, schema) {
+    try {
+        return schema.parse(JSON.parse(text));
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/registry/server.js
+
+
+/** What registries run: distribution, by digest. */
+const defaultRegistryImage = "docker.io/library/registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33";
+/** How often a registry that is starting is looked at, in milliseconds. */
+const interval = 50;
+/** What distribution says when it takes requests, since version 2. */
+const listening = "listening on ";
+/** What every registry of ours is told: one that finds no collector for its traces complains at each request. */
+const registryEnvironment = { OTEL_TRACES_EXPORTER: "none" };
+/**
+ * What Docker says where it does not give out the address that is asked for: on a network whose subnet was its own
+ * choice, or because somebody has it. (Of a port it says `bind: address already in use`.)
+ */
+const addressRefused = /user specified IP address|Address already in use|no available IPv4 addresses/;
+/**
+ * Starts a registry, and waits until it takes requests. Where it cannot have its address, it gets another one.
+ *
+ * @param deadline milliseconds
+ * @returns its container's ID
+ * @throws what it said when it ended instead, or when the time was up: then it is gone
+ */
+async function startRegistry(engine, server, deadline) {
+    const id = await engine.startServer(server).catch((error) => {
+        if (server.address === undefined || !addressRefused.test(messageOf(error)))
+            throw error;
+        return engine.startServer({ ...server, address: undefined });
+    });
+    const until = performance.now() + deadline;
+    for (;;) {
+        const running = (await engine.container(id))?.running === true;
+        // One that somebody removes has nothing more to say.
+        const said = await engine.logs(id).catch(() => "");
+        if (running && said.includes(listening))
+            return id;
+        if (!running || performance.now() > until) {
+            await engine.removeContainer(id);
+            const why = running ? `does not take requests after ${deadline / 1000} s` : "ended";
+            throw new Error(`The registry ${server.name} ${why}${lastWords(said)}`);
+        }
+        await sleep(interval);
+    }
+}
+/** The line that tells most: distribution prints its usage after an error, and a stack after a panic. */
+function lastWords(said) {
+    const lines = said.split("\n");
+    const line = lines.findLast((each) => /^panic:/.test(each)) ??
+        lines.findLast((each) => /level=(error|fatal|panic)/.test(each)) ??
+        lines.findLast((each) => /[Ee]rror/.test(each));
+    const last = line?.trim().slice(0, 500);
+    return last === undefined ? "" : `: ${/msg="((?:[^"\\]|\\.)*)"/.exec(last)?.[1] ?? last}`;
+}
+
+;// CONCATENATED MODULE: ./lib/registry/upstreams.js
+/** What `default` stands for. */
+const upstreams_defaults = [
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "k8s.gcr.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+];
+/** Where a registry is: Docker Hub is the one whose images are not under its own name. */
+const urlOf = (name) => (name === "docker.io" ? "https://registry-1.docker.io" : `https://${name}`);
+/** What a file and a container can be named after. */
+const longestName = 100;
+const namePattern = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+/**
+ * Reads a line of `registry_proxies`: `default`, a registry, or `REGISTRY=URL` for one whose images come from elsewhere.
+ */
+function parseUpstreams(line) {
+    if (line === "default")
+        return upstreams_defaults.map((name) => ({ name, url: urlOf(name), mirror: undefined }));
+    const [, name = "", mirror] = /^([^=]*)(?:=(.*))?$/s.exec(line) ?? [];
+    if (!namePattern.test(name))
+        return { problem: "wants `default`, a registry such as ghcr.io, or REGISTRY=URL" };
+    if (name.length > longestName)
+        return { problem: `is longer than ${longestName} letters` };
+    if (mirror === undefined)
+        return [{ name, url: urlOf(name), mirror }];
+    const url = URL.parse(mirror);
+    if (url === null || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search || url.hash)
+        return {
+            problem: "wants behind = a URL with nothing but a host and a port, such as https://mirror.example:5000",
+        };
+    if (url.username || url.password)
+        return {
+            problem: "has credentials in its URL, which logs would show: give them in `registry_credentials`",
+        };
+    return [{ name, url: urlOf(name), mirror: url.origin }];
+}
+
 ;// CONCATENATED MODULE: ./lib/tools/release-table.js
 // Written by script/update-releases from what upstream publishes: change that, not this.
 /** SHA-256 of kind for Linux, by version. */
@@ -65545,6 +66177,16 @@ function nodeImageFor(kindVersion, kubernetesVersion) {
     const wanted = kubernetesVersion.replace(/^v?/, "v");
     return images.find(({ kubernetes }) => kubernetes === wanted || minorOf(kubernetes) === wanted);
 }
+/**
+ * What a kind release puts before several control planes: the name that it asks for
+ * (pkg/cluster/internal/loadbalancer/const.go), and the image by its digest. Others have, or may have, another one.
+ */
+function loadBalancerOf(kindVersion) {
+    if (!["v0.32", "v0.33"].includes(minorOf(kindVersion)))
+        return undefined;
+    const tag = "docker.io/envoyproxy/envoy:v1.36.2";
+    return { tag, reference: `${tag}@sha256:4972515dd9a069b44beb43cebba7851596e72a8c61cd7a7c33d8f48efc5280ba` };
+}
 /** Whatever the table knows of an image, by its digest. */
 function knownNodeImage(image) {
     const digest = image.split("@")[1];
@@ -65580,9 +66222,13 @@ function compareVersions(a, b) {
 
 
 
+
+
+
 /** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
 const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
 const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
+const portRule = "wants a port, 1 to 65535";
 /**
  * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
  *
@@ -65593,6 +66239,7 @@ async function readInputs(input, workspace) {
     const reader = new Reader(input, workspace);
     const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
     reader.unsupported();
+    const registries = reader.registries();
     const nodeImage = reader.optional("node_image");
     const kubernetesVersion = reader.matching("kubernetes_version", /^(stable|v?1\.\d+(\.\d+)?)$/, "wants a minor version (1.34), a full one (v1.34.11) or `stable`");
     if (nodeImage !== undefined && kubernetesVersion !== undefined) {
@@ -65602,6 +66249,14 @@ async function readInputs(input, workspace) {
         version,
         config,
         load,
+        registries,
+        cache: {
+            ...reader.cacheKinds(),
+            save: reader.oneOf("cache_save", ["auto", "always", "never"]),
+            restoreDeadline: reader.duration("cache_restore_timeout", 120_000),
+            saveDeadline: reader.duration("cache_save_timeout", 300_000),
+            maxSize: reader.size("cache_max_size", 2_000_000_000),
+        },
         nodeImage,
         kubernetesVersion,
         kubeconfig: reader.path("kubeconfig"),
@@ -65688,6 +66343,29 @@ class Reader {
         }
         const parts = value.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
         return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+    }
+    /** A size as Docker writes it, in units of a thousand. */
+    size(name, fallback) {
+        const value = this.#input(name);
+        if (value === "")
+            return fallback;
+        const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*(MB|GB)$/.exec(value) ?? [];
+        if (amount !== undefined)
+            return Number(amount) * (unit === "GB" ? 1e9 : 1e6);
+        this.problem(name, "wants a size with its unit, such as 500MB or 2GB");
+        return fallback;
+    }
+    /** What is cached: each kind one a line, or `auto` for all of them, or `none`. */
+    cacheKinds() {
+        const all = ["node-image", "proxies"];
+        const lines = this.#lines("cache");
+        if (lines.length === 0 || (lines.length === 1 && lines[0] === "auto"))
+            return { kinds: [...all], auto: true };
+        if (lines.length === 1 && lines[0] === "none")
+            return { kinds: [], auto: false };
+        for (const line of lines.filter((each) => !all.some((kind) => kind === each)))
+            this.problem("cache", `wants \`auto\`, \`none\`, or some of ${all.join(", ")}, one a line`, line);
+        return { kinds: all.filter((kind) => lines.includes(kind)), auto: false };
     }
     path(name) {
         const value = this.optional(name);
@@ -65827,14 +66505,58 @@ class Reader {
     }
     /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
     unsupported() {
-        for (const name of ["registry", "registry_enable_delete", "cloud_provider"]) {
-            if (this.boolean(name))
-                this.problem(name, "is not supported yet");
+        if (this.boolean("cloud_provider"))
+            this.problem("cloud_provider", "is not supported yet");
+    }
+    registries() {
+        const image = this.optional("registry_image") ?? defaultRegistryImage;
+        const fullImage = fullName(image);
+        if (typeof fullImage !== "string")
+            this.problem("registry_image", fullImage.problem);
+        const name = this.matching("registry_name", /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/, "wants two or more lower-case letters, digits, dots and hyphens, with a letter or digit at both ends") ?? "kind-registry";
+        const port = Number(this.matching("registry_port", /^\d{1,5}$/, portRule) ?? 5000);
+        if (port < 1 || port > 65_535)
+            this.problem("registry_port", portRule);
+        const enableDelete = this.boolean("registry_enable_delete");
+        return {
+            image,
+            local: this.boolean("registry") ? { name, port, enableDelete } : undefined,
+            ...this.#proxies(),
+        };
+    }
+    #proxies() {
+        const upstreams = this.#upstreams();
+        const logins = this.#logins();
+        for (const { registry } of logins.given)
+            if (!upstreams.some(({ name }) => name === registry))
+                this.problem("registry_credentials", `has a line for ${registry}, which is not in \`registry_proxies\``, "");
+        return { upstreams, logins };
+    }
+    /** Nothing that is given here is ever shown. */
+    #logins() {
+        const lines = this.#lines("registry_credentials").map(parseCredentials);
+        const given = [];
+        for (const line of lines) {
+            if (line === "docker")
+                continue;
+            if ("problem" in line)
+                this.problem("registry_credentials", line.problem, "");
+            else
+                given.push(line);
         }
-        for (const name of ["registry_image", "registry_name", "registry_port"]) {
-            if (this.#input(name) !== "")
-                this.problem(name, "is not supported yet");
-        }
+        return { given, docker: lines.includes("docker") };
+    }
+    /** A later line about a registry wins over an earlier one: `default` can be given with an exception. */
+    #upstreams() {
+        const upstreams = this.#lines("registry_proxies").flatMap((line) => {
+            const parsed = parseUpstreams(line);
+            if (!("problem" in parsed))
+                return parsed;
+            // What may hold a password is not shown.
+            this.problem("registry_proxies", parsed.problem, line.includes("@") ? "" : line);
+            return [];
+        });
+        return [...new Map(upstreams.map((upstream) => [upstream.name, upstream])).values()];
     }
     #lines(name) {
         return this.#input(name)
@@ -66020,7 +66742,7 @@ const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
 /** Go writes what is not there as an empty text, and reads it so. */
 const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
     .transform((value) => value ?? undefined);
-const optionalText = optional(document_kinds_text);
+const document_kinds_optionalText = optional(document_kinds_text);
 const optionalWord = optional(word);
 const descriptor = schemas/* object */.Ikc({
     mediaType: document_kinds_text,
@@ -66029,10 +66751,10 @@ const descriptor = schemas/* object */.Ikc({
     urls: list(schemas/* unknown */.L5J(), mostImages),
     platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
     annotations: schemas/* object */.Ikc({
-        "io.containerd.image.name": optionalText,
-        "org.opencontainers.image.ref.name": optionalText,
-        "vnd.docker.reference.type": optionalText,
-        "io.containerd.manifest.subject": optionalText,
+        "io.containerd.image.name": document_kinds_optionalText,
+        "org.opencontainers.image.ref.name": document_kinds_optionalText,
+        "vnd.docker.reference.type": document_kinds_optionalText,
+        "io.containerd.manifest.subject": document_kinds_optionalText,
     }, "is not an object")
         .nullish()
         .transform((annotations) => annotations ?? undefined),
@@ -66059,7 +66781,7 @@ const absent = schemas/* undefined */.Vxk("does not belong there").optional();
 const indexKind = {
     name: "image index",
     schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
+        mediaType: document_kinds_optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
         manifests: list(descriptor, mostImages),
         config: absent,
         layers: absent,
@@ -66069,7 +66791,7 @@ const indexKind = {
 const manifestKind = {
     name: "image manifest",
     schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
+        mediaType: document_kinds_optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
         config: descriptor,
         layers: list(descriptor, mostLayers),
         manifests: absent,
@@ -66776,7 +67498,7 @@ const mostMembers = 50_000;
 /** Long names and PAX records are held in memory; a real one is some hundred bytes. */
 const mostHeaderBytes = 1024 * 1024;
 /** Linux takes no longer path (PATH_MAX). */
-const longestName = 4_096;
+const tar_index_longestName = 4_096;
 /** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
 class TarIndex {
     #members;
@@ -66837,8 +67559,8 @@ async function readTarIndex(file) {
         }
         const name = next.path || header.path || "";
         const target = next.linkpath || header.linkpath || "";
-        if (name.length > longestName || target.length > longestName)
-            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
+        if (name.length > tar_index_longestName || target.length > tar_index_longestName)
+            throw new Refused(`its header at byte ${position} has a name of more than ${tar_index_longestName} characters`);
         const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
         // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
         const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
@@ -67039,8 +67761,6 @@ async function readImages(file, node) {
     return selectImages(candidates, node);
 }
 
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/images/pull.js
 
 
@@ -68548,21 +69268,25 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * Makes the network that kind's nodes are on, as kind would, but labelled as ours: so that whoever leaves last can
  * remove it. A network that is there is left as it is; where it cannot be made so, kind makes it.
  *
+ * @param on.fixedAddresses whether containers are to have addresses of their choice: Docker gives those out only where
+ * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run) {
+async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     if ((await engine.network(name)) !== undefined)
         return false;
-    const ipv6Subnet = kindSubnets[name];
+    const ipv6 = kindSubnets[name];
+    const labels = { [runLabel]: run };
+    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
-        labels: { [runLabel]: run },
+        labels,
         options: { "com.docker.network.bridge.enable_ip_masquerade": "true", ...(await defaultMtu(engine)) },
     };
-    const attempts = [...(ipv6Subnet === undefined ? [] : [{ ...network, ipv6Subnet }]), network];
-    for (const attempt of attempts) {
+    const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
+    for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork(attempt);
+            await engine.createNetwork({ ...network, subnets });
             return true;
         }
         catch {
@@ -68573,8 +69297,26 @@ async function makeNetwork(engine, name, run) {
     }
     return false;
 }
-/** Removes the network if this action made it, in this run or another, and nothing uses it any more. */
-async function removeNetwork(engine, name) {
+const probeName = (run) => `kind-action.${run}`;
+/** A subnet that Docker would choose: known from a network that is there for a moment. */
+async function freeSubnet(engine, name, labels) {
+    try {
+        await engine.createNetwork({ name, labels, options: {}, subnets: [] });
+        return (await engine.network(name))?.subnets[0]?.subnet;
+    }
+    catch {
+        return undefined;
+    }
+    finally {
+        await engine.removeNetwork(name).catch(() => { });
+    }
+}
+/**
+ * Removes the network if this action made it, in this run or another, and nothing uses it any more; and what a run that was
+ * killed may have left of its own.
+ */
+async function removeNetwork(engine, name, run) {
+    await engine.removeNetwork(probeName(run));
     const network = await engine.network(name);
     if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
         await engine.removeNetwork(network.id);
@@ -68607,15 +69349,28 @@ function network_describeNetwork(network, apiContainer) {
  * 172.18.0.0/16 these are 172.18.255.200 to .250; a subnet smaller than a /24 has none to spare.
  */
 function freeRange(subnet) {
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? "" : `${fromEnd(56)}-${fromEnd(6)}`;
+}
+/**
+ * Addresses for containers that are to keep theirs, just below those for load balancers: Docker gives them to nobody
+ * else soon. Without IPv4, or in a subnet smaller than a /24, there are none.
+ */
+function fixedAddresses(network, count) {
+    const subnet = network?.subnets.find((each) => each.subnet.includes("."))?.subnet ?? "";
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? [] : Array.from({ length: count }, (_, index) => fromEnd(57 + index));
+}
+/** The addresses of an IPv4 subnet, counted from behind its last: 1 is the broadcast's. */
+function addressesFromEnd(subnet) {
     const [base = "", length = ""] = subnet.split("/");
     if (!base.includes(".") || Number(length) > 24)
-        return "";
+        return undefined;
     const size = 2 ** (32 - Number(length));
     // Docker keeps a subnet as it was given, with an address from its middle, too.
     const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
     const end = Math.floor(address / size) * size + size;
-    const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
-    return `${text(end - 56)}-${text(end - 6)}`;
+    return (count) => [24, 16, 8, 0].map((shift) => Math.floor((end - count) / 2 ** shift) % 256).join(".");
 }
 
 ;// CONCATENATED MODULE: ./lib/outputs.js
@@ -68655,6 +69410,19 @@ function exportCluster(plan, job) {
     if (plan.kubeconfig !== job.kubeconfig)
         exportVariable("KUBECONFIG", plan.kubeconfig);
     exportVariable("KIND_CLUSTER_NAME", plan.name);
+}
+/** Tells the job's next steps, and its outputs, where images are pushed to: `localhost:5000`. */
+function exportRegistry(address) {
+    exportVariable("LOCAL_REGISTRY", address);
+    setOutput("LOCAL_REGISTRY", address);
+}
+/** Sets the output `cache_hit`: for each kind that is cached, whether it came out of the cache. */
+function setCacheOutput(plan, { images, nodeImages, proxies }) {
+    const nodes = images.filter(({ reference }) => nodeImages.includes(reference));
+    setOutput("cache_hit", {
+        ...(plan.nodeImage && { "node-image": nodes.length > 0 && nodes.every(({ from }) => from === "cache") }),
+        ...(plan.proxies !== undefined && { proxies: proxies?.outcome === "hit" }),
+    });
 }
 /** Sets the outputs of a run that has made a cluster. */
 function setClusterOutputs(plan, cluster) {
@@ -68702,7 +69470,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, settings, images, succeeded }) {
+function renderSummary({ plan, timings, cluster, settings, images, caches, succeeded, }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -68718,8 +69486,32 @@ function renderSummary({ plan, timings, cluster, settings, images, succeeded }) 
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
     const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
+    return [
+        `### ${name}: ${verdict}`,
+        "",
+        ...facts,
+        ...table,
+        "",
+        ...fastStart,
+        ...renderCaches(caches),
+        ...renderImages(images),
+    ].join("\n");
 }
+/** What came out of the cache, and what that saved. */
+function renderCaches(caches) {
+    const images = (caches?.images ?? []).flatMap(({ reference, from, seconds, restored }) => {
+        if (from !== "cache" || restored?.pulled === undefined)
+            return [];
+        const size = restored.bytes === 0 ? "" : `, ${megabytes(restored.bytes)}`;
+        const difference = restored.pulled - seconds;
+        const saved = `${Math.abs(difference).toFixed(1)} s ${difference < 0 ? "more" : "less"}`;
+        return [`\`${reference}\` in ${seconds.toFixed(1)} s${size}: ${saved} than it once took to pull it`];
+    });
+    const proxies = caches?.proxies?.outcome === "hit" ? [`what the proxies had, ${megabytes(caches.proxies.bytes)}`] : [];
+    const lines = [...images, ...proxies].map((line) => `- ${line}`);
+    return lines.length === 0 ? [] : ["Out of the cache came:", "", ...lines, ""];
+}
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** What was loaded, as a table of Markdown's. */
 function renderImages(images) {
     if (images.length === 0)
@@ -68955,7 +69747,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(494);
+/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4210);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7077);
 
 
@@ -69006,7 +69798,7 @@ function unreadable(error) {
 
 /***/ }),
 
-/***/ 7057:
+/***/ 2551:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -69017,6 +69809,10 @@ __nccwpck_require__.d(__webpack_exports__, {
   zh: () => (/* binding */ programRunner)
 });
 
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+// EXTERNAL MODULE: external "node:diagnostics_channel"
+var external_node_diagnostics_channel_ = __nccwpck_require__(3053);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
 ;// CONCATENATED MODULE: external "node:string_decoder"
@@ -69026,6 +69822,8 @@ var external_node_timers_promises_ = __nccwpck_require__(8500);
 // EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 5 modules
 var exec = __nccwpck_require__(2876);
 ;// CONCATENATED MODULE: ./lib/process.js
+
+
 
 
 
@@ -69057,6 +69855,8 @@ function programRunner(mark, env) {
         const stderr = new Collector(options.log);
         let late = false;
         const stop = new AbortController();
+        if (options.input !== undefined)
+            (0,external_node_diagnostics_channel_.subscribe)(newPrograms, forgiveUnread);
         if (options.deadline !== undefined) {
             (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
                 .then(async () => {
@@ -69074,6 +69874,7 @@ function programRunner(mark, env) {
                 ignoreReturnCode: true,
                 env: { ...env, ...options.env, [markVariable]: own },
                 ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+                ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
                 listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
             });
             const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
@@ -69086,8 +69887,19 @@ function programRunner(mark, env) {
         }
         finally {
             stop.abort();
+            if (options.input !== undefined)
+                (0,external_node_diagnostics_channel_.unsubscribe)(newPrograms, forgiveUnread);
         }
     };
+}
+/** Where Node tells of each program that it starts. */
+const newPrograms = "child_process";
+/** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
+function forgiveUnread(message) {
+    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+        return;
+    const started = message.process;
+    process.nextTick(() => started.stdin?.on("error", () => { }));
 }
 /** Keeps a stream's text, and hands its lines on as they become whole. */
 class Collector {
@@ -69207,8 +70019,8 @@ var external_node_path_ = __nccwpck_require__(6760);
 var lib = __nccwpck_require__(4942);
 // EXTERNAL MODULE: ./lib/docker/endpoint.js
 var endpoint = __nccwpck_require__(3623);
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var engine = __nccwpck_require__(8388);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 1 modules
+var engine = __nccwpck_require__(6626);
 // EXTERNAL MODULE: ./lib/problems.js
 var problems = __nccwpck_require__(5451);
 ;// CONCATENATED MODULE: ./lib/facts.js
@@ -69231,6 +70043,7 @@ function readJob(env) {
         systemTemp: (0,external_node_os_namespaceObject.tmpdir)(),
         home: env.HOME || (0,external_node_os_namespaceObject.homedir)(),
         id: env.GITHUB_JOB ?? "job",
+        workflow: env.GITHUB_WORKFLOW ?? "",
         runId: env.GITHUB_RUN_ID ?? "0",
         attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
         selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
@@ -69298,8 +70111,8 @@ async function readEvent(env) {
     };
 }
 
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(7057);
+// EXTERNAL MODULE: ./lib/process.js + 2 modules
+var lib_process = __nccwpck_require__(2551);
 ;// CONCATENATED MODULE: ./lib/step.js
 
 

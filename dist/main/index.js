@@ -1460,103 +1460,104 @@ exports.varint32read = varint32read;
 /***/ 8886:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
+var __webpack_unused_export__;
 
 // Public API of the protobuf-ts runtime.
 // Note: we do not use `export * from ...` to help tree shakers,
 // webpack verbose output hints that this should be useful
-Object.defineProperty(exports, "__esModule", ({ value: true }));
+__webpack_unused_export__ = ({ value: true });
 // Convenience JSON typings and corresponding type guards
 var json_typings_1 = __nccwpck_require__(9999);
-Object.defineProperty(exports, "typeofJsonValue", ({ enumerable: true, get: function () { return json_typings_1.typeofJsonValue; } }));
-Object.defineProperty(exports, "isJsonObject", ({ enumerable: true, get: function () { return json_typings_1.isJsonObject; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return json_typings_1.typeofJsonValue; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return json_typings_1.isJsonObject; } });
 // Base 64 encoding
 var base64_1 = __nccwpck_require__(6335);
-Object.defineProperty(exports, "base64decode", ({ enumerable: true, get: function () { return base64_1.base64decode; } }));
-Object.defineProperty(exports, "base64encode", ({ enumerable: true, get: function () { return base64_1.base64encode; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return base64_1.base64decode; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return base64_1.base64encode; } });
 // UTF8 encoding
 var protobufjs_utf8_1 = __nccwpck_require__(8950);
-Object.defineProperty(exports, "utf8read", ({ enumerable: true, get: function () { return protobufjs_utf8_1.utf8read; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return protobufjs_utf8_1.utf8read; } });
 // Binary format contracts, options for reading and writing, for example
 var binary_format_contract_1 = __nccwpck_require__(4816);
-Object.defineProperty(exports, "WireType", ({ enumerable: true, get: function () { return binary_format_contract_1.WireType; } }));
-Object.defineProperty(exports, "mergeBinaryOptions", ({ enumerable: true, get: function () { return binary_format_contract_1.mergeBinaryOptions; } }));
-Object.defineProperty(exports, "UnknownFieldHandler", ({ enumerable: true, get: function () { return binary_format_contract_1.UnknownFieldHandler; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_format_contract_1.WireType; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_format_contract_1.mergeBinaryOptions; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_format_contract_1.UnknownFieldHandler; } });
 // Standard IBinaryReader implementation
 var binary_reader_1 = __nccwpck_require__(2889);
-Object.defineProperty(exports, "BinaryReader", ({ enumerable: true, get: function () { return binary_reader_1.BinaryReader; } }));
-Object.defineProperty(exports, "binaryReadOptions", ({ enumerable: true, get: function () { return binary_reader_1.binaryReadOptions; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_reader_1.BinaryReader; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_reader_1.binaryReadOptions; } });
 // Standard IBinaryWriter implementation
 var binary_writer_1 = __nccwpck_require__(3957);
-Object.defineProperty(exports, "BinaryWriter", ({ enumerable: true, get: function () { return binary_writer_1.BinaryWriter; } }));
-Object.defineProperty(exports, "binaryWriteOptions", ({ enumerable: true, get: function () { return binary_writer_1.binaryWriteOptions; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_writer_1.BinaryWriter; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return binary_writer_1.binaryWriteOptions; } });
 // Int64 and UInt64 implementations required for the binary format
 var pb_long_1 = __nccwpck_require__(1753);
-Object.defineProperty(exports, "PbLong", ({ enumerable: true, get: function () { return pb_long_1.PbLong; } }));
-Object.defineProperty(exports, "PbULong", ({ enumerable: true, get: function () { return pb_long_1.PbULong; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return pb_long_1.PbLong; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return pb_long_1.PbULong; } });
 // JSON format contracts, options for reading and writing, for example
 var json_format_contract_1 = __nccwpck_require__(9367);
-Object.defineProperty(exports, "jsonReadOptions", ({ enumerable: true, get: function () { return json_format_contract_1.jsonReadOptions; } }));
-Object.defineProperty(exports, "jsonWriteOptions", ({ enumerable: true, get: function () { return json_format_contract_1.jsonWriteOptions; } }));
-Object.defineProperty(exports, "mergeJsonOptions", ({ enumerable: true, get: function () { return json_format_contract_1.mergeJsonOptions; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return json_format_contract_1.jsonReadOptions; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return json_format_contract_1.jsonWriteOptions; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return json_format_contract_1.mergeJsonOptions; } });
 // Message type contract
 var message_type_contract_1 = __nccwpck_require__(3785);
-Object.defineProperty(exports, "MESSAGE_TYPE", ({ enumerable: true, get: function () { return message_type_contract_1.MESSAGE_TYPE; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return message_type_contract_1.MESSAGE_TYPE; } });
 // Message type implementation via reflection
 var message_type_1 = __nccwpck_require__(5106);
-Object.defineProperty(exports, "MessageType", ({ enumerable: true, get: function () { return message_type_1.MessageType; } }));
+Object.defineProperty(exports, "Go", ({ enumerable: true, get: function () { return message_type_1.MessageType; } }));
 // Reflection info, generated by the plugin, exposed to the user, used by reflection ops
 var reflection_info_1 = __nccwpck_require__(7910);
-Object.defineProperty(exports, "ScalarType", ({ enumerable: true, get: function () { return reflection_info_1.ScalarType; } }));
-Object.defineProperty(exports, "LongType", ({ enumerable: true, get: function () { return reflection_info_1.LongType; } }));
-Object.defineProperty(exports, "RepeatType", ({ enumerable: true, get: function () { return reflection_info_1.RepeatType; } }));
-Object.defineProperty(exports, "normalizeFieldInfo", ({ enumerable: true, get: function () { return reflection_info_1.normalizeFieldInfo; } }));
-Object.defineProperty(exports, "readFieldOptions", ({ enumerable: true, get: function () { return reflection_info_1.readFieldOptions; } }));
-Object.defineProperty(exports, "readFieldOption", ({ enumerable: true, get: function () { return reflection_info_1.readFieldOption; } }));
-Object.defineProperty(exports, "readMessageOption", ({ enumerable: true, get: function () { return reflection_info_1.readMessageOption; } }));
+Object.defineProperty(exports, "LN", ({ enumerable: true, get: function () { return reflection_info_1.ScalarType; } }));
+Object.defineProperty(exports, "rO", ({ enumerable: true, get: function () { return reflection_info_1.LongType; } }));
+Object.defineProperty(exports, "sA", ({ enumerable: true, get: function () { return reflection_info_1.RepeatType; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_info_1.normalizeFieldInfo; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_info_1.readFieldOptions; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_info_1.readFieldOption; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_info_1.readMessageOption; } });
 // Message operations via reflection
 var reflection_type_check_1 = __nccwpck_require__(5167);
-Object.defineProperty(exports, "ReflectionTypeCheck", ({ enumerable: true, get: function () { return reflection_type_check_1.ReflectionTypeCheck; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_type_check_1.ReflectionTypeCheck; } });
 var reflection_create_1 = __nccwpck_require__(5726);
-Object.defineProperty(exports, "reflectionCreate", ({ enumerable: true, get: function () { return reflection_create_1.reflectionCreate; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_create_1.reflectionCreate; } });
 var reflection_scalar_default_1 = __nccwpck_require__(9526);
-Object.defineProperty(exports, "reflectionScalarDefault", ({ enumerable: true, get: function () { return reflection_scalar_default_1.reflectionScalarDefault; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_scalar_default_1.reflectionScalarDefault; } });
 var reflection_merge_partial_1 = __nccwpck_require__(8044);
-Object.defineProperty(exports, "reflectionMergePartial", ({ enumerable: true, get: function () { return reflection_merge_partial_1.reflectionMergePartial; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_merge_partial_1.reflectionMergePartial; } });
 var reflection_equals_1 = __nccwpck_require__(4827);
-Object.defineProperty(exports, "reflectionEquals", ({ enumerable: true, get: function () { return reflection_equals_1.reflectionEquals; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_equals_1.reflectionEquals; } });
 var reflection_binary_reader_1 = __nccwpck_require__(9611);
-Object.defineProperty(exports, "ReflectionBinaryReader", ({ enumerable: true, get: function () { return reflection_binary_reader_1.ReflectionBinaryReader; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_binary_reader_1.ReflectionBinaryReader; } });
 var reflection_binary_writer_1 = __nccwpck_require__(6907);
-Object.defineProperty(exports, "ReflectionBinaryWriter", ({ enumerable: true, get: function () { return reflection_binary_writer_1.ReflectionBinaryWriter; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_binary_writer_1.ReflectionBinaryWriter; } });
 var reflection_json_reader_1 = __nccwpck_require__(6790);
-Object.defineProperty(exports, "ReflectionJsonReader", ({ enumerable: true, get: function () { return reflection_json_reader_1.ReflectionJsonReader; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_json_reader_1.ReflectionJsonReader; } });
 var reflection_json_writer_1 = __nccwpck_require__(1094);
-Object.defineProperty(exports, "ReflectionJsonWriter", ({ enumerable: true, get: function () { return reflection_json_writer_1.ReflectionJsonWriter; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_json_writer_1.ReflectionJsonWriter; } });
 var reflection_contains_message_type_1 = __nccwpck_require__(9946);
-Object.defineProperty(exports, "containsMessageType", ({ enumerable: true, get: function () { return reflection_contains_message_type_1.containsMessageType; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return reflection_contains_message_type_1.containsMessageType; } });
 // Oneof helpers
 var oneof_1 = __nccwpck_require__(8063);
-Object.defineProperty(exports, "isOneofGroup", ({ enumerable: true, get: function () { return oneof_1.isOneofGroup; } }));
-Object.defineProperty(exports, "setOneofValue", ({ enumerable: true, get: function () { return oneof_1.setOneofValue; } }));
-Object.defineProperty(exports, "getOneofValue", ({ enumerable: true, get: function () { return oneof_1.getOneofValue; } }));
-Object.defineProperty(exports, "clearOneofValue", ({ enumerable: true, get: function () { return oneof_1.clearOneofValue; } }));
-Object.defineProperty(exports, "getSelectedOneofValue", ({ enumerable: true, get: function () { return oneof_1.getSelectedOneofValue; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return oneof_1.isOneofGroup; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return oneof_1.setOneofValue; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return oneof_1.getOneofValue; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return oneof_1.clearOneofValue; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return oneof_1.getSelectedOneofValue; } });
 // Enum object type guard and reflection util, may be interesting to the user.
 var enum_object_1 = __nccwpck_require__(257);
-Object.defineProperty(exports, "listEnumValues", ({ enumerable: true, get: function () { return enum_object_1.listEnumValues; } }));
-Object.defineProperty(exports, "listEnumNames", ({ enumerable: true, get: function () { return enum_object_1.listEnumNames; } }));
-Object.defineProperty(exports, "listEnumNumbers", ({ enumerable: true, get: function () { return enum_object_1.listEnumNumbers; } }));
-Object.defineProperty(exports, "isEnumObject", ({ enumerable: true, get: function () { return enum_object_1.isEnumObject; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return enum_object_1.listEnumValues; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return enum_object_1.listEnumNames; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return enum_object_1.listEnumNumbers; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return enum_object_1.isEnumObject; } });
 // lowerCamelCase() is exported for plugin, rpc-runtime and other rpc packages
 var lower_camel_case_1 = __nccwpck_require__(4073);
-Object.defineProperty(exports, "lowerCamelCase", ({ enumerable: true, get: function () { return lower_camel_case_1.lowerCamelCase; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return lower_camel_case_1.lowerCamelCase; } });
 // assertion functions are exported for plugin, may also be useful to user
 var assert_1 = __nccwpck_require__(8602);
-Object.defineProperty(exports, "assert", ({ enumerable: true, get: function () { return assert_1.assert; } }));
-Object.defineProperty(exports, "assertNever", ({ enumerable: true, get: function () { return assert_1.assertNever; } }));
-Object.defineProperty(exports, "assertInt32", ({ enumerable: true, get: function () { return assert_1.assertInt32; } }));
-Object.defineProperty(exports, "assertUInt32", ({ enumerable: true, get: function () { return assert_1.assertUInt32; } }));
-Object.defineProperty(exports, "assertFloat32", ({ enumerable: true, get: function () { return assert_1.assertFloat32; } }));
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return assert_1.assert; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return assert_1.assertNever; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return assert_1.assertInt32; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return assert_1.assertUInt32; } });
+__webpack_unused_export__ = ({ enumerable: true, get: function () { return assert_1.assertFloat32; } });
 
 
 /***/ }),
@@ -52742,7 +52743,7 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 9271:
+/***/ 1652:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -53761,7 +53762,7 @@ const {
   fireEvent
 } = __nccwpck_require__(8625)
 const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6897)
-const { ByteParser } = __nccwpck_require__(9271)
+const { ByteParser } = __nccwpck_require__(1652)
 const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(3440)
 const { getGlobalDispatcher } = __nccwpck_require__(2581)
 const { types } = __nccwpck_require__(7975)
@@ -54574,24 +54575,10 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http2")
 
 /***/ }),
 
-/***/ 4708:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-
-/***/ }),
-
 /***/ 7030:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:net");
-
-/***/ }),
-
-/***/ 8161:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 
 /***/ }),
 
@@ -54609,13 +54596,6 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:perf_ho
 
 /***/ }),
 
-/***/ 1708:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
-
-/***/ }),
-
 /***/ 1792:
 /***/ ((module) => {
 
@@ -54627,6 +54607,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:queryst
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+
+/***/ }),
+
+/***/ 8321:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 
 /***/ }),
 
@@ -63371,7 +63358,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 1652:
+/***/ 3291:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -63380,79 +63367,16 @@ __nccwpck_require__.d(__webpack_exports__, {
   X: () => (/* binding */ create_cluster_createCluster)
 });
 
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 7 modules
-var lib_core = __nccwpck_require__(3838);
-;// CONCATENATED MODULE: ./lib/cache/keys.js
-/** Names a tool by what it is: an entry that holds something else can never be taken for it. */
-const toolKey = (name, checksum) => `kind-action-tool-v1-${name}-${checksum}`;
-/**
- * Whether a job leaves caches: entries of the default branch are seen by all branches, those of a pull request by
- * itself alone, while both count against the repository's 10 GB. Jobs that run with the default branch's rights on
- * somebody else's input (pull_request_target and its like) leave nothing: that is how caches get poisoned.
- */
-function savesCaches({ name, ref, defaultBranch }) {
-    const trusted = ["push", "schedule", "workflow_dispatch", "repository_dispatch"].includes(name);
-    return trusted && defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
-}
-
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ./lib/problems.js
-var lib_problems = __nccwpck_require__(5451);
-;// CONCATENATED MODULE: ./lib/cache/store.js
-
-
-
-/**
- * Opens the cache of this job.
- *
- * An entry remembers where its files lay relative to the workspace, and its identity holds the paths as they were
- * written. Runners keep their folders in different places, so both are made relative to a folder of our own: for this
- * process, that folder is the workspace and the current directory.
- *
- * @param warn gets one line for each call that failed
- */
-async function openCacheStore(folder, warn) {
-    // The client is half of the bundle's weight: loaded where it is used.
-    const client = await __nccwpck_require__.e(/* import() */ 744).then(__nccwpck_require__.bind(__nccwpck_require__, 4744));
-    await (0,promises_.mkdir)(folder, { recursive: true });
-    process.chdir(folder);
-    process.env.GITHUB_WORKSPACE = folder;
-    async function call(what, deadline, work) {
-        if (!client.isFeatureAvailable())
-            return "unavailable";
-        const stop = new AbortController();
-        const late = (0,external_node_timers_promises_.setTimeout)(deadline, "late", { signal: stop.signal, ref: false });
-        try {
-            const result = await Promise.race([work(), late]);
-            if (result === "late")
-                warn(`${what} took longer than ${deadline / 1000} s and is done without.`);
-            return result;
-        }
-        catch (error) {
-            warn(`${what} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`);
-            return "failed";
-        }
-        finally {
-            stop.abort();
-            late.catch(() => { });
-        }
-    }
-    return {
-        folder,
-        restore: (path, key, deadline) => call(`Restoring ${key} from the Actions cache`, deadline, async () => (await client.restoreCache([path], key)) === undefined ? "miss" : "hit"),
-        save: (path, key, deadline) => call(`Saving ${path} to the Actions cache`, deadline, async () => (await client.saveCache([path], key)) === -1 ? "exists" : "saved"),
-    };
-}
-
-// EXTERNAL MODULE: external "node:https"
-var external_node_https_ = __nccwpck_require__(4708);
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 8 modules
+var lib_core = __nccwpck_require__(6058);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+;// CONCATENATED MODULE: external "node:https"
+const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+// EXTERNAL MODULE: external "node:stream/consumers"
+var consumers_ = __nccwpck_require__(8321);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(8815);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
@@ -63519,7 +63443,7 @@ class KubernetesApi {
     #agent;
     constructor(access) {
         this.#access = access;
-        this.#agent = new external_node_https_.Agent({ keepAlive: true, ca: access.ca, cert: access.certificate, key: access.key });
+        this.#agent = new external_node_https_namespaceObject.Agent({ keepAlive: true, ca: access.ca, cert: access.certificate, key: access.key });
     }
     /** The JSON at a path such as `/api/v1/nodes`. @throws {ApiError} for a status that is not 200 */
     get(path, deadline = 10_000) {
@@ -63554,12 +63478,12 @@ class KubernetesApi {
         }
     }
     async #call(method, path, body, deadline) {
-        return JSON.parse(await (0,consumers_namespaceObject.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+        return JSON.parse(await (0,consumers_.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
     }
     /** @returns the answer, whose body is yet to come */
     async #send(method, path, body, signal) {
         const response = await new Promise((resolve, reject) => {
-            const call = (0,external_node_https_.request)(new URL(path, this.#access.server), {
+            const call = (0,external_node_https_namespaceObject.request)(new URL(path, this.#access.server), {
                 method,
                 agent: this.#agent,
                 headers: { accept: "application/json", ...(body && { "content-type": "application/json" }) },
@@ -63570,7 +63494,7 @@ class KubernetesApi {
         });
         const status = response.statusCode ?? 0;
         if (status !== 200 && status !== 201)
-            throw new ApiError(`${method} ${path}`, status, await (0,consumers_namespaceObject.text)(response));
+            throw new ApiError(`${method} ${path}`, status, await (0,consumers_.text)(response));
         return response;
     }
     close() {
@@ -63578,271 +63502,46 @@ class KubernetesApi {
     }
 }
 
-// EXTERNAL MODULE: ./lib/cluster/claim.js
-var claim = __nccwpck_require__(4733);
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(7057);
-;// CONCATENATED MODULE: ./lib/cluster/create.js
+;// CONCATENATED MODULE: ./lib/cluster/kubeconfig.js
 
 
 
-/**
- * Makes a cluster, with the settings of fast start where there are some. Where kubeadm refuses those, and takes the
- * configuration without them, the cluster is made without.
- *
- * @param folder of this run's own, for the configuration
- * @throws kind's own error, that without fast start where it fails both ways
- */
-async function createCluster(kind, plan, folder, log) {
-    const { fastStart } = plan;
-    if (fastStart === undefined) {
-        await kind.create(plan, folder, log);
-        return { anew: false, settings: [] };
-    }
-    await writeManifestPatches(fastStart);
-    try {
-        await kind.create(plan, folder, log);
-        for (const setting of fastStart.settings)
-            log.line(`Fast start: ${setting}`);
-        return { anew: false, settings: fastStart.settings };
-    }
-    catch (error) {
-        const reason = refusalOf(error);
-        if (reason === undefined)
-            throw error;
-        log.line("kubeadm refuses its configuration. Once more, without fast start:");
-        await kind.delete(plan.name, plan.kubeconfig, log);
-        await kind.create({ ...plan, config: fastStart.configWithout }, folder, log);
-        log.warning(`The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`);
-        return { anew: true, settings: [] };
-    }
-}
-async function writeManifestPatches({ folder, files }) {
-    if (Object.keys(files).length === 0)
+/** The name that kind gives a cluster's context, cluster entry and user entry alike. */
+const contextOf = (cluster) => `kind-${cluster}`;
+/** Takes others' rights to a kubeconfig away: it holds an administrator's key now. kind leaves them where a file was there. */
+const protect = (file) => (0,promises_.chmod)(file, 0o600);
+const content = schemas/* looseObject */._H3({
+    clusters: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
+    contexts: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
+    users: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
+});
+/** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
+async function removeIfEmpty(file) {
+    const text = await readFile(file, "utf8").catch(() => undefined);
+    if (text === undefined)
         return;
-    await (0,promises_.mkdir)(folder, { recursive: true });
-    await Promise.all(Object.entries(files).map(([name, text]) => (0,promises_.writeFile)((0,external_node_path_.join)(folder, name), text)));
+    const { errors, contents } = parseDocument(text);
+    const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
+    const entries = read.success
+        ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
+        : [text];
+    if (entries.length === 0)
+        await rm(file, { force: true });
 }
 /**
- * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
- * wrong, the settings have nothing to do.
- */
-function refusalOf(error) {
-    if (!(error instanceof lib_process/* ProgramError */.Zj))
-        return undefined;
-    const said = `${error.output.stdout}\n${error.output.stderr}`;
-    if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
-        return undefined;
-    const lines = said.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
-    return (lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
-        "it does not say why");
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/default-network.js
-
-
-/** Where node images have the network add-on that kind installs. */
-const networkManifest = "/kind/manifests/default-cni.yaml";
-const namespaced = (group, resource) => (namespace) => `${group}/namespaces/${namespace}/${resource}`;
-const rbac = "/apis/rbac.authorization.k8s.io/v1";
-/** Where objects are made, by apiVersion and kind: those that a network add-on consists of. */
-const paths = {
-    "v1 ServiceAccount": namespaced("/api/v1", "serviceaccounts"),
-    "v1 ConfigMap": namespaced("/api/v1", "configmaps"),
-    "rbac.authorization.k8s.io/v1 ClusterRole": () => `${rbac}/clusterroles`,
-    "rbac.authorization.k8s.io/v1 ClusterRoleBinding": () => `${rbac}/clusterrolebindings`,
-    "rbac.authorization.k8s.io/v1 Role": namespaced(rbac, "roles"),
-    "rbac.authorization.k8s.io/v1 RoleBinding": namespaced(rbac, "rolebindings"),
-    "apps/v1 DaemonSet": namespaced("/apis/apps/v1", "daemonsets"),
-};
-const object = schemas/* looseObject */._H3({
-    apiVersion: schemas/* string */.YjP(),
-    kind: schemas/* string */.YjP(),
-    metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), namespace: schemas/* string */.YjP().default("default") }),
-});
-const daemonSet = schemas/* looseObject */._H3({
-    spec: schemas/* looseObject */._H3({
-        template: schemas/* looseObject */._H3({
-            spec: schemas/* looseObject */._H3({ containers: schemas/* array */.YOg(schemas/* looseObject */._H3({ env: schemas/* array */.YOg(schemas/* unknown */.L5J()) })).min(1) }),
-        }),
-    }),
-});
-/**
- * The objects of a node image's network add-on, as kind would make them: with the cluster's pod subnet, and the control
- * plane's address where the manifest asks for that (pkg/cluster/internal/create/actions/installcni/cni.go).
+ * Removes the lock of a kubeconfig that a kind left behind when it was ended.
  *
- * @returns undefined for a manifest that only kind understands
+ * @param since milliseconds since the epoch: a lock from before is somebody else's
  */
-function networkObjects(manifest, on) {
-    const text = manifest.includes("would you kindly template this file")
-        ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, on.podSubnet)
-        : manifest;
-    if (text.includes("{{") && text !== manifest)
-        return undefined;
-    const objects = [];
-    for (const document of (0,dist/* parseAllDocuments */.hR)(text)) {
-        const value = document.errors.length > 0 ? undefined : document.toJS();
-        if (value === null && document.errors.length === 0)
-            continue;
-        const read = object.safeParse(value);
-        const path = read.success ? paths[`${read.data.apiVersion} ${read.data.kind}`] : undefined;
-        if (!read.success || path === undefined)
-            return undefined;
-        if (read.data.kind === "DaemonSet" && manifest.includes("would you kindly patch this file")) {
-            const daemons = daemonSet.safeParse(read.data);
-            const [container] = daemons.success ? daemons.data.spec.template.spec.containers : [];
-            if (!daemons.success || container === undefined)
-                return undefined;
-            container.env.push({ name: "CONTROL_PLANE_ENDPOINT", value: on.endpoint });
-            objects.push({ path: path(read.data.metadata.namespace), body: daemons.data });
-        }
-        else {
-            objects.push({ path: path(read.data.metadata.namespace), body: read.data });
-        }
-    }
-    return objects.some(({ path }) => path.endsWith("/daemonsets")) ? objects : undefined;
-}
-/** kind's defaults: pkg/internal/apis/config/default.go. */
-const defaultPodSubnet = {
-    ipv4: "10.244.0.0/16",
-    ipv6: "fd00:10:244::/56",
-    dual: "10.244.0.0/16,fd00:10:244::/56",
-};
-
-;// CONCATENATED MODULE: ./lib/docker/conversation.js
-
-
-/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
-const endOfAnswer = "\u0004";
-/**
- * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
- * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
- *
- * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
- * and the commands go through it, one after another.
- */
-class Conversation {
-    #program;
-    #with;
-    #turn = Promise.resolve();
-    #answer;
-    #line = "";
-    #stderr = "";
-    #ended;
-    /** @param partner who answers, for errors */
-    constructor(program, partner) {
-        this.#program = program;
-        this.#with = partner;
-        program.stdout.setEncoding("utf8");
-        program.stdout.on("data", (text) => this.#read(text));
-        program.stderr.setEncoding("utf8");
-        program.stderr.on("data", (text) => {
-            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
-        });
-        program.stdout.once("close", () => this.#end(new Error("the connection ended")));
-        program.stdout.once("error", (error) => this.#end(error));
-        program.stdin.once("error", (error) => this.#end(error));
-    }
-    /**
-     * Sends a command when those before it are answered, and waits for its answer.
-     *
-     * @param deadline milliseconds, from when it is sent
-     * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
-     *   next is asked for
-     * @returns what the program printed
-     * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
-     */
-    ask(command, deadline, payload) {
-        const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
-        this.#turn = asked.catch(() => { });
-        return asked;
-    }
-    close() {
-        this.#program.close();
-    }
-    async #ask(command, deadline, payload) {
-        const answer = new Answer();
-        this.#answer = answer;
-        this.#stderr = "";
-        if (this.#ended !== undefined)
-            answer.fail(this.#ended);
-        const late = new AbortController();
-        (0,external_node_timers_promises_.setTimeout)(deadline, undefined, { signal: late.signal, ref: false }).then(() => {
-            this.#end(new Error(`no answer within ${deadline / 1000} s`));
-            this.#program.close();
-        }, () => { });
-        try {
-            const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
-            if (status !== 0)
-                throw new Error(this.#stderr.trim() || `exit status ${status}`);
-            return text;
-        }
-        catch (error) {
-            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
-                cause: error,
-            });
-        }
-        finally {
-            late.abort();
-        }
-    }
-    async #send(command, payload, answer) {
-        const { stdin } = this.#program;
-        if (answer.settled)
-            return;
-        stdin.write(`${command.join(" ")}\n`);
-        if (payload === undefined)
-            return;
-        const answered = answer.result.catch(() => { });
-        for await (const chunk of payload) {
-            // A command that has failed reads no more.
-            if (answer.settled)
-                return;
-            const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
-            await Promise.race([written, answered]);
-        }
-    }
-    #read(text) {
-        const lines = (this.#line + text).split("\n");
-        this.#line = lines.pop() ?? "";
-        for (const line of lines) {
-            const answer = this.#answer;
-            if (!line.startsWith(endOfAnswer))
-                answer?.lines.push(line);
-            // What the program complained about comes through another pipe: it may be a moment late.
-            else
-                setImmediate(() => answer?.end(Number(line.slice(1))));
-        }
-    }
-    #end(error) {
-        this.#ended ??= error;
-        this.#answer?.fail(this.#ended);
-    }
-}
-/** A container that does not answer, or answers that something failed. */
-class ConversationError extends Error {
-    name = "ConversationError";
-}
-const longestComplaint = 2_000;
-class Answer {
-    lines = [];
-    result;
-    settled = false;
-    #settle = Promise.withResolvers();
-    constructor() {
-        this.result = this.#settle.promise;
-        this.result.catch(() => { });
-    }
-    end(status) {
-        this.settled = true;
-        this.#settle.resolve({ text: this.lines.join("\n"), status });
-    }
-    fail(error) {
-        this.settled = true;
-        this.#settle.reject(error);
-    }
+async function removeStaleLock(file, since) {
+    const lock = `${file}.lock`;
+    const made = await stat(lock).then((entry) => entry.mtimeMs, () => 0);
+    if (made >= since)
+        await rm(lock, { force: true });
 }
 
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
 ;// CONCATENATED MODULE: ./lib/cluster/nodes.js
 
 /** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
@@ -63904,160 +63603,8 @@ function onlyHost(nodes) {
     return others.length === 0 ? host : undefined;
 }
 
-;// CONCATENATED MODULE: ./lib/cluster/install-network.js
-
-
-
-
-
-/** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
-const answers = `
-while read -r command; do
-  cd /etc/kubernetes || exit
-  # The last one that kubeadm writes.
-  until [[ -s scheduler.conf ]]; do
-    read -rt 0.1
-    (( $? > 128 )) || exit 1
-  done
-  # From Kubernetes 1.29 on, admin.conf is allowed nothing until kubeadm has bound it to a role.
-  if [[ -s super-admin.conf ]]; then cat super-admin.conf; else cat admin.conf; fi
-  printf '\\004%d\\n' $?
-done
-`;
-/** How often an API that does not answer yet is tried, in milliseconds. */
-const interval = 100;
-/**
- * Makes the objects of a cluster's network as soon as its API answers, while kind still works: nodes are not Ready
- * without it, and kind makes it when kubeadm is done.
- *
- * @param cluster.controlPlane the name of the first one
- * @param deadline milliseconds
- * @throws when the API has not taken them in time, or says that they are wrong
- */
-async function installNetwork(engine, cluster, objects, deadline) {
-    const until = performance.now() + deadline;
-    const nodes = await waitForNodes(engine, cluster.name, [cluster.controlPlane], deadline);
-    const node = nodes.find(({ name }) => name === cluster.controlPlane);
-    const program = await engine.exec(node?.container.id ?? "", ["bash", "-c", answers]);
-    const conversation = new Conversation(program, cluster.controlPlane);
-    try {
-        const credentials = await conversation.ask(["credentials"], until - performance.now());
-        const api = new KubernetesApi({
-            ...parseAccess(credentials),
-            server: await serverOf(engine, cluster.name),
-        });
-        try {
-            await Promise.all(objects.map((object) => create(api, object, until)));
-        }
-        finally {
-            api.close();
-        }
-    }
-    finally {
-        conversation.close();
-    }
-}
-/** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
-async function serverOf(engine, cluster) {
-    const containers = await engine.nodes(cluster);
-    const entrance = containers.find(({ role }) => role === "external-load-balancer") ??
-        containers.find(({ role }) => role === "control-plane");
-    const published = (await engine.container(entrance?.id ?? ""))?.ports.get("6443/tcp");
-    if (published === undefined)
-        throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
-    return `https://${published}`;
-}
-async function create(api, { path, body }, until) {
-    for (;;) {
-        try {
-            return await api.create(path, body);
-        }
-        catch (error) {
-            const status = error instanceof ApiError ? error.status : undefined;
-            if (status === 409)
-                return;
-            if (status === 400 || status === 422 || performance.now() > until)
-                throw new Error(`The cluster's network cannot be made: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
-            await (0,external_node_timers_promises_.setTimeout)(interval);
-        }
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/kind.js
-
-
-const minutes = 60_000;
-/** @param env the Docker endpoint, as variables */
-function kindAt(path, run, env) {
-    const environment = { ...env, KIND_EXPERIMENTAL_PROVIDER: "docker" };
-    const kind = (args, deadline, log, more = {}) => run(path, args, { env: environment, deadline, log, ...more });
-    return {
-        async create({ name, config, workspace, kubeconfig, verbosity }, folder, log) {
-            const file = (0,external_node_path_.join)(folder, "kind.yaml");
-            await Promise.all([
-                (0,promises_.mkdir)(folder, { recursive: true }),
-                (0,promises_.mkdir)((0,external_node_path_.dirname)(kubeconfig), { recursive: true }),
-            ]);
-            await (0,promises_.writeFile)(file, config);
-            const args = [
-                "create",
-                "cluster",
-                "--name",
-                name,
-                "--config",
-                file,
-                "--kubeconfig",
-                kubeconfig,
-                "--retain",
-            ];
-            // In the workspace, because relative paths of the configuration start where kind runs.
-            await kind([...args, "--verbosity", String(verbosity)], 15 * minutes, log, { cwd: workspace });
-        },
-        async delete(cluster, kubeconfig, log) {
-            await kind(["delete", "cluster", "--name", cluster, "--kubeconfig", kubeconfig], 1 * minutes, log);
-        },
-        exportLogs: (cluster, folder, deadline, log) => kind(["export", "logs", folder, "--name", cluster], deadline, log, { mayFail: true }),
-    };
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/kubeconfig.js
-
-
-
-/** The name that kind gives a cluster's context, cluster entry and user entry alike. */
-const contextOf = (cluster) => `kind-${cluster}`;
-/** Takes others' rights to a kubeconfig away: it holds an administrator's key now. kind leaves them where a file was there. */
-const protect = (file) => (0,promises_.chmod)(file, 0o600);
-const content = schemas/* looseObject */._H3({
-    clusters: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
-    contexts: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
-    users: schemas/* array */.YOg(schemas/* unknown */.L5J()).nullish(),
-});
-/** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
-async function removeIfEmpty(file) {
-    const text = await readFile(file, "utf8").catch(() => undefined);
-    if (text === undefined)
-        return;
-    const { errors, contents } = parseDocument(text);
-    const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
-    const entries = read.success
-        ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
-        : [text];
-    if (entries.length === 0)
-        await rm(file, { force: true });
-}
-/**
- * Removes the lock of a kubeconfig that a kind left behind when it was ended.
- *
- * @param since milliseconds since the epoch: a lock from before is somebody else's
- */
-async function removeStaleLock(file, since) {
-    const lock = `${file}.lock`;
-    const made = await stat(lock).then((entry) => entry.mtimeMs, () => 0);
-    if (made >= since)
-        await rm(lock, { force: true });
-}
-
+// EXTERNAL MODULE: ./lib/cluster/claim.js
+var claim = __nccwpck_require__(4733);
 ;// CONCATENATED MODULE: ./lib/cluster/network.js
 
 /**
@@ -64069,21 +63616,25 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * Makes the network that kind's nodes are on, as kind would, but labelled as ours: so that whoever leaves last can
  * remove it. A network that is there is left as it is; where it cannot be made so, kind makes it.
  *
+ * @param on.fixedAddresses whether containers are to have addresses of their choice: Docker gives those out only where
+ * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run) {
+async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     if ((await engine.network(name)) !== undefined)
         return false;
-    const ipv6Subnet = kindSubnets[name];
+    const ipv6 = kindSubnets[name];
+    const labels = { [claim/* runLabel */.Az]: run };
+    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
-        labels: { [claim/* runLabel */.Az]: run },
+        labels,
         options: { "com.docker.network.bridge.enable_ip_masquerade": "true", ...(await defaultMtu(engine)) },
     };
-    const attempts = [...(ipv6Subnet === undefined ? [] : [{ ...network, ipv6Subnet }]), network];
-    for (const attempt of attempts) {
+    const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
+    for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork(attempt);
+            await engine.createNetwork({ ...network, subnets });
             return true;
         }
         catch {
@@ -64094,8 +63645,26 @@ async function makeNetwork(engine, name, run) {
     }
     return false;
 }
-/** Removes the network if this action made it, in this run or another, and nothing uses it any more. */
-async function removeNetwork(engine, name) {
+const probeName = (run) => `kind-action.${run}`;
+/** A subnet that Docker would choose: known from a network that is there for a moment. */
+async function freeSubnet(engine, name, labels) {
+    try {
+        await engine.createNetwork({ name, labels, options: {}, subnets: [] });
+        return (await engine.network(name))?.subnets[0]?.subnet;
+    }
+    catch {
+        return undefined;
+    }
+    finally {
+        await engine.removeNetwork(name).catch(() => { });
+    }
+}
+/**
+ * Removes the network if this action made it, in this run or another, and nothing uses it any more; and what a run that was
+ * killed may have left of its own.
+ */
+async function removeNetwork(engine, name, run) {
+    await engine.removeNetwork(probeName(run));
     const network = await engine.network(name);
     if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
         await engine.removeNetwork(network.id);
@@ -64128,3033 +63697,111 @@ function describeNetwork(network, apiContainer) {
  * 172.18.0.0/16 these are 172.18.255.200 to .250; a subnet smaller than a /24 has none to spare.
  */
 function freeRange(subnet) {
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? "" : `${fromEnd(56)}-${fromEnd(6)}`;
+}
+/**
+ * Addresses for containers that are to keep theirs, just below those for load balancers: Docker gives them to nobody
+ * else soon. Without IPv4, or in a subnet smaller than a /24, there are none.
+ */
+function fixedAddresses(network, count) {
+    const subnet = network?.subnets.find((each) => each.subnet.includes("."))?.subnet ?? "";
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? [] : Array.from({ length: count }, (_, index) => fromEnd(57 + index));
+}
+/** The addresses of an IPv4 subnet, counted from behind its last: 1 is the broadcast's. */
+function addressesFromEnd(subnet) {
     const [base = "", length = ""] = subnet.split("/");
     if (!base.includes(".") || Number(length) > 24)
-        return "";
+        return undefined;
     const size = 2 ** (32 - Number(length));
     // Docker keeps a subnet as it was given, with an address from its middle, too.
     const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
     const end = Math.floor(address / size) * size + size;
-    const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
-    return `${text(end - 56)}-${text(end - 6)}`;
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/pod-routes.js
-
-
-
-const nodeList = schemas/* looseObject */._H3({
-    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }),
-        spec: schemas/* looseObject */._H3({ podCIDRs: schemas/* array */.YOg(schemas/* string */.YjP()).default([]) }),
-        status: schemas/* looseObject */._H3({
-            addresses: schemas/* array */.YOg(schemas/* looseObject */._H3({ type: schemas/* string */.YjP(), address: schemas/* string */.YjP() })).default([]),
-        }),
-    })),
-});
-const isIpv6 = (address) => address.includes(":");
-/**
- * The routes of each node to the pods of all others.
- *
- * @param list of the API's nodes
- * @param names of the nodes that the cluster is to have
- * @returns undefined as long as one of them has no range of pods, or no address of its kind
- */
-function podRoutes(list, names) {
-    const { items } = nodeList.parse(list);
-    const routes = new Map();
-    for (const name of names) {
-        const node = items.find(({ metadata }) => metadata.name === name);
-        const addresses = node?.status.addresses.filter(({ type }) => type === "InternalIP") ?? [];
-        const ranges = node?.spec.podCIDRs ?? [];
-        const to = ranges.flatMap((pods) => {
-            const via = addresses.find(({ address }) => isIpv6(address) === isIpv6(pods));
-            return via === undefined ? [] : [{ pods, via: via.address }];
-        });
-        if (ranges.length === 0 || to.length < ranges.length)
-            return undefined;
-        for (const other of names.filter((each) => each !== name))
-            routes.set(other, [...(routes.get(other) ?? []), ...to]);
-    }
-    return routes;
-}
-/** How often nodes that lack their range are looked at, in milliseconds: they get it when they join. */
-const pod_routes_interval = 200;
-/** Runs in a node: each line is a range and an address. */
-const pod_routes_answers = `
-while read -r pods via; do
-  [[ $pods == *:* ]] && family=-6 || family=-4
-  ip "$family" route replace "$pods" via "$via"
-  printf '\\004%d\\n' $?
-done
-`;
-/**
- * Gives each node its routes to the pods of all others, which kindnet would give it when it looks for new nodes: every ten
- * seconds. Until then a pod on a worker gets no answer from DNS.
- *
- * @param deadline milliseconds, in which all nodes have to have a range of pods, and their routes
- * @throws when they have not, or a node does not take a route
- */
-async function addPodRoutes(engine, api, nodes, deadline) {
-    const until = performance.now() + deadline;
-    const names = nodes.map(({ name }) => name);
-    let routes = podRoutes(await api.get("/api/v1/nodes"), names);
-    while (routes === undefined) {
-        if (performance.now() > until)
-            throw new Error("Not every node has a range of pods yet.");
-        await (0,external_node_timers_promises_.setTimeout)(pod_routes_interval);
-        routes = podRoutes(await api.get("/api/v1/nodes"), names);
-    }
-    await Promise.all(nodes.map(async ({ name, container }) => {
-        const program = await engine.exec(container.id, ["bash", "-c", pod_routes_answers]);
-        const conversation = new Conversation(program, name);
-        try {
-            for (const { pods, via } of routes.get(name) ?? [])
-                await conversation.ask([pods, via], until - performance.now());
-        }
-        finally {
-            conversation.close();
-        }
-    }));
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/follow.js
-
-/** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
-const follow_interval = 200;
-const follow_object = schemas/* looseObject */._H3({ metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }) });
-const listed = schemas/* looseObject */._H3({
-    metadata: schemas/* looseObject */._H3({ resourceVersion: schemas/* string */.YjP() }),
-    items: schemas/* array */.YOg(follow_object),
-});
-/** What else an API says has no use here, and ends the conversation: an error, such as that a version is too old. */
-const change = schemas/* looseObject */._H3({ type: schemas/* enum */.k5n(["ADDED", "MODIFIED", "DELETED"]), object: follow_object });
-/**
- * Knows at any time what a list of the API's holds, from reading it once and being told of each change. Where that comes
- * to an end, whatever the reason, it begins anew.
- *
- * @param path of a list whose objects have names of their own
- * @param changed is told the list, as it would be read, each time that there is another; undefined while it is not known
- * @param signal ends it
- */
-async function follow(api, path, changed, signal, sleep) {
-    while (!signal.aborted) {
-        try {
-            const { metadata, items } = listed.parse(await api.get(path));
-            const objects = new Map(items.map((item) => [item.metadata.name, item]));
-            changed({ items: [...objects.values()] });
-            for await (const told of api.changes(path, metadata.resourceVersion, signal)) {
-                const { type, object } = change.parse(told);
-                if (type === "DELETED")
-                    objects.delete(object.metadata.name);
-                else
-                    objects.set(object.metadata.name, object);
-                changed({ items: [...objects.values()] });
-            }
-        }
-        catch {
-            // Whoever waits asks why when the time is up: until then it may pass.
-        }
-        changed(undefined);
-        await sleep(follow_interval, signal).catch(() => { });
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/readiness.js
-
-
-
-
-/** A cluster was not ready in time. */
-class NotReady extends Error {
-    name = "NotReady";
-    /** What was missing when the time was up, a line each. */
-    missing;
-    constructor(cluster, wait, missing) {
-        super(`The cluster "${cluster}" was not ready after ${wait / 1000} s:\n- ${missing.join("\n- ")}\n` +
-            "If it only needs longer, raise `wait`; the post step shows the logs that matter.");
-        this.missing = missing;
-    }
-}
-/**
- * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
- * ServiceAccount there, without which no pod can be made.
- *
- * @param on.wait milliseconds; 0 waits for nothing
- * @param on.nodes how many the cluster has
- * @throws {NotReady} naming what is not ready
- */
-async function waitUntilReady(api, on, sleep = sleepUnlessAborted) {
-    if (on.wait === 0)
-        return;
-    const over = new AbortController();
-    const { signal } = over;
-    try {
-        const ready = on.readiness === "api" ? readiness_answers(api, signal, sleep) : becomesReady(api, on.nodes, signal, sleep);
-        const inTime = await Promise.race([ready.then(() => true), sleep(on.wait, signal).then(() => false)]);
-        if (inTime)
-            return;
-    }
-    finally {
-        over.abort();
-    }
-    // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
-    const missing = await whatIsMissing(api, on.readiness, on.nodes);
-    if (missing.length > 0)
-        throw new NotReady(on.name, on.wait, missing);
-}
-const sleepUnlessAborted = (milliseconds, signal) => (0,external_node_timers_promises_.setTimeout)(milliseconds, undefined, { signal });
-/** What a cluster that takes pods has, whatever they are. */
-const anyNamespace = "/api/v1/namespaces/default";
-const workloads = "/apis/apps/v1/namespaces/kube-system";
-/** The lists that readiness is read from, each with what it tells of what is missing. */
-const lists = [
-    { path: "/api/v1/nodes", missing: missingNodes },
-    { path: `${workloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
-    { path: `${workloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
-    { path: `${workloads}/daemonsets`, missing: missingDaemons },
-    {
-        path: `${anyNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
-        missing: missingAccount,
-    },
-];
-/** Waits until nothing is missing in any list, each of which is read once and then followed. */
-function becomesReady(api, nodes, signal, sleep) {
-    const complete = new Set();
-    return new Promise((resolve) => {
-        for (const { path, missing } of lists) {
-            const changed = (list) => {
-                if (list !== undefined && missing(list, nodes).length === 0)
-                    complete.add(path);
-                else
-                    complete.delete(path);
-                if (complete.size === lists.length)
-                    resolve();
-            };
-            follow(api, path, changed, signal, sleep);
-        }
-    });
-}
-/** Waits until the API answers. */
-async function readiness_answers(api, signal, sleep) {
-    while (!signal.aborted) {
-        try {
-            await api.get(anyNamespace);
-            return;
-        }
-        catch {
-            await sleep(follow_interval, signal).catch(() => { });
-        }
-    }
-}
-async function whatIsMissing(api, readiness, nodes) {
-    try {
-        if (readiness === "api") {
-            await api.get(anyNamespace);
-            return [];
-        }
-        const read = await Promise.all(lists.map(async ({ path, missing }) => missing(await api.get(path), nodes)));
-        return read.flat();
-    }
-    catch (error) {
-        return [`the API does not answer: ${(0,lib_problems/* messageOf */.bD)(error)}`];
-    }
-}
-const metadata = schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), generation: schemas/* number */.aig().default(0) });
-const readiness_nodeList = schemas/* looseObject */._H3({
-    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        metadata,
-        status: schemas/* looseObject */._H3({
-            conditions: schemas/* array */.YOg(schemas/* looseObject */._H3({ type: schemas/* string */.YjP(), status: schemas/* string */.YjP(), message: schemas/* string */.YjP().default("") }))
-                .default([]),
-        }),
-    })),
-});
-/** The nodes that are not Ready, in words. */
-function missingNodes(list, expected) {
-    const nodes = readiness_nodeList.parse(list).items;
-    const missing = nodes.flatMap(({ metadata: { name }, status }) => {
-        const ready = status.conditions.find(({ type }) => type === "Ready");
-        if (ready?.status === "True")
-            return [];
-        return [`node ${name} is not Ready${ready?.message ? `: ${ready.message}` : ""}`];
-    });
-    return nodes.length < expected
-        ? [...missing, `${expected - nodes.length} of ${expected} nodes have not joined`]
-        : missing;
-}
-const replicaList = schemas/* looseObject */._H3({
-    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        metadata,
-        spec: schemas/* looseObject */._H3({ replicas: schemas/* number */.aig().default(1) }),
-        status: schemas/* looseObject */._H3({
-            observedGeneration: schemas/* number */.aig().default(0),
-            availableReplicas: schemas/* number */.aig().default(0),
-        }),
-    })),
-});
-/** The Deployments or StatefulSets with fewer pods available than they want, in words. */
-function missingReplicas(kind, list) {
-    return replicaList.parse(list).items.flatMap(({ metadata: { name, generation }, spec, status }) => {
-        if (status.observedGeneration >= generation && status.availableReplicas >= spec.replicas)
-            return [];
-        return [`${kind} kube-system/${name}: ${status.availableReplicas} of ${spec.replicas} available`];
-    });
-}
-const daemonSetList = schemas/* looseObject */._H3({
-    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        metadata,
-        status: schemas/* looseObject */._H3({
-            observedGeneration: schemas/* number */.aig().default(0),
-            desiredNumberScheduled: schemas/* number */.aig().default(0),
-            numberAvailable: schemas/* number */.aig().default(0),
-        }),
-    })),
-});
-/** The DaemonSets that do not run on every node they should, in words. */
-function missingDaemons(list) {
-    return daemonSetList.parse(list).items.flatMap(({ metadata: { name, generation }, status }) => {
-        if (status.observedGeneration >= generation && status.numberAvailable >= status.desiredNumberScheduled)
-            return [];
-        return [
-            `daemonset kube-system/${name}: ${status.numberAvailable} of ${status.desiredNumberScheduled} available`,
-        ];
-    });
-}
-const anyList = schemas/* looseObject */._H3({ items: schemas/* array */.YOg(schemas/* unknown */.L5J()) });
-/** The default ServiceAccount, in words, where it is not in the list of those of that name. */
-function missingAccount(list) {
-    return anyList.parse(list).items.length > 0
-        ? []
-        : ["the ServiceAccount default in the namespace default is not there yet"];
-}
-
-;// CONCATENATED MODULE: ./lib/containerd/unpack.js
-/**
- * Unpacks what it is given, one after another. What fails here is done, and told, when a pod wants the image.
- * Runs in the node under bash: what containerd's own client does between the parts of its API is more than a call.
- */
-const script = `
-snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
-for digest; do
-  ctr --namespace k8s.io snapshots unpack --snapshotter "$snapshotter" "$digest"
-done </dev/null >/dev/null 2>&1
-`;
-/**
- * Begins to unpack images in a node, as the first pod that wants one would. Goes on in the node by itself.
- *
- * @param targets the digests that the images' names stand for
- */
-async function unpack(engine, node, targets) {
-    const program = await engine.exec(node, ["bash", "-c", script, "unpack", ...targets]);
-    for (const output of [program.stdout, program.stderr])
-        output.on("error", () => { }).resume();
-    program.close();
-}
-
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:http2"
-var external_node_http2_ = __nccwpck_require__(2467);
-;// CONCATENATED MODULE: ./lib/containerd/grpc.js
-
-
-/** What a server answers where it does not do what it is asked: https://grpc.io/docs/guides/status-codes/ */
-const codes = { unknown: 2, notFound: 5, alreadyExists: 6, outOfRange: 11, unavailable: 14 };
-/** A call that did not end well. */
-class GrpcError extends Error {
-    name = "GrpcError";
-    /** One of gRPC's codes. */
-    code;
-    constructor(code, message, options) {
-        super(message, options);
-        this.code = code;
-    }
-}
-/**
- * Calls a gRPC server over any two-way stream: node's HTTP/2 with the frames and trailers of
- * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream, and do not wait for each other.
- */
-class GrpcConnection {
-    #session;
-    #lost;
-    /** @param stream the server's end of it speaks HTTP/2 from the first byte */
-    constructor(stream) {
-        this.#session = (0,external_node_http2_.connect)("http://grpc", { createConnection: () => stream });
-        this.#session.on("error", (error) => {
-            this.#lost ??= error;
-        });
-    }
-    /**
-     * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses.
-     *
-     * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
-     */
-    async call(method, requests, { headers, deadline }) {
-        if (this.#session.closed || this.#session.destroyed)
-            throw this.#unavailable();
-        const stream = this.#session.request({
-            ":method": "POST",
-            ":path": `/${method.path}`,
-            "content-type": "application/grpc",
-            te: "trailers",
-            ...headers,
-        });
-        const late = setTimeout(() => {
-            stream.destroy(new GrpcError(codes.unavailable, `no answer within ${deadline / 1000} s`));
-        }, deadline);
-        late.unref();
-        try {
-            const [frames] = await Promise.all([this.#received(stream), send(stream, method.request, requests)]);
-            return frames.map((frame) => method.response.fromBinary(frame));
-        }
-        finally {
-            clearTimeout(late);
-            stream.close(external_node_http2_.constants.NGHTTP2_CANCEL);
-        }
-    }
-    /** Ends the connection and every call. */
-    close() {
-        this.#session.destroy();
-    }
-    #unavailable(error) {
-        const reason = this.#lost ?? error;
-        const message = reason === undefined ? "the connection ended" : (0,lib_problems/* messageOf */.bD)(reason);
-        return new GrpcError(codes.unavailable, message, { cause: reason });
-    }
-    /** The messages of an answer, when its trailers say that it is whole. */
-    #received(stream) {
-        return new Promise((resolve, reject) => {
-            const chunks = [];
-            let status = {};
-            // A server that refuses at once says so in its headers.
-            stream.on("response", (headers) => {
-                status = headers;
-            });
-            stream.on("trailers", (trailers) => {
-                status = trailers;
-            });
-            stream.on("data", (chunk) => chunks.push(chunk));
-            stream.on("error", (error) => reject(error instanceof GrpcError ? error : this.#unavailable(error)));
-            stream.on("close", () => {
-                const code = status["grpc-status"];
-                if (code === undefined)
-                    reject(this.#unavailable());
-                else if (Number(code) === 0)
-                    resolve(framesOf(Buffer.concat(chunks)));
-                else
-                    reject(new GrpcError(Number(code), decoded(String(status["grpc-message"] ?? ""))));
-            });
-        });
-    }
-}
-/** A server's words, which it should have encoded. */
-function decoded(message) {
-    try {
-        return decodeURIComponent(message);
-    }
-    catch {
-        return message;
-    }
-}
-async function send(stream, type, requests) {
-    for await (const request of requests) {
-        // Who has answered already reads no more.
-        if (stream.closed || stream.destroyed || stream.readableEnded)
-            return;
-        if (!stream.write(grpc_frame(type.toBinary(request))))
-            await writable(stream);
-    }
-    stream.end();
-}
-/** Ends when more can be written, and when nothing more ever can. */
-const writable = (stream) => new Promise((resolve) => {
-    const done = () => {
-        for (const event of ["drain", "close", "end"])
-            stream.off(event, done);
-        resolve();
-    };
-    for (const event of ["drain", "close", "end"])
-        stream.on(event, done);
-});
-const prefix = 5;
-/** A message behind its prefix: that it is not compressed, and its length. */
-function grpc_frame(message) {
-    const framed = Buffer.allocUnsafe(prefix + message.length);
-    framed.writeUInt8(0, 0);
-    framed.writeUInt32BE(message.length, 1);
-    framed.set(message, prefix);
-    return framed;
-}
-/** The messages of a stream that has ended. */
-function framesOf(bytes) {
-    const frames = [];
-    for (let at = 0; at + prefix <= bytes.length;) {
-        const end = at + prefix + bytes.readUInt32BE(at + 1);
-        frames.push(bytes.subarray(at + prefix, end));
-        at = end;
-    }
-    return frames;
-}
-
-// EXTERNAL MODULE: ./node_modules/@protobuf-ts/runtime/build/commonjs/index.js
-var commonjs = __nccwpck_require__(8886);
-;// CONCATENATED MODULE: ./lib/containerd/messages.js
-
-// What is used of containerd's API, whose messages have been the same since containerd 1.0
-// (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
-// (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
-const scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
-const messages_text = scalar(commonjs.ScalarType.STRING);
-const texts = scalar(commonjs.ScalarType.STRING, { repeat: commonjs.RepeatType.UNPACKED });
-const flag = scalar(commonjs.ScalarType.BOOL);
-const bytes = scalar(commonjs.ScalarType.BYTES);
-const integer = scalar(commonjs.ScalarType.INT64, { L: commonjs.LongType.NUMBER });
-const choice = scalar(commonjs.ScalarType.INT32);
-const labels = (no) => ({
-    no,
-    name: "labels",
-    kind: "map",
-    K: commonjs.ScalarType.STRING,
-    V: { kind: "scalar", T: commonjs.ScalarType.STRING },
-});
-const message = (no, name, type) => ({
-    no,
-    name,
-    kind: "message",
-    T: () => type,
-});
-const messages = (no, name, type) => ({
-    no,
-    name,
-    kind: "message",
-    T: () => type,
-    repeat: commonjs.RepeatType.UNPACKED,
-});
-const Empty = new commonjs.MessageType("google.protobuf.Empty", []);
-const FieldMask = new commonjs.MessageType("google.protobuf.FieldMask", [texts(1, "paths")]);
-const Timestamp = new commonjs.MessageType("google.protobuf.Timestamp", [integer(1, "seconds")]);
-const Descriptor = new commonjs.MessageType("containerd.types.Descriptor", [
-    messages_text(1, "media_type"),
-    messages_text(2, "digest"),
-    integer(3, "size"),
-]);
-const Info = new commonjs.MessageType("containerd.services.content.v1.Info", [
-    messages_text(1, "digest"),
-    message(3, "created_at", Timestamp),
-    labels(5),
-]);
-const messages_content = "containerd.services.content.v1";
-const listContent = {
-    path: `${messages_content}.Content/List`,
-    request: Empty,
-    response: new commonjs.MessageType(`${messages_content}.ListContentResponse`, [messages(1, "info", Info)]),
-};
-const updateContent = {
-    path: `${messages_content}.Content/Update`,
-    request: new commonjs.MessageType(`${messages_content}.UpdateRequest`, [
-        message(1, "info", Info),
-        message(2, "update_mask", FieldMask),
-    ]),
-    response: Empty,
-};
-const readContent = {
-    path: `${messages_content}.Content/Read`,
-    request: new commonjs.MessageType(`${messages_content}.ReadContentRequest`, [
-        messages_text(1, "digest"),
-        integer(2, "offset"),
-        integer(3, "size"),
-    ]),
-    response: Empty,
-};
-/** What a write is to do: append its bytes, or that and make a blob of what was written. */
-const writeAction = { write: 1, commit: 2 };
-const writeContent = {
-    path: `${messages_content}.Content/Write`,
-    request: new commonjs.MessageType(`${messages_content}.WriteContentRequest`, [
-        choice(1, "action"),
-        messages_text(2, "ref"),
-        integer(3, "total"),
-        messages_text(4, "expected"),
-        integer(5, "offset"),
-        bytes(6, "data"),
-        labels(7),
-    ]),
-    response: Empty,
-};
-const Image = new commonjs.MessageType("containerd.services.images.v1.Image", [
-    messages_text(1, "name"),
-    message(3, "target", Descriptor),
-]);
-const messages_images = "containerd.services.images.v1";
-const getImage = {
-    path: `${messages_images}.Images/Get`,
-    request: new commonjs.MessageType(`${messages_images}.GetImageRequest`, [messages_text(1, "name")]),
-    response: new commonjs.MessageType(`${messages_images}.GetImageResponse`, [message(1, "image", Image)]),
-};
-const createImage = {
-    path: `${messages_images}.Images/Create`,
-    request: new commonjs.MessageType(`${messages_images}.CreateImageRequest`, [message(1, "image", Image)]),
-    response: Empty,
-};
-const updateImage = {
-    path: `${messages_images}.Images/Update`,
-    request: new commonjs.MessageType(`${messages_images}.UpdateImageRequest`, [
-        message(1, "image", Image),
-        message(2, "update_mask", FieldMask),
-    ]),
-    response: Empty,
-};
-// services/leases/v1/leases.proto
-const leases = "containerd.services.leases.v1";
-const createLease = {
-    path: `${leases}.Leases/Create`,
-    request: new commonjs.MessageType(`${leases}.CreateRequest`, [messages_text(1, "id"), labels(3)]),
-    response: Empty,
-};
-const deleteLease = {
-    path: `${leases}.Leases/Delete`,
-    request: new commonjs.MessageType(`${leases}.DeleteRequest`, [messages_text(1, "id"), flag(2, "sync")]),
-    response: Empty,
-};
-const ListedImage = new commonjs.MessageType("runtime.v1.Image", [
-    messages_text(1, "id"),
-    texts(2, "repo_tags"),
-    texts(3, "repo_digests"),
-]);
-const listImages = {
-    path: "runtime.v1.ImageService/ListImages",
-    request: Empty,
-    response: new commonjs.MessageType("runtime.v1.ListImagesResponse", [messages(1, "images", ListedImage)]),
-};
-
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
-;// CONCATENATED MODULE: ./lib/containerd/relay.js
-
-/** Where containerd listens in a node. */
-const socket = "/run/containerd/containerd.sock";
-/**
- * Carries bytes between its own input and output and a socket, as soon as somebody listens there. Runs in the node under
- * perl, which Debian is never without (https://packages.debian.org/perl-base is essential), unlike socat or nc.
- */
-const relay_script = `
-use strict;
-use Socket;
-my ($path, $seconds) = @ARGV;
-socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "no socket: $!\\n";
-my $until = time + $seconds;
-until (connect($socket, sockaddr_un($path))) {
-  die "nobody listens on $path: $!\\n" if time >= $until;
-  select(undef, undef, undef, 0.05);
-}
-sub carry {
-  my ($from, $to) = @_;
-  while (sysread($from, my $bytes, 65536)) {
-    my $done = 0;
-    while ($done < length $bytes) {
-      my $written = syswrite($to, $bytes, length($bytes) - $done, $done) or return;
-      $done += $written;
-    }
-  }
-}
-my $up = fork // die "no process: $!\\n";
-if ($up == 0) {
-  carry(\\*STDIN, $socket);
-  shutdown($socket, 1);
-  exit;
-}
-carry($socket, \\*STDOUT);
-kill "TERM", $up;
-`;
-/**
- * Connects to the containerd of a node, once it listens.
- *
- * @param deadline milliseconds, after which a containerd that does not listen is given up on: the stream ends
- */
-async function relay(engine, node, deadline) {
-    const seconds = String(Math.ceil(deadline / 1000));
-    const program = await engine.exec(node, ["perl", "-e", relay_script, socket, seconds]);
-    let complaint = "";
-    program.stderr.setEncoding("utf8");
-    program.stderr.on("data", (text) => {
-        complaint = (complaint + text).slice(-relay_longestComplaint);
-    });
-    return { stream: streamOf(program), complaint: () => complaint.trim(), close: () => program.close() };
-}
-const relay_longestComplaint = 2_000;
-function streamOf({ stdin, stdout }) {
-    return external_node_stream_.Duplex.from({ readable: stdout, writable: stdin });
-}
-
-;// CONCATENATED MODULE: ./lib/containerd/containerd.js
-
-
-
-
-
-/** A node's content store, below the node's /var: containerd's own layout. */
-const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
-const seconds = 1_000;
-/** What containerd does not have to wait for anything for. */
-const soon = 60 * seconds;
-/** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
-class Containerd {
-    #node;
-    #relay;
-    #grpc;
-    constructor(node, relay) {
-        this.#node = node;
-        this.#relay = relay;
-        this.#grpc = new GrpcConnection(relay.stream);
-    }
-    /** @param deadline milliseconds, in which a containerd that starts must have come up */
-    static async in(engine, node, deadline) {
-        return new Containerd(node, await relay(engine, node.id, deadline));
-    }
-    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-    async inventory(deadline) {
-        const [{ names, ids }, contents] = await Promise.all([
-            this.images(deadline),
-            this.#call(listContent, [{}], { deadline }),
-        ]);
-        // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
-        const made = Math.floor(this.#node.created / 1000);
-        const own = new Set(contents
-            .flatMap(({ info }) => info)
-            .filter(({ createdAt }) => (createdAt?.seconds ?? made) < made)
-            .map(({ digest }) => digest));
-        return {
-            names,
-            ids,
-            own: new Set([...ids].filter((id) => own.has(id))),
-            content: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
-        };
-    }
-    /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
-    async images(deadline = soon) {
-        const listed = await this.#call(listImages, [{}], { deadline });
-        const images = listed.flatMap((each) => each.images);
-        return {
-            names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...repoTags, ...repoDigests].map((name) => [name, id]))),
-            ids: new Set(images.map(({ id }) => id)),
-        };
-    }
-    /** Whether the bytes of a blob are there. */
-    async has({ digest, size }) {
-        const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
-        return await unless(codes.notFound, read.then(() => true), false);
-    }
-    /**
-     * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
-     * then they may have been given names.
-     */
-    async leased(use) {
-        const id = `kind-action-${(0,external_node_crypto_.randomBytes)(8).toString("hex")}`;
-        // It ends by itself where nobody is left to end it.
-        const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
-        await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
-        try {
-            return await use({
-                adopt: (blob) => this.#adopt(blob, id),
-                write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
-            });
-        }
-        finally {
-            // What it keeps otherwise is kept for an hour.
-            await this.#call(deleteLease, [{ id, sync: false }]).catch(() => { });
-        }
-    }
-    /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
-    async #adopt({ digest, size }, lease) {
-        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size });
-        await unless(codes.alreadyExists, this.#call(writeContent, [commit], { lease }), undefined);
-    }
-    async #write(blob, bytes, labels, lease) {
-        const { digest, size } = blob;
-        async function* writes() {
-            let offset = 0;
-            if (size === 0)
-                yield writeOf(blob, { action: writeAction.commit, offset, labels });
-            for await (const data of bytes) {
-                const whole = offset + data.length === size;
-                yield writeOf(blob, {
-                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
-                    offset,
-                    data,
-                });
-                offset += data.length;
-            }
-        }
-        const written = this.#call(writeContent, writes(), { lease, deadline: 600 * seconds });
-        if ((await unless(codes.alreadyExists, written, undefined)) !== undefined)
-            return;
-        if (Object.keys(labels).length === 0)
-            return;
-        const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
-        await this.#call(updateContent, [{ info: { digest, labels }, updateMask }]);
-    }
-    /** What an image's name stands for; its ID is one. @throws `notFound` */
-    async target(name) {
-        const [found] = await this.#call(getImage, [{ name }]);
-        if (found?.image?.target === undefined)
-            throw new GrpcError(codes.notFound, `image "${name}": not found`);
-        return found.image.target;
-    }
-    /** Gives an image a name, or takes the name from another image for it. */
-    async name(name, target) {
-        const image = { name, target };
-        const created = this.#call(createImage, [{ image }]);
-        if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
-            await this.#call(updateImage, [{ image, updateMask: { paths: ["target"] } }]);
-    }
-    close() {
-        this.#grpc.close();
-        this.#relay.close();
-    }
-    async #call(method, requests, { lease, deadline = soon } = {}) {
-        const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
-        try {
-            return await this.#grpc.call(method, requests, { headers, deadline });
-        }
-        catch (error) {
-            if (!(error instanceof GrpcError))
-                throw error;
-            // What the node complained about comes through another pipe: it may be a moment late.
-            await (0,external_node_timers_promises_.setImmediate)();
-            const said = [error.message, this.#relay.complaint()].filter(Boolean).join(": ");
-            const call = method.path.split(".").at(-1);
-            throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
-        }
-    }
-}
-const writeOf = ({ digest, size }, write) => ({
-    ref: `kind-action-${digest}`,
-    total: size,
-    expected: digest,
-    data: new Uint8Array(),
-    labels: {},
-    ...write,
-});
-/**
- * Labels by which the garbage collector finds what a blob refers to:
- * https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
- */
-const labelsOf = (references) => Object.fromEntries(references.map((digest, index) => [`containerd.io/gc.ref.content.${index}`, digest]));
-async function unless(code, call, otherwise) {
-    try {
-        return await call;
-    }
-    catch (error) {
-        if (error instanceof GrpcError && error.code === code)
-            return otherwise;
-        throw error;
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
-
-
-
-
-/**
- * Opens a conversation with a node and asks what it has.
- *
- * @param deadline milliseconds in which its containerd has to be up
- */
-async function askNode(engine, { name, container }, deadline) {
-    const until = performance.now() + deadline;
-    for (;;) {
-        let containerd;
-        try {
-            const left = Math.max(until - performance.now(), 1_000);
-            containerd = await Containerd.in(engine, container, left);
-            const inventory = await containerd.inventory(left);
-            return { name, container, containerd, inventory };
-        }
-        catch (error) {
-            containerd?.close();
-            // A containerd that is just starting refuses the first question.
-            if (!(error instanceof GrpcError) || performance.now() + pause > until)
-                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
-            await (0,external_node_timers_promises_.setTimeout)(pause);
-        }
-    }
-}
-const pause = 200;
-
-;// CONCATENATED MODULE: ./lib/cluster/unpack-ahead.js
-
-
-
-/** What nodes run first, in that order: parts of the names of images. */
-const wanted = {
-    "control-plane": [
-        "/pause:",
-        "/etcd:",
-        "/kube-apiserver",
-        "/kube-controller-manager",
-        "/kube-scheduler",
-        "/kindnetd:",
-        "/kube-proxy",
-        "/coredns:",
-        "/local-path-provisioner:",
-    ],
-    worker: ["/pause:", "/kindnetd:", "/kube-proxy"],
-};
-/** The digests that the names of a node's own images stand for, as far as it will run them, in the order of need. */
-function unpackOrder({ names }, role) {
-    const digests = new Map([...names].flatMap(([name, id]) => {
-        const digest = name.split("@")[1];
-        return digest === undefined ? [] : [[id, digest]];
-    }));
-    const ids = wanted[role].flatMap((part) => [...names].filter(([name]) => name.includes(part)).map(([, id]) => id));
-    return [...new Set(ids)].flatMap((id) => digests.get(id) ?? []);
-}
-/**
- * Makes the nodes of a cluster that starts unpack what they will run, while kubeadm still makes certificates: a node
- * image brings its images packed, and the kubelet asks for all of them at once.
- *
- * @param deadline milliseconds, in which the nodes have to be up
- */
-async function unpackAhead(engine, cluster, deadline) {
-    const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, deadline);
-    await Promise.all(nodes.map(async (node) => {
-        const { containerd, inventory } = await askNode(engine, node, deadline);
-        containerd.close();
-        await unpack(engine, node.container.id, unpackOrder(inventory, node.role));
-    }));
-}
-
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var docker_engine = __nccwpck_require__(8388);
-// EXTERNAL MODULE: ./lib/facts.js + 1 modules
-var facts = __nccwpck_require__(2379);
-;// CONCATENATED MODULE: ./lib/images/pull.js
-
-
-
-/** What a pull did not survive the first time, it may the second. */
-const attempts = 3;
-/**
- * Sees to it that the Docker daemon has an image.
- * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
- *
- * @throws when it cannot be pulled
- */
-async function ensureImage(image, on, log, pause = external_node_timers_promises_.setTimeout) {
-    if ((await on.engine.imageId(image)) !== undefined) {
-        log.line(`${image} is there already.`);
-        return;
-    }
-    for (let attempt = 1;; attempt++) {
-        try {
-            await on.run("docker", ["pull", image], { env: on.endpoint, log, deadline: 15 * 60_000 });
-            return;
-        }
-        catch (error) {
-            if (!(error instanceof lib_process/* ProgramError */.Zj) || attempt === attempts || isFinal(error)) {
-                throw new Error(`The image ${image} cannot be pulled: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
-                    cause: error,
-                });
-            }
-            log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
-            await pause(2_000 * attempt);
-        }
-    }
-}
-/** Answers that do not change by asking again. */
-const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
-
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
-;// CONCATENATED MODULE: external "node:stream/promises"
-const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
-// EXTERNAL MODULE: external "node:zlib"
-var external_node_zlib_ = __nccwpck_require__(8522);
-;// CONCATENATED MODULE: ./lib/images/refused.js
-/** For what is broken rather than wrong. */
-const again = "Make the archive again, and see that all of it is copied";
-/** For what never was an image's archive. */
-const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
-/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
-class Refused extends Error {
-    name = "Refused";
-    /** What to do about it: a sentence without its full stop. */
-    advice;
-    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
-    constructor(reason, advice = again, options) {
-        super(reason, options);
-        this.advice = advice;
-    }
-}
-/**
- * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
- * line ends, escape sequences and characters that turn a line around.
- */
-const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
-/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
-const longest = 120;
-
-;// CONCATENATED MODULE: ./lib/images/decompress.js
-
-
-
-
-
-
-
-/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
-const signatures = [
-    ["gzip", /^1f8b08/],
-    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
-];
-const recompress = "Compress it with gzip or zstd, or not at all";
-const foreign = [
-    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
-    ["compressed with xz", /^fd377a585a00/, recompress],
-    ["compressed with lz4", /^04224d18/, recompress],
-    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
-];
-/** As many bytes of a file as the signatures look at. */
-const signatureBytes = 10;
-/** @param head the first bytes of a file or a layer */
-function compressionOf(head) {
-    const bytes = head.toString("hex", 0, signatureBytes);
-    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
-}
-/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
-function refuseForeign(head) {
-    const bytes = head.toString("hex", 0, signatureBytes);
-    const found = foreign.find(([, signature]) => signature.test(bytes));
-    if (found !== undefined)
-        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
-}
-/**
- * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
- * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
- *
- * @param compressed bytes of the archive
- */
-const limitsOf = (compressed) => ({
-    bytes: Math.max(1024 ** 3, 100 * compressed),
-    frames: 2_000,
-});
-/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
-const chunkSize = 1024 * 1024;
-/**
- * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
- * than some megabytes.
- *
- * @param folder an existing one; the file gets a name of its own there
- * @returns the file; after an error there is none
- * @throws Refused when the archive is damaged, cut off, or a decompression bomb
- */
-async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
-    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
-    try {
-        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
-            let bytes = 0;
-            for await (const chunk of chunks) {
-                bytes += chunk.length;
-                if (bytes > limits.bytes)
-                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
-                yield chunk;
-            }
-        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
-        return copy;
-    }
-    catch (error) {
-        await (0,promises_.rm)(copy, { force: true });
-        throw refusal(error, compression);
-    }
-}
-async function* gunzipped(archive) {
-    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
-    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
-    fed.catch(() => { });
-    yield* decompressor;
-    await fed;
-}
-/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
-async function* unzstd(archive, most) {
-    let start = 0;
-    for (let frames = 0; start < archive.size; frames++) {
-        if (frames === most)
-            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
-        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
-        const from = start;
-        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
-            let end = from;
-            for await (const chunk of archive.stream(from, archive.size)) {
-                yield chunk;
-                end += chunk.length;
-                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
-                if (from + decompressor.bytesWritten < end)
-                    return;
-            }
-        }, decompressor);
-        fed.catch(() => { });
-        yield* decompressor;
-        await fed;
-        start += decompressor.bytesWritten;
-    }
-}
-function refusal(error, compression) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    if (code === "Z_BUF_ERROR")
-        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
-    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
-        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
-    }
-    if (/^(?:Z|ZSTD)_/.test(code))
-        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
-    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
-        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
-    return error;
-}
-
-;// CONCATENATED MODULE: ./lib/images/document-kinds.js
-
-/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
-const mostLayers = 1_000;
-/** Images of an archive, platforms of an image, names of an image. */
-const mostImages = 1_000;
-/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
-const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
-    .max(most, `has more than ${most} elements`)
-    .pipe(schemas/* array */.YOg(element))
-    .nullish()
-    .transform((elements) => elements ?? []);
-const digest = schemas/* string */.YjP("is not a text")
-    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
-const document_kinds_text = schemas/* string */.YjP("is not a text");
-/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
-const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
-/** Go writes what is not there as an empty text, and reads it so. */
-const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
-    .transform((value) => value ?? undefined);
-const optionalText = optional(document_kinds_text);
-const optionalWord = optional(word);
-const descriptor = schemas/* object */.Ikc({
-    mediaType: document_kinds_text,
-    digest,
-    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
-    urls: list(schemas/* unknown */.L5J(), mostImages),
-    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
-    annotations: schemas/* object */.Ikc({
-        "io.containerd.image.name": optionalText,
-        "org.opencontainers.image.ref.name": optionalText,
-        "vnd.docker.reference.type": optionalText,
-        "io.containerd.manifest.subject": optionalText,
-    }, "is not an object")
-        .nullish()
-        .transform((annotations) => annotations ?? undefined),
-}, "is not an object");
-const [ociIndex, dockerIndex] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-const ociManifest = "application/vnd.oci.image.manifest.v1+json";
-/** Docker's own manifest, which containerd writes for archives that have none. */
-const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-const ociConfig = "application/vnd.oci.image.config.v1+json";
-/** Docker's config, with the same fields. */
-const dockerConfig = "application/vnd.docker.container.image.v1+json";
-const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
-const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
-const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
-/**
- * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
- * refuses it, too.
- */
-const absent = schemas/* undefined */.Vxk("does not belong there").optional();
-/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
-const indexKind = {
-    name: "image index",
-    schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
-        manifests: list(descriptor, mostImages),
-        config: absent,
-        layers: absent,
-    }, "it is not an object"),
-};
-/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
-const manifestKind = {
-    name: "image manifest",
-    schema: schemas/* object */.Ikc({
-        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
-        config: descriptor,
-        layers: list(descriptor, mostLayers),
-        manifests: absent,
-    }, "it is not an object"),
-};
-/** An image's config (OCI image-spec, config.md; Docker's is the same). */
-const configKind = {
-    name: "image config",
-    schema: schemas/* object */.Ikc({
-        os: optionalWord,
-        architecture: optionalWord,
-        variant: optionalWord,
-        rootfs: schemas/* object */.Ikc({ diff_ids: list(digest, mostLayers) }, "is not an object")
-            .nullish()
-            .transform((rootfs) => rootfs?.diff_ids ?? []),
-    }, "it is not an object"),
-};
-/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
-const layoutKind = {
-    name: "oci-layout file",
-    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
-};
-const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
-/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
-const savedImagesKind = {
-    name: "list of images",
-    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
-        .max(mostImages, `it has more than ${mostImages} elements`)
-        .pipe(schemas/* array */.YOg(savedImage)),
-};
-
-;// CONCATENATED MODULE: ./lib/images/documents.js
-
-
-/**
- * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
- * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
- */
-const mostOfDocument = 4 * 1024 ** 2;
-/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
-const mostOfAll = 32 * 1024 ** 2;
-/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
-class Documents {
-    #tar;
-    #file;
-    #left = mostOfAll;
-    constructor(tar, file) {
-        this.#tar = tar;
-        this.#file = file;
-    }
-    /**
-     * Reads a document by what refers to it.
-     *
-     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
-     */
-    async read(of, kind) {
-        const name = `the ${kind.name} ${of.digest}`;
-        const bytes = await this.#bytes(blobPath(of.digest), name);
-        if (bytes === undefined)
-            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
-        if (bytes.length !== of.size)
-            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
-        if (digestOf(bytes) !== of.digest)
-            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
-        const { digest, size, mediaType } = of;
-        return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
-    }
-    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
-    async named(file, kind) {
-        const bytes = await this.#bytes(file, quoted(file));
-        return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
-    }
-    /** Counts a document that was made, not read, to those that are held. */
-    count(bytes) {
-        this.#left -= bytes;
-        if (this.#left < 0)
-            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
-    }
-    async #bytes(file, name) {
-        const content = this.#tar.find(file);
-        if (content === undefined)
-            return undefined;
-        if (content.size > mostOfDocument)
-            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
-        this.count(content.size);
-        return Buffer.from(await this.#file.bytes(content.offset, content.size));
-    }
-}
-/** Where an OCI layout has what a digest names. */
-const blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
-const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
-function parse(bytes, name, kind) {
-    let json;
-    try {
-        json = JSON.parse(bytes.toString());
-    }
-    catch (error) {
-        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
-    }
-    const read = kind.schema.safeParse(json);
-    if (read.success)
-        return read.data;
-    const [issue] = read.error.issues;
-    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
-    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
-}
-
-;// CONCATENATED MODULE: ./lib/images/layers.js
-
-
-/** Docker's layers as its own manifests call them. */
-const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
-/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
-const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
-const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
-/**
- * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
- *
- * @throws Refused when one is not of the size it should be, or none that can be loaded
- */
-function findLayers(manifest, tar) {
-    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
-        if (foreignTypes.test(mediaType) || urls.length > 0)
-            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
-        if (!layerTypes.test(mediaType))
-            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
-        const content = tar.find(blobPath(digest));
-        if (content !== undefined && content.size !== size)
-            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
-        return { digest, size, mediaType, offset: content?.offset };
-    });
-}
-/** @throws Refused when a config is not that of an image with so many layers */
-function checkCount(layers, config, id) {
-    if (layers.length !== config.rootfs.length)
-        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
-}
-
-;// CONCATENATED MODULE: ./lib/images/platform.js
-/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
-const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
-/** What a config says it is for. One that does not say is taken to be for the nodes. */
-const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
-/**
- * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
- *
- * @returns 0: not at all; the higher, the better
- */
-function fitness(image, node) {
-    if (image.os !== node.os)
-        return 0;
-    if (architectureOf(image) !== architectureOf(node))
-        return 0;
-    if ((image.variant || undefined) === (node.variant || undefined))
-        return 3;
-    if (variantOf(image) === variantOf(node))
-        return 2;
-    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
-    return variantOf(image) === undefined ? 1 : 0;
-}
-/** What uname and some builders say, in Go's words. */
-const synonyms = new Map([
-    ["x86_64", "amd64"],
-    ["aarch64", "arm64"],
-]);
-const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
-/** The first variant of an architecture is the same as none. */
-function variantOf(platform) {
-    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
-    return platform.variant === first ? undefined : platform.variant || undefined;
-}
-
-;// CONCATENATED MODULE: ./lib/images/docker-archive.js
-
-
-
-
-
-
-
-/**
- * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
- * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
- * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
- * another way has the same ones.
- *
- * @throws Refused when something is missing, damaged, or not as the format has it
- */
-async function readDockerArchive(contents, node) {
-    const list = await contents.documents.named("manifest.json", savedImagesKind);
-    if (list === undefined)
-        throw new Refused(whatItIs(contents.tar), saveIt);
-    const layers = layerReader(contents);
-    const candidates = [];
-    for (const saved of list.content)
-        candidates.push(await readSaved(saved, contents, layers, node));
-    return candidates;
-}
-async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
-    const read = await documents.named(configFile, configKind);
-    if (read === undefined)
-        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
-    const config = describe(read.bytes, dockerConfig);
-    const claimed = digestInName(configFile);
-    if (claimed !== undefined && claimed !== config.digest)
-        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
-    checkCount(files, read.content, config.digest);
-    const platform = platformOf(read.content, node);
-    const fit = fitness(platform, node);
-    if (fit === 0)
-        return { names, platforms: [platform], fitness: fit, image: undefined };
-    const layers = [];
-    for (const [index, file] of files.entries()) {
-        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
-    }
-    const manifest = describe(manifestOf(config, layers), dockerManifest);
-    documents.count(manifest.size);
-    const image = {
-        id: config.digest,
-        platform: platformText(platform),
-        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
-        documents: [manifest, config],
-        layers,
-    };
-    return { names, platforms: [platform], fitness: fit, image };
-}
-function whatItIs(tar) {
-    if (tar.find("repositories") !== undefined)
-        return "it has no manifest.json: it was saved by a Docker older than 1.10";
-    if (tar.find("index.json") !== undefined)
-        return "it has an index.json, but no oci-layout file and no manifest.json";
-    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
-}
-const describe = (bytes, mediaType) => ({
-    digest: digestOf(bytes),
-    size: bytes.length,
-    mediaType,
-    bytes,
-});
-/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
-const digestInName = (file) => {
-    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
-    return hex && `sha256:${hex}`;
-};
-/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
-function manifestOf(config, layers) {
-    return Buffer.from(JSON.stringify({
-        schemaVersion: 2,
-        mediaType: dockerManifest,
-        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
-        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-    }));
-}
-/** Looks into every layer once: images of one archive share them. */
-function layerReader({ file, tar }) {
-    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
-    const hashes = new Map();
-    return async (name, diffId) => {
-        const content = tar.find(name);
-        if (content === undefined)
-            throw new Refused(`the layer ${quoted(name)} is not in it`);
-        const { offset, size } = content;
-        if (!hashes.has(offset)) {
-            const head = await file.bytes(offset, Math.min(size, signatureBytes));
-            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
-        }
-        const digest = hashes.get(offset);
-        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
-        if (digest !== undefined)
-            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
-        const claimed = digestInName(name);
-        if (claimed !== undefined && claimed !== diffId)
-            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
-        return { digest: diffId, size, mediaType: dockerLayer, offset };
-    };
-}
-async function hash(file, { offset, size }) {
-    const sum = (0,external_node_crypto_.createHash)("sha256");
-    for await (const chunk of file.stream(offset, offset + size))
-        sum.update(chunk);
-    return `sha256:${sum.digest("hex")}`;
-}
-
-;// CONCATENATED MODULE: ./lib/images/oci-archive.js
-
-
-
-
-/** An index of indexes of images is as deep as any tool goes. */
-const deepest = 8;
-/**
- * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
- * write it.
- *
- * @returns undefined when the archive is none
- * @throws Refused when something is missing, damaged, or not as the format has it
- */
-async function readOciArchive(contents, node) {
-    const layout = await contents.documents.named("oci-layout", layoutKind);
-    if (layout === undefined)
-        return undefined;
-    const index = await contents.documents.named("index.json", indexKind);
-    if (index === undefined)
-        throw new Refused("it is an OCI layout without an index.json");
-    const saved = await savedNames(contents);
-    const targets = new Map();
-    const candidates = [];
-    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
-        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
-        targets.set(entry.digest, target);
-        const given = nameOf(entry);
-        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
-        candidates.push({ ...target, names });
-    }
-    return candidates;
-}
-/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
-const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
-    annotations?.["io.containerd.manifest.subject"] !== undefined ||
-    (platform?.os === "unknown" && platform.architecture === "unknown");
-/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
-function nameOf({ annotations }) {
-    const name = annotations?.["org.opencontainers.image.ref.name"];
-    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
-}
-/** The names that `docker save` gives images in its own list, by the digest of their config. */
-async function savedNames({ documents }) {
-    const list = await documents.named("manifest.json", savedImagesKind);
-    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
-        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
-        RepoTags,
-    ]));
-}
-async function readTarget(target, contents, node) {
-    const rated = [];
-    const silent = [];
-    for await (const lead of leadsOf(target, contents)) {
-        if (rated.length + silent.length === mostImages)
-            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
-        // Without an index around it, containerd goes by the config, whatever index.json says.
-        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
-        if (platform)
-            rated.push({ ...lead, platform });
-        else
-            silent.push(lead);
-    }
-    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
-        for (const lead of silent) {
-            const read = await readManifest(lead.manifest, contents);
-            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
-        }
-    }
-    const platforms = rated.map(({ platform }) => platform);
-    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
-    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
-    if (best === undefined)
-        return { platforms, fitness: 0, image: undefined };
-    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
-    const layers = findLayers(manifest.content, contents.tar);
-    checkCount(layers, config.content, config.document.digest);
-    const { digest, size, mediaType } = target;
-    const image = {
-        id: config.document.digest,
-        platform: platformText(platformOf(config.content, node)),
-        target: { digest, size, mediaType },
-        documents: [...best.indexes, manifest.document, config.document],
-        layers,
-    };
-    return { platforms, fitness: fit, image };
-}
-async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
-    const { digest, mediaType } = reference;
-    if (isAbout(reference))
-        return;
-    if (isManifest(mediaType))
-        yield { manifest: reference, indexes };
-    else if (isIndex(mediaType)) {
-        if (seen.has(digest))
-            return;
-        seen.add(digest);
-        if (indexes.length === deepest)
-            throw new Refused(`its image indexes are more than ${deepest} deep`);
-        const { document, content } = await contents.documents.read(reference, indexKind);
-        for (const child of content.manifests)
-            yield* leadsOf(child, contents, [...indexes, document], seen);
-    }
-    else if (indexes.length === 0) {
-        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
-    }
-}
-async function readManifest(reference, { documents }) {
-    const manifest = await documents.read(reference, manifestKind);
-    const { config } = manifest.content;
-    if (!isConfig(config.mediaType))
-        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
-    return { manifest, config: await documents.read(config, configKind) };
-}
-
-;// CONCATENATED MODULE: ./lib/images/open-file.js
-
-/** What lies this close together is read with one system call: an archive's small members are neighbours. */
-const windowBytes = 64 * 1024;
-const chunkBytes = 1024 * 1024;
-/** A file that is read here and there, never as a whole. */
-class OpenFile {
-    size;
-    #handle;
-    #window = Buffer.alloc(0);
-    #windowAt = 0;
-    constructor(handle, size) {
-        this.#handle = handle;
-        this.size = size;
-    }
-    /** @param handle stays the caller's to close */
-    static async of(handle) {
-        const { size } = await handle.stat();
-        return new OpenFile(handle, size);
-    }
-    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
-    async bytes(position, length) {
-        const end = Math.min(position + length, this.size);
-        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
-            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
-            this.#windowAt = position;
-        }
-        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
-    }
-    /** The bytes from a position to another, in pieces of a megabyte. */
-    async *stream(position, end) {
-        for (let at = position; at < end; at += chunkBytes) {
-            yield await this.#read(at, Math.min(chunkBytes, end - at));
-        }
-    }
-    async #read(position, length) {
-        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
-        let filled = 0;
-        while (filled < buffer.length) {
-            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
-            if (bytesRead === 0)
-                throw new Refused("it became shorter while it was read");
-            filled += bytesRead;
-        }
-        return buffer;
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/reference.js
-/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
-const longestRepository = 255;
-/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
-const longestReference = 1_024;
-const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
-const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
-const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
-const grammar = new RegExp(String.raw `^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
-/** The algorithms that go-digest knows. */
-const reference_digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
-/**
- * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
- * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
- *
- * @returns the name, or why it is none, without the name itself
- */
-function fullName(reference) {
-    if (reference === "")
-        return { problem: "is empty" };
-    if (reference.length > longestReference)
-        return { problem: "is too long for the name of an image" };
-    if (/^[0-9a-f]{64}$/.test(reference))
-        return { problem: "is an image's ID, not a name" };
-    const { host, rest } = splitRegistry(reference);
-    const read = grammar.exec(`${host}/${rest}`);
-    if (read === null) {
-        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
-            ? { problem: "has upper case letters in its repository" }
-            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
-    }
-    const [, name, repository = "", tag, hash] = read;
-    if (repository.length > longestRepository) {
-        return { problem: `has a repository of more than ${longestRepository} characters` };
-    }
-    if (hash !== undefined && !reference_digest.test(hash))
-        return { problem: "has a digest that is none" };
-    // A digest says more than a tag: with both, Docker and containerd drop the tag.
-    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
-}
-/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
-function splitRegistry(reference) {
-    const slash = reference.indexOf("/");
-    const first = reference.slice(0, Math.max(slash, 0));
-    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
-    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
-    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
-    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
-}
-
-;// CONCATENATED MODULE: ./lib/images/selection.js
-
-
-
-/**
- * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
- *
- * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
- * different images do
- */
-function selectImages(candidates, node) {
-    if (candidates.length === 0)
-        throw new Refused("it holds no image", saveNamed);
-    const images = new Map();
-    for (const [name, named] of byName(candidates)) {
-        const image = best(name, named, node);
-        const known = images.get(image.target.digest);
-        if (known === undefined)
-            images.set(image.target.digest, { ...image, names: [name] });
-        else
-            known.names.push(name);
-    }
-    return [...images.values()];
-}
-function byName(candidates) {
-    const named = new Map();
-    for (const candidate of candidates) {
-        if (candidate.names.length === 0) {
-            const id = candidate.image?.id;
-            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
-        }
-        for (const name of new Set(candidate.names.map(checkedName))) {
-            const known = named.get(name);
-            if (known === undefined)
-                named.set(name, [candidate]);
-            else
-                known.push(candidate);
-        }
-    }
-    return named;
-}
-function checkedName(given) {
-    const name = fullName(given);
-    if (typeof name === "string")
-        return name;
-    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
-}
-function best(name, candidates, node) {
-    const most = Math.max(...candidates.map(({ fitness }) => fitness));
-    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
-    const [image] = images;
-    if (image === undefined) {
-        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
-        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
-        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
-    }
-    const other = images.find(({ id }) => id !== image.id);
-    if (other !== undefined)
-        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
-    return image;
-}
-/** The official images of Docker Hub are for ten platforms at most. */
-const mostShown = 10;
-/** How the tools that make archives are told a name. */
-const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
-    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
-
-// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
-var header = __nccwpck_require__(6532);
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
-
-
-class Pax {
-    atime;
-    mtime;
-    ctime;
-    charset;
-    comment;
-    gid;
-    uid;
-    gname;
-    uname;
-    linkpath;
-    dev;
-    ino;
-    nlink;
-    path;
-    size;
-    mode;
-    global;
-    constructor(obj, global = false) {
-        this.atime = obj.atime;
-        this.charset = obj.charset;
-        this.comment = obj.comment;
-        this.ctime = obj.ctime;
-        this.dev = obj.dev;
-        this.gid = obj.gid;
-        this.global = global;
-        this.gname = obj.gname;
-        this.ino = obj.ino;
-        this.linkpath = obj.linkpath;
-        this.mtime = obj.mtime;
-        this.nlink = obj.nlink;
-        this.path = obj.path;
-        this.size = obj.size;
-        this.uid = obj.uid;
-        this.uname = obj.uname;
-    }
-    encode() {
-        const body = this.encodeBody();
-        if (body === '') {
-            return Buffer.allocUnsafe(0);
-        }
-        const bodyLen = Buffer.byteLength(body);
-        // round up to 512 bytes
-        // add 512 for header
-        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
-        const buf = Buffer.allocUnsafe(bufLen);
-        // 0-fill the header section, it might not hit every field
-        for (let i = 0; i < 512; i++) {
-            buf[i] = 0;
-        }
-        new header/* Header */.Y({
-            // XXX split the path
-            // then the path should be PaxHeader + basename, but less than 99,
-            // prepend with the dirname
-            /* c8 ignore start */
-            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
-            /* c8 ignore stop */
-            mode: this.mode || 0o644,
-            uid: this.uid,
-            gid: this.gid,
-            size: bodyLen,
-            mtime: this.mtime,
-            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
-            linkpath: '',
-            uname: this.uname || '',
-            gname: this.gname || '',
-            devmaj: 0,
-            devmin: 0,
-            atime: this.atime,
-            ctime: this.ctime,
-        }).encode(buf);
-        buf.write(body, 512, bodyLen, 'utf8');
-        // null pad after the body
-        for (let i = bodyLen + 512; i < buf.length; i++) {
-            buf[i] = 0;
-        }
-        return buf;
-    }
-    encodeBody() {
-        return (this.encodeField('path') +
-            this.encodeField('ctime') +
-            this.encodeField('atime') +
-            this.encodeField('dev') +
-            this.encodeField('ino') +
-            this.encodeField('nlink') +
-            this.encodeField('charset') +
-            this.encodeField('comment') +
-            this.encodeField('gid') +
-            this.encodeField('gname') +
-            this.encodeField('linkpath') +
-            this.encodeField('mtime') +
-            this.encodeField('size') +
-            this.encodeField('uid') +
-            this.encodeField('uname'));
-    }
-    encodeField(field) {
-        if (this[field] === undefined) {
-            return '';
-        }
-        const r = this[field];
-        const v = r instanceof Date ? r.getTime() / 1000 : r;
-        const s = ' ' +
-            (field === 'dev' || field === 'ino' || field === 'nlink' ?
-                'SCHILY.'
-                : '') +
-            field +
-            '=' +
-            v +
-            '\n';
-        const byteLen = Buffer.byteLength(s);
-        // the digits includes the length of the digits in ascii base-10
-        // so if it's 9 characters, then adding 1 for the 9 makes it 10
-        // which makes it 11 chars.
-        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
-        if (byteLen + digits >= Math.pow(10, digits)) {
-            digits += 1;
-        }
-        const len = digits + byteLen;
-        return len + s;
-    }
-    static parse(str, ex, g = false) {
-        return new Pax(merge(parseKV(str), ex), g);
-    }
-}
-const merge = (a, b) => b ? Object.assign({}, b, a) : a;
-const parseKV = (str) => str
-    .replace(/\n$/, '')
-    .split('\n')
-    .reduce(parseKVLine, Object.create(null));
-const parseKVLine = (set, line) => {
-    const n = parseInt(line, 10);
-    // XXX Values with \n in them will fail this.
-    // Refactor to not be a naive line-by-line parse.
-    if (n !== Buffer.byteLength(line) + 1) {
-        return set;
-    }
-    line = line.slice((n + ' ').length);
-    const kv = line.split('=');
-    const r = kv.shift();
-    if (!r) {
-        return set;
-    }
-    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
-    const v = kv.join('=').replace(/\0.*/, '');
-    switch (k) {
-        case 'path':
-        case 'linkpath':
-        case 'type':
-        case 'charset':
-        case 'comment':
-        case 'gname':
-        case 'uname':
-            set[k] = v;
-            break;
-        case 'ctime':
-        case 'atime':
-        case 'mtime':
-            set[k] = new Date(Number(v) * 1000);
-            break;
-        case 'size':
-            const s = +v;
-            if (s >= 0)
-                set[k] = s;
-            break;
-        case 'gid':
-        case 'uid':
-        case 'dev':
-        case 'ino':
-        case 'nlink':
-        case 'mode':
-            set[k] = +v;
-            break;
-    }
-    return set;
-};
-//# sourceMappingURL=pax.js.map
-;// CONCATENATED MODULE: ./lib/images/tar-index.js
-
-
-
-
-const blockBytes = 512;
-const zeros = Buffer.alloc(blockBytes);
-/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
-const mostMembers = 50_000;
-/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
-const mostHeaderBytes = 1024 * 1024;
-/** Linux takes no longer path (PATH_MAX). */
-const longestName = 4_096;
-/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
-class TarIndex {
-    #members;
-    constructor(members) {
-        this.#members = members;
-    }
-    /**
-     * Finds a file, through symbolic and hard links.
-     *
-     * @returns undefined when nothing has the name
-     * @throws Refused when what has the name is no file, or a link that leads to none
-     */
-    find(name) {
-        const seen = new Set();
-        for (let at = clean(name);;) {
-            const member = this.#members.get(at);
-            if (member === undefined && seen.size === 0)
-                return undefined;
-            if (member === undefined)
-                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
-            if (member.is === "file")
-                return member;
-            if (member.is === "other")
-                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
-            if (member.to === undefined)
-                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
-            if (seen.has(at))
-                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
-            seen.add(at);
-            at = member.to;
-        }
-    }
-}
-/**
- * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
- * what is between them. Of members with one name the last counts, as for tar itself.
- *
- * @throws Refused when it is no tar, damaged, cut off, or larger than any image
- */
-async function readTarIndex(file) {
-    const members = new Map();
-    let next = {};
-    let position = 0;
-    for (let headers = 0; position < file.size; headers++) {
-        const header = await headerAt(file, position);
-        if (header === undefined)
-            break;
-        if (headers === mostMembers)
-            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
-        const offset = position + blockBytes;
-        if (announcing.has(header.type)) {
-            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
-            if (size > mostHeaderBytes)
-                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
-            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
-            position = offset + padded(size);
-            continue;
-        }
-        const name = next.path || header.path || "";
-        const target = next.linkpath || header.linkpath || "";
-        if (name.length > longestName || target.length > longestName)
-            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
-        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
-        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
-        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
-        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
-        next = {};
-        position = start + padded(size);
-    }
-    return new TarIndex(members);
-}
-const announcing = new Set([
-    "ExtendedHeader",
-    "OldExtendedHeader",
-    "GlobalExtendedHeader",
-    "NextFileHasLongPath",
-    "OldGnuLongPath",
-    "NextFileHasLongLinkpath",
-]);
-const bodiless = new Set([
-    "Link",
-    "SymbolicLink",
-    "Directory",
-    "CharacterDevice",
-    "BlockDevice",
-    "FIFO",
-]);
-function announced(type, bytes) {
-    const text = bytes.toString();
-    switch (type) {
-        case "ExtendedHeader":
-        case "OldExtendedHeader": {
-            const { path, linkpath, size } = Pax.parse(text, {});
-            return {
-                ...(path ? { path } : {}),
-                ...(linkpath ? { linkpath } : {}),
-                ...(size === undefined ? {} : { size }),
-                sparse: text.includes(" GNU.sparse."),
-            };
-        }
-        case "NextFileHasLongLinkpath":
-            return { linkpath: text.replace(/\0.*$/s, "") };
-        case "NextFileHasLongPath":
-        case "OldGnuLongPath":
-            return { path: text.replace(/\0.*$/s, "") };
-        default:
-            // Global records hold the commit of a `git archive` and the like: nothing about one member.
-            return {};
-    }
-}
-function memberOf(header, name, target, content, sparse) {
-    switch (header.type) {
-        case "File":
-        case "OldFile":
-        case "ContiguousFile":
-            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
-        case "Link":
-            return { is: "link", to: inside(target), target };
-        case "SymbolicLink":
-            return {
-                is: "link",
-                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
-                target,
-            };
-        default:
-            return { is: "other", kind: kinds[header.type] ?? "of an unknown kind" };
-    }
-}
-const kinds = {
-    Directory: "a folder",
-    CharacterDevice: "a device",
-    BlockDevice: "a device",
-    FIFO: "a named pipe",
-    SparseFile: "a sparse file",
-};
-/** A name in the archive; undefined for what is not in any. */
-function inside(path) {
-    const name = clean(path);
-    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
-}
-const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
-/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
-async function headerAt(file, position) {
-    const block = await file.bytes(position, 2 * blockBytes);
-    const first = block.subarray(0, blockBytes);
-    if (isZero(first) && isZero(block.subarray(blockBytes)))
-        return undefined;
-    const header = first.length < blockBytes ? undefined : tar_index_decoded(first);
-    if (header?.cksumValid)
-        return header;
-    if (position === 0)
-        throw new Refused("it is not a tar archive", saveIt);
-    if (first.length < blockBytes)
-        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
-    throw new Refused(`it is damaged: there is no header at byte ${position}`);
-}
-function tar_index_decoded(block) {
-    try {
-        return new header/* Header */.Y(block);
-    }
-    catch {
-        // Numbers that are none.
-        return undefined;
-    }
-}
-const isZero = (block) => block.equals(zeros.subarray(0, block.length));
-function sizeOf(size, start, file, what) {
-    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
-        throw new Refused(`it is damaged: ${what} in it has no size`);
-    if (start + size > file.size)
-        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
-    return size;
-}
-/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
-async function afterSparseMap(file, position) {
-    const [inHeader, inBlock] = [482, 504];
-    let more = (await file.bytes(position, blockBytes))[inHeader];
-    let at = position + blockBytes;
-    for (; more === 1; at += blockBytes)
-        more = (await file.bytes(at, blockBytes))[inBlock];
-    return at;
-}
-const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
-
-;// CONCATENATED MODULE: ./lib/images/archive.js
-
-
-
-
-
-
-
-
-
-
-/** An archive that cannot be loaded: which, why, and what to do about it. */
-class BadArchive extends Error {
-    name = "BadArchive";
-    constructor(path, reason, advice, options) {
-        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
-    }
-}
-/**
- * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
- * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
- * the OCI layout counts, as for containerd.
- *
- * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
- * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
- * to compare its digest.
- *
- * @param on.platform what the nodes run
- * @param on.scratch an existing folder for the decompressed copy, which the caller removes
- * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
- */
-async function readArchive(path, on) {
-    try {
-        const copy = await opened(path, async (archive) => {
-            if (archive.size === 0)
-                throw new Refused("it is empty", saveIt);
-            const head = await archive.bytes(0, signatureBytes);
-            refuseForeign(head);
-            const compression = compressionOf(head);
-            return compression && (await decompress(archive, compression, on.scratch));
-        });
-        const file = copy ?? path;
-        try {
-            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
-        }
-        catch (error) {
-            if (copy !== undefined)
-                await (0,promises_.rm)(copy, { force: true });
-            throw error;
-        }
-    }
-    catch (error) {
-        if (error instanceof Refused)
-            throw new BadArchive(path, error.message, error.advice, { cause: error });
-        if (!(error instanceof Error && "syscall" in error))
-            throw error;
-        throw new BadArchive(path, (0,lib_problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
-            cause: error,
-        });
-    }
-}
-async function opened(path, use) {
-    let handle;
-    try {
-        handle = await (0,promises_.open)(path);
-        return await use(await OpenFile.of(handle));
-    }
-    finally {
-        await handle?.close();
-    }
-}
-async function readImages(file, node) {
-    const tar = await readTarIndex(file);
-    const contents = { file, tar, documents: new Documents(tar, file) };
-    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
-    return selectImages(candidates, node);
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
-
-/** How the container that links tells files apart, for GNU `stat --format`. */
-const identityFormat = "%i %s %.9Y";
-/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
-async function identityOf(file) {
-    const { ino, size, mtimeNs } = await (0,promises_.stat)(file, { bigint: true });
-    const nanoseconds = String(mtimeNs % 1000000000n).padStart(9, "0");
-    return `${ino} ${size} ${mtimeNs / 1000000000n}.${nanoseconds}`;
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
-
-
-
-/**
- * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
- * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
- */
-const blob_links_answers = `
-staging=
-declare -A copies
-while read -r command a b c d; do
-  case $command in
-    staging) staging=/volumes/$a/_data ;;
-    identity) stat --format '${identityFormat}' "/archives/$a" ;;
-    stage)
-      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
-      copies[$d]=$!
-      ;;
-    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
-    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
-    *) echo "unknown command: $command" >&2; false ;;
-  esac
-  printf '\\004%d\\n' $?
-done
-`;
-const deadline = 300_000;
-/**
- * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
- * every node's. containerd has to be told of it afterwards (ContentStore.adopt).
- */
-class BlobLinks {
-    #engine;
-    #container;
-    #conversation;
-    #archives;
-    #staged = new Map();
-    constructor(engine, container, conversation, archives) {
-        this.#engine = engine;
-        this.#container = container;
-        this.#conversation = conversation;
-        this.#archives = archives;
-    }
-    /**
-     * @param on.archives the files that blobs come from
-     * @param on.image an image with bash and coreutils that the daemon has
-     * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
-     */
-    static async open(engine, on) {
-        const { id, program, volume } = await engine.runAlone({
-            image: on.image,
-            argv: ["bash", "-c", blob_links_answers],
-            labels: on.labels,
-            binds: [
-                { source: on.volumes, target: "/volumes", readOnly: false },
-                ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
-            ],
-            volume: "/staging",
-        });
-        const links = new BlobLinks(engine, id, new Conversation(program, "the container that links"), on.archives);
-        try {
-            await links.#conversation.ask(["staging", volume], deadline);
-            await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
-            return links;
-        }
-        catch (error) {
-            await links.close();
-            throw error;
-        }
-    }
-    /** Begins to write a blob where it can be linked from, once however often it is asked to. */
-    stage(blob) {
-        if (this.#staged.has(blob.digest))
-            return;
-        const { offset, size, digest } = blob;
-        const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
-        const begun = this.#conversation.ask(command, deadline);
-        this.#staged.set(digest, { begun, identity: undefined });
-        // Who links it hears of it.
-        begun.catch(() => { });
-    }
-    /**
-     * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
-     *
-     * @param verified the identity of the file in which the blob was found to be what its digest says
-     * @throws when the file that was staged is another one
-     */
-    async link(blob, verified, volume) {
-        if ((await this.#identity(blob)) !== verified)
-            throw new Error(`${blob.file} was changed while it was loaded.`);
-        await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
-    }
-    /** What the file was when the blob had been staged from it. */
-    #identity(blob) {
-        this.stage(blob);
-        const staged = this.#staged.get(blob.digest);
-        if (staged === undefined)
-            throw new Error(`${blob.digest} was not staged.`);
-        staged.identity ??= staged.begun
-            .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
-            .then((identity) => identity.trim());
-        return staged.identity;
-    }
-    #archive({ file }) {
-        return String(this.#archives.indexOf(file));
-    }
-    /** Ends when nothing of it is left: container, staged blobs. */
-    async close() {
-        const removed = this.#engine.removed(this.#container);
-        this.#conversation.close();
-        await removed;
-    }
-    /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
-    async #mustBeSame(file, index) {
-        const [here, there] = await Promise.all([
-            identityOf(file),
-            this.#conversation.ask(["identity", String(index)], deadline),
-        ]);
-        if (there.trim() !== here)
-            throw new Error(`${file} is another file for the Docker daemon`);
-    }
-}
-/**
- * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
- * plain local volume of one folder, and nothing of their own below it.
- */
-function linkable(nodes) {
-    const volumes = new Map();
-    const roots = new Set();
-    for (const { id, mounts } of nodes) {
-        const own = mounts.find(({ destination }) => destination === "/var");
-        const hidden = mounts.some(({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var");
-        const suffix = `/${own?.name}/_data`;
-        if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
-            return undefined;
-        volumes.set(id, own.name ?? "");
-        roots.add(own.source.slice(0, -suffix.length));
-    }
-    const [root, ...others] = roots;
-    return root === undefined || others.length > 0 ? undefined : { root, volumes };
-}
-const hexOf = (digest) => digest.slice("sha256:".length);
-
-;// CONCATENATED MODULE: ./lib/images/transfer/blob-bytes.js
-
-/**
- * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
- * one piece.
- *
- * @throws when the file has become shorter
- */
-async function* bytesOf({ file, offset, size }) {
-    const handle = await (0,promises_.open)(file);
-    const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
-    try {
-        for (let done = 0; done < size;) {
-            const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
-            if (bytesRead === 0)
-                throw new Error(`${file} became shorter while it was loaded.`);
-            yield buffer.subarray(0, bytesRead);
-            done += bytesRead;
-        }
-    }
-    finally {
-        await handle.close();
-    }
-}
-const chunk = 512 * 1024;
-
-;// CONCATENATED MODULE: ./lib/images/transfer/image-names.js
-/**
- * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
- * does, what is made of an archive in Docker's format has a manifest of its own.
- */
-function allNames({ names, content: { target } }) {
-    if (!target.mediaType.startsWith("application/vnd.oci."))
-        return [...names];
-    const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
-    return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
-
-/** From here on a blob is worth linking: it costs 8 ms in all, and sending a megabyte through Docker about 5. */
-const largeBlob = 4_000_000;
-/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
-const worthLinking = 32_000_000;
-/**
- * Decides what a node needs. Pure.
- *
- * @param canLink whether blobs can be linked into this node's content store
- * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
- */
-function planNode(images, has, canLink) {
-    const present = [];
-    const retag = [];
-    const bring = [];
-    for (const image of images) {
-        const names = image.names.filter((name) => has.names.get(name) !== image.id);
-        for (const name of names) {
-            const replaced = has.names.get(name);
-            if (replaced !== undefined && has.own.has(replaced))
-                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
-        }
-        if (!isWhole(image, has))
-            bring.push(withContent(image));
-        else if (names.length > 0)
-            retag.push({ image, names });
-        else
-            present.push(image);
-    }
-    const missing = new Map();
-    for (const { content } of bring) {
-        for (const { digest, size, offset } of content.layers) {
-            if (offset === undefined || has.content.has(digest) || missing.has(digest))
-                continue;
-            missing.set(digest, { digest, size, offset, file: content.file });
-        }
-    }
-    for (const image of bring) {
-        for (const { digest } of image.content.layers) {
-            if (!has.content.has(digest) && !missing.has(digest))
-                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
-        }
-    }
-    const blobs = [...missing.values()];
-    const large = blobs.filter(({ size }) => size >= largeBlob);
-    const linked = canLink && node_plan_bytesOf(large) >= worthLinking ? large : [];
-    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
-}
-/**
- * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
- * What the node image brought is as it is.
- */
-function isWhole({ id, content }, has) {
-    if (!has.ids.has(id))
-        return false;
-    if (content === undefined || has.own.has(id))
-        return true;
-    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
-    return blobs.every(({ digest }) => has.content.has(digest));
-}
-function withContent(image) {
-    const { content } = image;
-    if (content === undefined)
-        throw new Error(`${image.from}: a node that had it has lost it.`);
-    return { ...image, content };
-}
-const node_plan_bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
-/**
- * The images of several archives as one list, each once.
- *
- * @throws when two archives mean different images by one name
- */
-function node_plan_merge(images) {
-    const byId = new Map();
-    const byName = new Map();
-    for (const image of images) {
-        for (const name of image.names) {
-            const other = byName.get(name);
-            if (other !== undefined && other.id !== image.id) {
-                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
-            }
-            byName.set(name, image);
-        }
-        const same = byId.get(image.id);
-        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
-    }
-    return [...byId.values()];
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/references.js
-
-/**
- * The digests of what a document of an image refers to: of a manifest, its config and its layers; of an index, those of
- * its documents that the image has, which is for one platform.
- */
-function referencesOf({ mediaType, bytes }, { documents }) {
-    if (isManifest(mediaType)) {
-        const { config, layers } = manifestKind.schema.parse(JSON.parse(String(bytes)));
-        return [config, ...layers].map(({ digest }) => digest);
-    }
-    if (!isIndex(mediaType))
-        return [];
-    const { manifests } = indexKind.schema.parse(JSON.parse(String(bytes)));
-    const here = new Set(documents.map(({ digest }) => digest));
-    return manifests.map(({ digest }) => digest).filter((digest) => here.has(digest));
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
-
-
-
-
-
-
-
-
-
-/**
- * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
- * configuration. The last attempt links nothing.
- */
-const bring_attempts = 3;
-/** Brings images into a node, and sees that they are there. @throws when they are not; an image has its names when it is whole */
-async function bring(to, attempt = 1) {
-    const { images, node, plan } = to;
-    let isPlaced = false;
-    try {
-        await place(to);
-        isPlaced = true;
-        to.placed();
-        await Promise.all([
-            beginToUnpack(to),
-            plan.present.length < images.length && bring_confirm(images, plan, node),
-        ]);
-    }
-    catch (error) {
-        const passes = error instanceof GrpcError || error instanceof Unconfirmed;
-        if (!passes || attempt === bring_attempts)
-            throw error;
-        to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
-        const again = await askNode(to.engine, node, patience);
-        const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
-        const rest = planNode(images, again.inventory, canLink);
-        await bring({ ...to, node: again, plan: rest }, attempt + 1);
-    }
-    finally {
-        node.containerd.close();
-    }
-}
-/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
-const patience = 10_000;
-/** Gives a node what it lacks, and everything its names, each image when it is whole. */
-async function place({ node, plan, links, verified }) {
-    const { containerd } = node;
-    await Promise.all([...plan.link, ...plan.send].map(verified));
-    if (plan.bring.length > 0) {
-        await containerd.leased(async (store) => {
-            for (const { content } of plan.bring)
-                for (const document of content.documents)
-                    await store.write(document, once(document.bytes), referencesOf(document, content));
-            await bring_send(plan.send, store);
-            const opened = plan.link.length > 0 ? await links : undefined;
-            if (opened === undefined)
-                await bring_send(plan.link, store);
-            else
-                await bring_link(plan.link, node, store, opened, verified);
-            for (const image of plan.bring)
-                await bring_name(containerd, allNames(image), image.content.target);
-        });
-    }
-    for (const { image, names } of plan.retag)
-        await bring_name(containerd, names, await containerd.target(image.id));
-}
-async function bring_name(containerd, names, target) {
-    for (const each of names)
-        await containerd.name(each, target);
-}
-async function* once(bytes) {
-    yield bytes;
-}
-async function bring_send(blobs, store) {
-    for (const blob of blobs)
-        await store.write(blob, bytesOf(blob));
-}
-/** How often a blob is linked: what garbage containerd collects meanwhile may take a file that it does not know of yet. */
-const tries = 3;
-/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
-async function bring_link(blobs, { container }, store, { blobs: links, volumes }, verified) {
-    const volume = volumes.get(container.id) ?? "";
-    for (const [index, blob] of blobs.entries()) {
-        for (let tried = 1;; tried++) {
-            await links.link(blob, await verified(blob), volume);
-            for (const next of blobs.slice(index + 1, index + 3))
-                links.stage(next);
-            try {
-                await store.adopt(blob);
-                break;
-            }
-            catch (error) {
-                const taken = error instanceof GrpcError && error.code === codes.outOfRange;
-                if (!taken || tried === tries)
-                    throw error;
-            }
-        }
-    }
-}
-async function beginToUnpack({ node, plan, unpack: wanted, engine, log }) {
-    if (!wanted || plan.bring.length === 0)
-        return;
-    const targets = plan.bring.map(({ content }) => content.target.digest);
-    try {
-        await unpack(engine, node.container.id, targets);
-    }
-    catch (error) {
-        log.line(`${node.name} unpacks when the first pod wants it: ${(0,lib_problems/* messageOf */.bD)(error)}`);
-    }
-}
-/** A node that was told, and does not have it. */
-class Unconfirmed extends Error {
-    name = "Unconfirmed";
-}
-/**
- * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
- * by a moment.
- */
-async function bring_confirm(images, { bring }, { containerd }) {
-    const blobs = bring.flatMap(({ content }) => [...content.documents, ...content.layers]);
-    await Promise.all(blobs.map(async (blob) => {
-        if (!(await containerd.has(blob)))
-            throw new Unconfirmed(`it was told of everything, and has no blob ${blob.digest}`);
-    }));
-    const until = performance.now() + patience;
-    for (;;) {
-        const { names: has } = await containerd.images();
-        const unnamed = images.find(({ names, id }) => names.some((name) => has.get(name) !== id));
-        if (unnamed === undefined)
-            return;
-        if (performance.now() > until)
-            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
-        await (0,external_node_timers_promises_.setTimeout)(50);
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
-
-
-
-
-/**
- * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
- * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
- *
- * @param archiveOf the archive as the user named it, by its file
- */
-function verifier(archiveOf) {
-    const known = new Map();
-    let last = Promise.resolve();
-    return (blob) => {
-        const key = `${blob.file} ${blob.offset} ${blob.digest}`;
-        const before = known.get(key);
-        if (before !== undefined)
-            return before;
-        const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
-        known.set(key, verified);
-        last = verified.catch(() => { });
-        return verified;
-    };
-}
-async function mustMatch({ file, offset, size, digest }, archive) {
-    const identity = await identityOf(file);
-    const hash = (0,external_node_crypto_.createHash)("sha256");
-    const handle = await (0,promises_.open)(file);
-    try {
-        const buffer = Buffer.allocUnsafe(Math.min(verify_chunk, size));
-        for (let done = 0; done < size;) {
-            const { bytesRead } = await handle.read(buffer, 0, Math.min(verify_chunk, size - done), offset + done);
-            if (bytesRead === 0)
-                throw new BadArchive(archive, "it became shorter while it was read", verify_again);
-            hash.update(buffer.subarray(0, bytesRead));
-            done += bytesRead;
-        }
-    }
-    finally {
-        await handle.close();
-    }
-    const found = `sha256:${hash.digest("hex")}`;
-    if (found !== digest) {
-        throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
-    }
-    return identity;
-}
-const verify_chunk = 1024 * 1024;
-const verify_again = "Make the archive again, and see that all of it is copied";
-
-;// CONCATENATED MODULE: ./lib/images/transfer/transfer.js
-
-
-
-
-
-
-/**
- * Brings images into nodes, to each as soon as it has said what it has, and just what it lacks; then sees that they are
- * there.
- *
- * @returns what became of each image
- * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
- */
-async function transfer(images, nodes, { engine, labels, log, unpackOn }) {
-    const place = linkable(nodes.map(({ container }) => container));
-    const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
-    let links;
-    const placed = nodes.map(() => Promise.withResolvers());
-    const bringing = nodes.map(async ({ name, asked }, index) => {
-        const done = () => placed[index]?.resolve();
-        try {
-            const node = await asked;
-            const plan = planNode(images, node.inventory, place !== undefined);
-            if (plan.link.length > 0 && place !== undefined)
-                links ??= openLinks(images, plan.link, node, place, { engine, labels, log });
-            const own = { images, node, plan, links: links ?? Promise.resolve(undefined), placed: done };
-            await bring({ ...own, verified, engine, log, unpack: name === unpackOn });
-            return plan;
-        }
-        finally {
-            done();
-        }
-    });
-    const closed = Promise.all(placed.map(({ promise }) => promise))
-        .then(async () => (await links)?.blobs.close())
-        .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
-    const settled = await Promise.allSettled(bringing);
-    await closed;
-    const failed = nodes.flatMap(({ name }, index) => {
-        const result = settled[index];
-        return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
-    });
-    // A wrong archive is wrong for every node; nodes fail each for itself.
-    const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
-    if (wrong !== undefined)
-        throw wrong.reason;
-    throwFailures(failed, nodes.filter(({ name }) => !failed.some((node) => node.name === name)));
-    const plans = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-    const counted = new Set();
-    return images.map((image) => outcomeOf(image, plans, nodes, counted));
-}
-/** The container that links, where the daemon sees the files. */
-async function openLinks(images, blobs, { container }, { root, volumes }, { engine, labels, log }) {
-    const archives = [...new Set(images.flatMap(({ content }) => content?.file ?? []))];
-    try {
-        const opened = await BlobLinks.open(engine, { volumes: root, archives, image: container.image, labels });
-        // While nodes are told of what comes, and the rest is verified.
-        for (const blob of blobs.slice(0, 2))
-            opened.stage(blob);
-        return { blobs: opened, volumes };
-    }
-    catch (error) {
-        log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
-        return undefined;
-    }
-}
-/** Some nodes do not have the images. */
-class NodesFailed extends Error {
-    name = "NodesFailed";
-}
-/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
-function throwFailures(failed, others) {
-    if (failed.length === 0)
-        return;
-    throw new NodesFailed([
-        `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
-        ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
-        ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
-    ].join("\n"));
-}
-function outcomeOf(image, plans, nodes, counted) {
-    const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
-    const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
-    const own = new Set(image.content?.layers.map(({ digest }) => digest));
-    let bytes = 0;
-    for (const { digest, size } of blobs) {
-        if (!own.has(digest) || counted.has(digest))
-            continue;
-        counted.add(digest);
-        bytes += size;
-    }
-    const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
-    const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
-    return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/config.js
-
-
-const config_text = schemas/* string */.YjP();
-/** YAML reads `1` as a number where kind takes the text. */
-const config_scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
-const json6902 = schemas/* array */.YOg(schemas/* strictObject */.rej({ group: config_text, version: config_text, kind: config_text, patch: config_text }));
-/** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
-const schema = schemas/* strictObject */.rej({
-    kind: schemas/* literal */.euz("Cluster"),
-    apiVersion: schemas/* literal */.euz("kind.x-k8s.io/v1alpha4"),
-    name: schemas/* preprocess */.vkY((name) => (typeof name === "number" ? String(name) : name), config_text.optional()),
-    nodes: schemas/* array */.YOg(schemas/* strictObject */.rej({
-        role: schemas/* enum */.k5n(["control-plane", "worker"]).optional(),
-        image: config_text.optional(),
-        labels: schemas/* record */.g1P(config_text, config_scalar.nullable()).optional(),
-        extraMounts: schemas/* array */.YOg(schemas/* strictObject */.rej({
-            containerPath: config_text.optional(),
-            hostPath: config_text.optional(),
-            readOnly: schemas/* boolean */.zMY().optional(),
-            selinuxRelabel: schemas/* boolean */.zMY().optional(),
-            propagation: schemas/* enum */.k5n(["", "None", "HostToContainer", "Bidirectional"]).optional(),
-        }))
-            .nullish(),
-        extraPortMappings: schemas/* array */.YOg(schemas/* strictObject */.rej({
-            containerPort: schemas/* int */.Whr().optional(),
-            hostPort: schemas/* int */.Whr().optional(),
-            listenAddress: config_text.optional(),
-            protocol: schemas/* enum */.k5n(["", "TCP", "UDP", "SCTP"]).optional(),
-        }))
-            .nullish(),
-        kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
-        kubeadmConfigPatchesJSON6902: json6902.nullish(),
-    }))
-        .nullish(),
-    networking: schemas/* strictObject */.rej({
-        ipFamily: schemas/* enum */.k5n(["ipv4", "ipv6", "dual"]).optional(),
-        apiServerPort: schemas/* int */.Whr().optional(),
-        apiServerAddress: config_text.optional(),
-        podSubnet: config_text.optional(),
-        serviceSubnet: config_text.optional(),
-        disableDefaultCNI: schemas/* boolean */.zMY().optional(),
-        kubeProxyMode: schemas/* enum */.k5n(["iptables", "ipvs", "nftables", "none"]).optional(),
-        dnsSearch: schemas/* array */.YOg(config_text).optional(),
+    return (count) => [24, 16, 8, 0].map((shift) => Math.floor((end - count) / 2 ** shift) % 256).join(".");
+}
+
+;// CONCATENATED MODULE: ./lib/outputs.js
+
+
+
+
+const loadBalancerRole = "external-load-balancer";
+/** Looks at a cluster that is there. @param server the API's address for the runner */
+async function describeCluster(plan, engine, api, server) {
+    const [containers, network, version] = await Promise.all([
+        engine.nodes(plan.name),
+        engine.network(plan.network),
+        api.get("/version"),
+    ]);
+    if (network === undefined)
+        throw new Error(`The Docker network "${plan.network}" of the cluster "${plan.name}" is gone.`);
+    const apiContainer = containers.find(({ role }) => role === loadBalancerRole) ??
+        containers.find(({ role }) => role === "control-plane");
+    const nodes = containers
+        .filter(({ role }) => role !== loadBalancerRole)
+        .map(({ id, name, role }) => {
+        const addresses = network.containers.get(id);
+        return { name, role, address: addresses?.ipv4 ?? addresses?.ipv6 ?? "" };
     })
-        .nullish(),
-    featureGates: schemas/* record */.g1P(config_text, schemas/* boolean */.zMY()).nullish(),
-    runtimeConfig: schemas/* record */.g1P(config_text, config_scalar).nullish(),
-    kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
-    kubeadmConfigPatchesJSON6902: json6902.nullish(),
-    containerdConfigPatches: schemas/* array */.YOg(config_text).nullish(),
-    containerdConfigPatchesJSON6902: schemas/* array */.YOg(config_text).nullish(),
-});
-/** What kind makes when nobody configures anything. */
-const defaultClusterConfig = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
-/**
- * Reads a kind configuration as strictly as kind does.
- *
- * @returns the configuration, or what is wrong with it, each with line and column
- */
-function parseClusterConfig(source) {
-    const lines = new dist/* LineCounter */.HN();
-    const document = (0,dist/* parseDocument */.Tp)(source, { lineCounter: lines, prettyErrors: false, merge: true });
-    const at = (offset) => {
-        const { line, col } = lines.linePos(offset);
-        return `line ${line}, column ${col}`;
-    };
-    if (document.errors.length > 0) {
-        return {
-            problems: document.errors.map((error) => `not valid YAML at ${at(error.pos[0])}: ${error.message}`),
-        };
-    }
-    const read = schema.safeParse(document.toJS());
-    if (!read.success) {
-        return {
-            problems: read.error.issues.flatMap((issue) => explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`)),
-        };
-    }
-    const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } = read.data;
-    const patches = [
-        ...(kubeadmConfigPatches ?? []),
-        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
-    ];
-    const operations = [
-        ...(kubeadmConfigPatchesJSON6902 ?? []),
-        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatchesJSON6902 ?? []),
-    ];
+        .toSorted((a, b) => a.name.localeCompare(b.name, "en"));
     return {
-        config: {
-            name: name || undefined,
-            nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
-            disableDefaultCNI: networking?.disableDefaultCNI ?? false,
-            ipFamily: networking?.ipFamily ?? "ipv4",
-            podSubnet: networking?.podSubnet || undefined,
-            hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
-            patches: [...patches, ...operations.map(({ patch }) => patch)],
-            kubeadmPatches: patches.flatMap(parseKubeadmPatch),
-            alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
-            // All values as texts, in the way they were written: 0755 stays 0755.
-            document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
-        },
+        apiServer: server,
+        kubernetesVersion: schemas/* looseObject */._H3({ gitVersion: schemas/* string */.YjP() }).parse(version).gitVersion,
+        nodes,
+        network: describeNetwork(network, apiContainer?.name ?? ""),
     };
 }
-/**
- * Writes the configuration that kind is given: the user's, with the cluster's name and the image of every node.
- *
- * @param images one for each node of the configuration, in order; a single one where it lists no nodes
- */
-function renderClusterConfig(config, name, images, { patches, json6902, ownNetwork, mount } = nothingAdded) {
-    const document = config.document.clone();
-    document.set("name", name);
-    if (config.nodes.length === 0)
-        document.set("nodes", document.createNode([{ role: "control-plane" }]));
-    if (ownNetwork) {
-        const there = document.get("networking", true);
-        const networking = (0,dist/* isAlias */.Vj)(there) ? copyOf(there.resolve(document)) : there;
-        document.set("networking", (0,dist/* isMap */.jh)(networking) ? networking : document.createNode({}));
-        document.setIn(["networking", "disableDefaultCNI"], "true");
-    }
-    insert(document, ["kubeadmConfigPatches"], patches);
-    insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
-    images.forEach((image, index) => {
-        const node = document.getIn(["nodes", index], true);
-        // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
-        if ((0,dist/* isAlias */.Vj)(node))
-            document.setIn(["nodes", index], copyOf(node.resolve(document)));
-        document.setIn(["nodes", index, "image"], image);
-        if (mount !== undefined)
-            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
-    });
-    return document.toString();
+/** Lets the job's next steps reach the cluster: `kubectl …` and `kind load …` just work. */
+function exportCluster(plan, job) {
+    // What was read from $KUBECONFIG stays as it is: it may list more files.
+    if (plan.kubeconfig !== job.kubeconfig)
+        (0,lib_core.exportVariable)("KUBECONFIG", plan.kubeconfig);
+    (0,lib_core.exportVariable)("KIND_CLUSTER_NAME", plan.name);
 }
-const nothingAdded = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
-/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
-function insert(document, path, items) {
-    if (items.length === 0)
-        return;
-    const there = document.getIn(path, true);
-    const list = (0,dist/* isAlias */.Vj)(there) ? there.resolve(document) : there;
-    if (!(0,dist/* isSeq */.oP)(list)) {
-        document.setIn(path, document.createNode(items));
-        return;
-    }
-    const { anchor } = list;
-    if (anchor !== undefined)
-        (0,dist/* visit */.YR)(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
-    const own = anchor === undefined ? list : copyOf(list);
-    if ((0,dist/* isSeq */.oP)(own))
-        own.items.unshift(...items.map((item) => document.createNode(item)));
-    document.setIn(path, own);
+/** Tells the job's next steps, and its outputs, where images are pushed to: `localhost:5000`. */
+function exportRegistry(address) {
+    (0,lib_core.exportVariable)("LOCAL_REGISTRY", address);
+    (0,lib_core.setOutput)("LOCAL_REGISTRY", address);
 }
-function copyOf(node) {
-    const copy = node?.clone();
-    if ((0,dist/* isMap */.jh)(copy) || (0,dist/* isSeq */.oP)(copy))
-        delete copy.anchor;
-    return (0,dist/* isNode */.Ll)(copy) ? copy : undefined;
-}
-const kubeadmPatch = schemas/* looseObject */._H3({
-    kind: schemas/* string */.YjP(),
-    apiVersion: schemas/* string */.YjP().optional(),
-    failCgroupV1: schemas/* boolean */.zMY().optional(),
-});
-/** As a field of `extraArgs` up to kubeadm's v1beta3, and as an item of the list that it is since. */
-const enablesAlwaysPull = /enable-admission-plugins["']?\s*:?\s*(value\s*:\s*)?[^\n]*AlwaysPullImages/;
-/** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
-function parseKubeadmPatch(source) {
-    return (0,dist/* parseAllDocuments */.hR)(source).flatMap((document) => {
-        const patch = kubeadmPatch.safeParse(document.errors.length > 0 ? undefined : document.toJS());
-        if (!patch.success)
-            return [];
-        const { kind, apiVersion, failCgroupV1 } = patch.data;
-        return [{ kind, apiVersion, failCgroupV1 }];
+/** Sets the output `cache_hit`: for each kind that is cached, whether it came out of the cache. */
+function setCacheOutput(plan, { images, nodeImages, proxies }) {
+    const nodes = images.filter(({ reference }) => nodeImages.includes(reference));
+    (0,lib_core.setOutput)("cache_hit", {
+        ...(plan.nodeImage && { "node-image": nodes.length > 0 && nodes.every(({ from }) => from === "cache") }),
+        ...(plan.proxies !== undefined && { proxies: proxies?.outcome === "hit" }),
     });
 }
-/** Puts one of zod's findings where it is in the text, and in the words of somebody who writes YAML. */
-function explain(issue, document) {
-    const path = issue.path.join(".");
-    if (issue.code === "unrecognized_keys") {
-        const parent = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
-        return issue.keys.map((key) => {
-            const pair = (0,dist/* isMap */.jh)(parent)
-                ? parent.items.find((item) => (0,dist/* isPair */.tO)(item) && (0,dist/* isScalar */.jn)(item.key) && item.key.value === key)
-                : undefined;
-            return {
-                offset: (0,dist/* isScalar */.jn)(pair?.key) ? (pair.key.range?.[0] ?? 0) : 0,
-                reason: `unknown field \`${path === "" ? key : `${path}.${key}`}\``,
-            };
-        });
-    }
-    const node = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
-    const field = path === "" ? "the configuration" : `\`${path}\``;
-    return [{ offset: (0,dist/* isNode */.Ll)(node) ? (node.range?.[0] ?? 0) : 0, reason: `${field}: ${issue.message}` }];
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/restart.js
-
-const restart_kinds = "deployments?|deploy|statefulsets?|sts|daemonsets?|ds";
-const restart_form = new RegExp(`^(?:([a-z0-9][a-z0-9-]*)/)?((?:${restart_kinds})/[a-z0-9][a-z0-9.-]*)$`);
-/** Reads `[NAMESPACE/]KIND/NAME`. @returns what it names, or what is wrong with it */
-function parseWorkload(text) {
-    const [matched, namespace, name = ""] = restart_form.exec(text) ?? [];
-    if (matched === undefined)
-        return {
-            problem: "wants deployment/NAME, statefulset/NAME or daemonset/NAME, with NAMESPACE/ before it if need be",
-        };
-    return { namespace, name };
+/** Sets the outputs of a run that has made a cluster. */
+function setClusterOutputs(plan, cluster) {
+    (0,lib_core.setOutput)("kubeconfig", plan.kubeconfig);
+    (0,lib_core.setOutput)("context", contextOf(plan.name));
+    (0,lib_core.setOutput)("cluster_name", plan.name);
+    (0,lib_core.setOutput)("api_server", cluster.apiServer);
+    (0,lib_core.setOutput)("kubernetes_version", cluster.kubernetesVersion);
+    (0,lib_core.setOutput)("node_image", plan.images[0]);
+    (0,lib_core.setOutput)("nodes", cluster.nodes);
+    (0,lib_core.setOutput)("network", cluster.network);
 }
 /**
- * Replaces the pods of workloads, all at once, and waits until the new ones are there: what the tag of a rebuilt image
- * alone does not bring about.
- *
- * @param deadline milliseconds
- * @throws naming the workload that did not get through, with kubectl's reason
+ * Sets the output `images`: an entry for each name. The bytes of an image count with the first of its names, because
+ * another costs nothing.
  */
-async function restart(workloads, on, log) {
-    const kubectl = (args, { namespace }, deadline) => on.run("kubectl", ["--context", on.context, ...(namespace === undefined ? [] : ["--namespace", namespace]), ...args], {
-        log,
-        deadline,
+function setImagesOutput(images) {
+    (0,lib_core.setOutput)("images", images.flatMap(({ names, id, nodes, bytes, seconds }) => names.map((name, index) => ({ name, id, nodes, bytes: index === 0 ? bytes : 0, seconds }))));
+}
+/** Sets the outputs that every run has. @param seconds since main began */
+function setRunOutputs(versions, timings, seconds) {
+    (0,lib_core.setOutput)("kind_version", versions.kind);
+    (0,lib_core.setOutput)("kubectl_version", versions.kubectl);
+    (0,lib_core.setOutput)("timings", {
+        seconds,
+        tasks: timings.map(({ name, start, seconds: took }) => ({ name, start, seconds: took })),
     });
-    await Promise.all(workloads.map(async (workload) => {
-        const { name } = workload;
-        try {
-            await kubectl(["rollout", "restart", name], workload, 60_000);
-            if (on.deadline === 0)
-                return;
-            const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
-            await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
-        }
-        catch (error) {
-            throw new Error(`${name} was not restarted: ${messageOf(error)}`, { cause: error });
-        }
-    }));
 }
 
-// EXTERNAL MODULE: ./node_modules/@actions/glob/lib/glob.js + 17 modules
-var glob = __nccwpck_require__(2377);
-;// CONCATENATED MODULE: ./lib/images/find-archives.js
-
-
-
-
-/**
- * Finds the archives that a line of `load_archives` names: a path, or a glob as @actions/glob has them.
- *
- * @returns the files, in order of their names, or what is wrong with the line
- */
-async function findArchives(pattern, workspace) {
-    const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [(0,external_node_path_.resolve)(workspace, pattern)];
-    if (paths.length === 0)
-        return { problem: "matches no file" };
-    try {
-        const entries = await Promise.all(paths.map((path) => (0,promises_.stat)(path)));
-        if (!entries.every((entry) => entry.isFile())) {
-            return { problem: "is not a file; wants image archives, as `docker save` writes them" };
-        }
-        return entries.map((entry, index) => ({ path: paths[index] ?? "", bytes: entry.size }));
-    }
-    catch (error) {
-        return { problem: (0,lib_problems/* unreadable */.O$)(error) };
-    }
-}
-async function matches(pattern, workspace) {
-    // In brackets, what would be a wildcard in the workspace's own path is itself.
-    const absolute = (0,external_node_path_.resolve)(workspace.replace(/[*?[]/g, "[$&]"), pattern);
-    const globber = await (0,glob/* create */.v)(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
-    return (await globber.glob()).toSorted();
-}
-
+// EXTERNAL MODULE: ./lib/problems.js
+var lib_problems = __nccwpck_require__(5451);
 ;// CONCATENATED MODULE: ./lib/tools/release-table.js
 // Written by script/update-releases from what upstream publishes: change that, not this.
 /** SHA-256 of kind for Linux, by version. */
@@ -67987,6 +64634,16 @@ function nodeImageFor(kindVersion, kubernetesVersion) {
     const wanted = kubernetesVersion.replace(/^v?/, "v");
     return images.find(({ kubernetes }) => kubernetes === wanted || minorOf(kubernetes) === wanted);
 }
+/**
+ * What a kind release puts before several control planes: the name that it asks for
+ * (pkg/cluster/internal/loadbalancer/const.go), and the image by its digest. Others have, or may have, another one.
+ */
+function loadBalancerOf(kindVersion) {
+    if (!["v0.32", "v0.33"].includes(minorOf(kindVersion)))
+        return undefined;
+    const tag = "docker.io/envoyproxy/envoy:v1.36.2";
+    return { tag, reference: `${tag}@sha256:4972515dd9a069b44beb43cebba7851596e72a8c61cd7a7c33d8f48efc5280ba` };
+}
 /** Whatever the table knows of an image, by its digest. */
 function knownNodeImage(image) {
     const digest = image.split("@")[1];
@@ -68013,5065 +64670,2870 @@ function compareVersions(a, b) {
     return preA < preB ? -1 : preA > preB ? 1 : 0;
 }
 
-;// CONCATENATED MODULE: ./lib/inputs.js
+;// CONCATENATED MODULE: ./lib/registry/hosts.js
 
-
-
-
-
-
-
-
-/** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
-const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
-const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
+/** Where a node's containerd looks for the registries that stand for another, a folder for each name. */
+const hostsFolder = "/etc/containerd/certs.d";
 /**
- * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
+ * The files that tell a node's containerd where images come from. It reads them at each pull.
+ * Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
  *
- * @param input the value of an input, empty when it was not given (core.getInput)
- * @param workspace what relative paths start from
+ * @returns texts by their absolute paths
  */
-async function readInputs(input, workspace) {
-    const reader = new Reader(input, workspace);
-    const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
-    reader.unsupported();
-    const nodeImage = reader.optional("node_image");
-    const kubernetesVersion = reader.matching("kubernetes_version", /^(stable|v?1\.\d+(\.\d+)?)$/, "wants a minor version (1.34), a full one (v1.34.11) or `stable`");
-    if (nodeImage !== undefined && kubernetesVersion !== undefined) {
-        reader.problem("kubernetes_version", `\`node_image\` (${nodeImage}) is given too: give one of the two`);
-    }
-    return {
-        version,
-        config,
-        load,
-        nodeImage,
-        kubernetesVersion,
-        kubeconfig: reader.path("kubeconfig"),
-        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
-        wait: reader.duration("wait", 300_000),
-        verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
-        kubectlVersion: withV(reader.matching("kubectl_version", /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "wants a full version such as v1.36.3")),
-        installOnly: reader.boolean("install_only"),
-        fastStart: reader.boolean("fast_start", true),
-        ignoreFailedClean: reader.boolean("ignore_failed_clean"),
-        logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
-        checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
-        downloadBaseUrls: reader.perTool("download_base_url", /^https?:\/\/\S+$/, "a URL that begins with https:// or http://"),
-        matrix: input("matrix"),
-        problems: reader.problems,
-    };
+function hostsFiles(registries) {
+    return Object.fromEntries(registries.map(({ name, hosts, server }) => {
+        const tables = hosts.map((host) => `\n[host.${JSON.stringify(host)}]\n  capabilities = ["pull", "resolve"]\n`);
+        const text = `server = ${JSON.stringify(server)}\n${tables.join("")}`;
+        return [`${hostsFolder}/${name}/hosts.toml`, text];
+    }));
 }
-/** Reads the inputs of the step that loads into a cluster made earlier. */
-async function readLoadInputs(input, workspace) {
-    const reader = new Reader(input, workspace);
-    const load = await reader.load();
-    if (load.archives.length === 0 && load.images.length === 0 && reader.problems.length === 0) {
-        reader.problem("load_archives", "nothing to load: give `load_archives`, `load_images` or both");
-    }
-    return {
-        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
-        load,
-        restart: reader.workloads("restart"),
-        wait: reader.duration("wait", 300_000),
-        problems: reader.problems,
+/** The first kind whose node images, with containerd 2, look into the folder by themselves. */
+const firstWithFolder = "v0.27";
+/**
+ * The patch with which the nodes' containerd looks into the folder. kind restarts each node's containerd for it: so
+ * there is none where all images are known to do without.
+ */
+function hostsFolderPatches(images) {
+    const looksByItself = (image) => {
+        const known = knownNodeImage(image);
+        return known !== undefined && compareVersions(known.kind, firstWithFolder) >= 0;
     };
+    if (images.every(looksByItself))
+        return [];
+    return [`[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ${JSON.stringify(hostsFolder)}\n`];
 }
-const withV = (version) => version === undefined ? undefined : version.startsWith("v") ? version : `v${version}`;
-class Reader {
-    problems = [];
-    #input;
-    #workspace;
-    constructor(input, workspace) {
-        this.#input = input;
-        this.#workspace = workspace;
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+;// CONCATENATED MODULE: ./lib/registry/storage.js
+
+
+
+
+
+
+/** SHA-256 in hexadecimal: what a blob is, and its name. */
+const blobName = schemas/* string */.YjP().regex(/^[0-9a-f]{64}$/);
+/** The grammar of github.com/distribution/reference, in which no part can lead out of a folder. */
+const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const repositoryName = schemas/* string */.YjP()
+    .max(255)
+    .regex(new RegExp(`^${component}(?:/${component})*$`));
+/** What of a repository a registry holds: the blobs that are its manifests, and all others. */
+const keptRepository = schemas/* strictObject */.rej({
+    name: repositoryName,
+    manifests: schemas/* array */.YOg(blobName),
+    layers: schemas/* array */.YOg(blobName),
+});
+/** How distribution lays out what it holds: registry/storage/paths.go. */
+const root = "docker/registry/v2";
+const storage_blobPath = (blob) => `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}/data`;
+const linkPaths = {
+    manifests: (repository, blob) => `${root}/repositories/${repository}/_manifests/revisions/sha256/${blob}/link`,
+    layers: (repository, blob) => `${root}/repositories/${repository}/_layers/sha256/${blob}/link`,
+};
+const linkPattern = new RegExp(`^${root}/repositories/(.+)/(_manifests/revisions|_layers)/sha256/([0-9a-f]{64})/link$`);
+const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data$`);
+/**
+ * Looks into a registry's folder. What is only half there is left out, and so are tags: they are the upstream's to tell.
+ *
+ * @returns in an order that depends on nothing but names
+ */
+async function storage_readStorage(folder) {
+    const entries = await filesBelow(folder);
+    const blobs = new Map();
+    for (const entry of entries) {
+        const [, blob] = blobPattern.exec(entry) ?? [];
+        if (blob !== undefined)
+            blobs.set(blob, (await (0,promises_.stat)((0,external_node_path_.join)(folder, entry))).size);
     }
-    problem(input, reason, value = this.#input(input)) {
-        this.problems.push({ input, value, reason });
+    const repositories = new Map();
+    for (const entry of entries) {
+        const [, name = "", kind, blob = ""] = linkPattern.exec(entry) ?? [];
+        if (!blobs.has(blob) || !repositoryName.safeParse(name).success)
+            continue;
+        const repository = repositories.get(name) ?? { name, manifests: [], layers: [] };
+        repositories.set(name, repository);
+        repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
     }
-    optional(name) {
-        return this.#input(name) || undefined;
+    return { repositories: [...repositories.values()], blobs };
+}
+/** Their paths below a folder, in order. Links lead to what is not the registry's, and are no files. */
+async function filesBelow(folder) {
+    const entries = await (0,promises_.readdir)(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+    return entries
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => (0,external_node_path_.relative)(folder, (0,external_node_path_.join)(parentPath, name)))
+        .toSorted();
+}
+/** Moves a file into a registry's folder as a blob. */
+async function addBlob(folder, blob, file) {
+    const path = (0,external_node_path_.join)(folder, storage_blobPath(blob));
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(path), { recursive: true });
+    await (0,promises_.rename)(file, path);
+}
+/** Lets a registry find blobs that are in its folder by their repositories: those that it lacks are passed over. */
+async function linkBlobs(folder, repositories, has) {
+    for (const repository of repositories) {
+        for (const kind of ["manifests", "layers"]) {
+            for (const blob of repository[kind].filter(has)) {
+                const path = (0,external_node_path_.join)(folder, linkPaths[kind](repository.name, blob));
+                await (0,promises_.mkdir)((0,external_node_path_.dirname)(path), { recursive: true });
+                await (0,promises_.writeFile)(path, `sha256:${blob}`);
+            }
+        }
     }
-    matching(name, pattern, wants) {
-        const value = this.optional(name);
-        if (value === undefined || pattern.test(value))
-            return value;
-        this.problem(name, wants);
-        return undefined;
+}
+/** Whether a file is the blob that it is called. */
+async function isBlob(file, blob) {
+    const hash = (0,external_node_crypto_.createHash)("sha256");
+    try {
+        // A link leads to what may be something else the next time.
+        if (!(await (0,promises_.lstat)(file)).isFile())
+            return false;
+        await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_.createReadStream)(file, { highWaterMark: 1 << 20 }), hash);
     }
-    oneOf(name, allowed) {
-        const value = this.#input(name) || allowed[0];
-        const found = allowed.find((choice) => choice === value);
-        if (found === undefined)
-            this.problem(name, `wants one of ${allowed.join(", ")}`);
-        return found ?? allowed[0];
-    }
-    /** YAML's core schema, as core.getBooleanInput has it. */
-    boolean(name, fallback = false) {
-        const value = this.#input(name);
-        if (value === "")
-            return fallback;
-        if (/^(true|True|TRUE)$/.test(value))
-            return true;
-        if (!/^(false|False|FALSE)$/.test(value))
-            this.problem(name, "wants true or false");
+    catch {
         return false;
     }
-    /** A duration as Go writes it. */
-    duration(name, fallback) {
-        const value = this.#input(name);
-        if (value === "")
-            return fallback;
-        if (value === "0")
-            return 0;
-        const units = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-        if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(value)) {
-            this.problem(name, "wants a duration with its unit, such as 5m, 90s or 1m30s; 0s waits for nothing");
-            return fallback;
-        }
-        const parts = value.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
-        return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0);
-    }
-    path(name) {
-        const value = this.optional(name);
-        return value === undefined ? undefined : (0,external_node_path_.resolve)(this.#workspace, value);
-    }
-    /** `tool=value`, one a line. */
-    perTool(name, pattern, wants) {
-        const values = {};
-        for (const line of this.#lines(name)) {
-            const [, tool, value = ""] = /^(\w+)=(.*)$/.exec(line) ?? [];
-            if (tool !== "kind" && tool !== "kubectl") {
-                this.problem(name, "wants lines `kind=…` or `kubectl=…`", line);
-            }
-            else if (!pattern.test(value)) {
-                this.problem(name, `wants ${wants} behind \`${tool}=\``, line);
-            }
-            else {
-                values[tool] = name === "checksums" ? value.toLowerCase() : value.replace(/\/+$/, "");
-            }
-        }
-        return values;
-    }
-    async version() {
-        const fromFile = await this.#versionFromFile();
-        const name = fromFile === undefined ? "version" : "version_file";
-        const given = fromFile ?? (this.#input("version") || newestKind);
-        if (given === "latest")
-            return given;
-        if (looksLikeKubernetes(given)) {
-            this.problem(name, `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``, given);
-        }
-        else if (!/^v?0\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(given)) {
-            this.problem(name, "wants a version of kind such as v0.33.0, or `latest`", given);
-        }
-        else {
-            return given.startsWith("v") ? given : `v${given}`;
-        }
-        return newestKind;
-    }
-    /** A file that holds nothing but the version, or asdf's .tool-versions with a line `kind 0.33.0`. */
-    async #versionFromFile() {
-        const path = this.path("version_file");
-        if (path === undefined)
-            return undefined;
-        let content;
-        try {
-            content = await (0,promises_.readFile)(path, "utf8");
-        }
-        catch (error) {
-            this.problem("version_file", (0,lib_problems/* unreadable */.O$)(error));
-            return undefined;
-        }
-        const lines = content
-            .split("\n")
-            .map((line) => line.replace(/#.*/, "").trim())
-            .filter(Boolean);
-        const fromAsdf = lines.map((line) => /^kind\s+(\S+)/.exec(line)?.[1]).find(Boolean);
-        const alone = lines.length === 1 && /^\S+$/.test(lines[0] ?? "") ? lines[0] : undefined;
-        const version = fromAsdf ?? alone;
-        if (version === undefined) {
-            this.problem("version_file", "holds no version: wants a file with the version alone, or with a line `kind 0.33.0`");
-        }
-        return version;
-    }
-    /** A path, or the YAML itself: what spans lines or begins like a mapping is YAML. */
-    async config() {
-        const given = this.#input("config");
-        const inline = given.includes("\n") || /^((kind|apiVersion)\s*:|\{)/.test(given.trim());
-        const source = given === "" ? defaultClusterConfig : inline ? given : await this.#configFile(given);
-        const parsed = parseClusterConfig(source);
-        if ("config" in parsed)
-            return parsed.config;
-        for (const reason of parsed.problems)
-            this.problem("config", reason);
-        return defaults();
-    }
-    async #configFile(given) {
-        const path = (0,external_node_path_.resolve)(this.#workspace, given);
-        try {
-            return await (0,promises_.readFile)(path, "utf8");
-        }
-        catch (error) {
-            this.problem("config", `${(0,lib_problems/* unreadable */.O$)(error)}; wants the path of a kind configuration, or its YAML`);
-            return defaultClusterConfig;
-        }
-    }
-    async load() {
-        return { archives: await this.#archives(), images: this.#images(), nodes: this.#nodes() };
-    }
-    #images() {
-        const lines = [...new Set(this.#lines("load_images"))];
-        for (const line of lines) {
-            const name = fullName(line);
-            if (typeof name !== "string")
-                this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
-            else if (name.includes("@"))
-                this.problem("load_images", "names a digest, which Docker's export does not keep: wants a tag", line);
-        }
-        return lines;
-    }
-    /** Names one a line or, as kind's --nodes has them, with commas between. */
-    #nodes() {
-        const names = this.#lines("load_nodes").flatMap((line) => line
-            .split(",")
-            .map((name) => name.trim())
-            .filter(Boolean));
-        const [first = "all"] = names;
-        if (names.length <= 1 && (first === "all" || first === "workers"))
-            return first;
-        for (const name of names) {
-            if (name === "all" || name === "workers" || !clusterNamePattern.test(name))
-                this.problem("load_nodes", "wants `all`, `workers`, or names of nodes, one a line", name);
-        }
-        return names;
-    }
-    /** `[NAMESPACE/]KIND/NAME`, one a line. */
-    workloads(name) {
-        return this.#lines(name).flatMap((line) => {
-            const workload = parseWorkload(line);
-            if ("problem" in workload) {
-                this.problem(name, workload.problem, line);
-                return [];
-            }
-            return [workload];
-        });
-    }
-    async #archives() {
-        const lines = this.#lines("load_archives");
-        const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
-        const archives = found.flatMap((result, index) => {
-            if (!("problem" in result))
-                return result;
-            this.problem("load_archives", result.problem, lines[index]);
-            return [];
-        });
-        return [...new Map(archives.map((archive) => [archive.path, archive])).values()];
-    }
-    /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
-    unsupported() {
-        for (const name of ["registry", "registry_enable_delete", "cloud_provider"]) {
-            if (this.boolean(name))
-                this.problem(name, "is not supported yet");
-        }
-        for (const name of ["registry_image", "registry_name", "registry_port"]) {
-            if (this.#input(name) !== "")
-                this.problem(name, "is not supported yet");
-        }
-    }
-    #lines(name) {
-        return this.#input(name)
-            .split("\n")
-            .map((line) => line.trim())
-            .filter(Boolean);
-    }
+    return hash.digest("hex") === blob;
 }
-function defaults() {
-    const parsed = parseClusterConfig(defaultClusterConfig);
-    if ("config" in parsed)
-        return parsed.config;
-    throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
+/** The blobs that a registry was asked for, from what it has printed. */
+function requestedBlobs(log) {
+    const uris = log.matchAll(/http\.request\.uri="?\/v2\/[^ "]+\/(?:blobs|manifests)\/sha256:([0-9a-f]{64})/g);
+    return new Set([...uris].map(([, blob = ""]) => blob));
 }
 
-;// CONCATENATED MODULE: ./lib/images/daemon-images.js
+;// CONCATENATED MODULE: ./lib/registry/kept.js
 
 
 
 
 
-
-
-/**
- * Looks images up in the daemon, all at once. Those it lacks are pulled first.
- *
- * @throws naming the image that cannot be had
- */
-async function findDaemonImages(references, on, log) {
-    return await Promise.all(references.map(async (reference) => {
-        const name = fullName(reference);
-        if (typeof name !== "string")
-            throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
-        const there = await on.engine.imageId(reference);
-        if (there !== undefined)
-            return { reference, fullName: name, id: there };
-        log.line(`${reference} is not in the Docker daemon: it is pulled.`);
-        await ensureImage(reference, on, log);
-        const id = await on.engine.imageId(reference);
-        if (id === undefined)
-            throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
-        return { reference, fullName: name, id };
-    }));
-}
-/** Docker's API from which on an export can be told its platform: 28.0. */
-const exportsOnePlatform = "1.48";
-/**
- * Has the daemon export images into one archive, in which what they share is once.
- *
- * @param folder where the archive goes
- * @returns the archive's path
- */
-async function saveDaemonImages(images, { engine, platform, folder }) {
-    const path = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
-    const { apiVersion } = await engine.info();
-    const names = images.map(({ reference }) => reference);
-    try {
-        const stream = await engine.saveImages(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
-        await (0,external_node_stream_promises_namespaceObject.pipeline)(stream, (0,external_node_fs_.createWriteStream)(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
-    }
-    catch (error) {
-        throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
-            cause: error,
-        });
-    }
-    return path;
-}
-/** Compares versions such as 1.41 number by number. */
-function atLeast(version, least) {
-    const [a, b] = [version, least].map((text) => text.split(".").map(Number));
-    const [major = 0, minor = 0] = a ?? [];
-    const [leastMajor = 0, leastMinor = 0] = b ?? [];
-    return major > leastMajor || (major === leastMajor && minor >= leastMinor);
-}
-
-;// CONCATENATED MODULE: ./lib/images/pull-warnings.js
-/**
- * Says where pods will pull in spite of what was loaded.
- *
- * @param names full names of images
- * @param alwaysPulls whether the cluster runs the admission plugin AlwaysPullImages
- */
-function pullWarnings(names, alwaysPulls) {
-    if (names.length === 0)
-        return [];
-    if (alwaysPulls) {
-        return [
-            "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
-        ];
-    }
-    const latest = names.filter((name) => name.endsWith(":latest"));
-    if (latest.length === 0)
-        return [];
-    return [
-        `${latest.join(", ")}: Kubernetes pulls an image tagged latest each time, unless the container says \`imagePullPolicy: IfNotPresent\` or \`Never\`. Say that, or give the image another tag.`,
-    ];
-}
-
-;// CONCATENATED MODULE: ./lib/load-images.js
-
-
-
-
-
-
-
-
-const hasImages = ({ archives, images }) => archives.length + images.length > 0;
-/**
- * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
- * meanwhile.
- *
- * @returns what became of each image
- * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
- */
-async function loadImages(plan, cluster, on, log) {
-    const began = performance.now();
-    await (0,promises_.mkdir)(plan.folder, { recursive: true });
-    const targets = cluster.nodes.then((nodes) => nodes
-        .filter(({ name }) => cluster.into.includes(name))
-        .map(({ name, container }) => {
-        const asked = askNode(on.engine, { name, container }, cluster.starting);
-        // Who needs the answer hears of it.
-        asked.catch(() => { });
-        return { name, container, asked };
-    }));
-    try {
-        const [fromArchives, daemonImages, nodes] = await Promise.all([
-            readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
-            findDaemonImages(plan.images, on, log),
-            targets,
-        ]);
-        const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, {
-            ...on,
-            log,
-            unpackOn: onlyHost(await cluster.nodes)?.name,
-        });
-        const seconds = Math.round(performance.now() - began) / 1000;
-        const images = loaded.map((image) => ({ ...image, seconds }));
-        for (const image of images)
-            log.line(load_images_describe(image));
-        const names = images.flatMap((image) => image.names);
-        for (const warning of pullWarnings(names, cluster.alwaysPulls))
-            log.warning(warning);
-        return images;
-    }
-    finally {
-        // What went wrong is told at once: nobody waits for nodes that are yet to come up.
-        targets
-            .then((nodes) => Promise.allSettled(nodes.map(async ({ asked }) => (await asked).containerd.close())))
-            .catch(() => { });
-        await (0,promises_.rm)(plan.folder, { recursive: true, force: true });
-    }
-}
-/** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
-const archivesAtOnce = 4;
-async function readArchives(paths, platform, scratch) {
-    const waiting = [...paths.entries()];
-    const images = [];
-    const worker = async () => {
-        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-            const [index, path] = next;
-            const archive = await readArchive(path, { platform, scratch });
-            images[index] = archive.images.map((image) => source(image, path, archive.file));
-        }
-    };
-    await Promise.all(Array.from({ length: archivesAtOnce }, worker));
-    return images.flat();
-}
-/**
- * Images of the daemon: those that some node lacks are exported, the others have nothing but their name and ID, which
- * is enough to give them another name.
- */
-async function missingImages(images, nodes, platform, folder, engine) {
-    if (images.length === 0)
-        return [];
-    const asked = await Promise.allSettled(nodes.map((node) => node.asked));
-    const has = asked.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.ids] : []));
-    const missing = images.filter(({ id }) => !has.every((ids) => ids.has(id)));
-    const known = images.filter((image) => !missing.includes(image));
-    const saved = missing.length === 0 ? [] : await load_images_readSaved(missing, platform, folder, engine);
-    return [
-        ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
-        ...saved,
-    ];
-}
-async function load_images_readSaved(images, platform, folder, engine) {
-    const path = await saveDaemonImages(images, { engine, platform, folder });
-    const { file, images: found } = await readArchive(path, { platform, scratch: folder });
-    const from = images.map(({ reference }) => reference).join(", ");
-    // Docker writes them in an order of its own, which changes.
-    const position = ({ names }) => images.findIndex(({ fullName }) => names.includes(fullName));
-    return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
-}
-const source = ({ names, id, ...content }, from, file) => ({
-    names,
-    id,
-    from,
-    content: { ...content, file },
+/** Blobs that are kept in the cache together, under a key that is a hash of their names. */
+const part = schemas/* strictObject */.rej({
+    // It is a path, too, which is removed in the end.
+    key: schemas/* string */.YjP().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
+    blobs: schemas/* record */.g1P(blobName, schemas/* int */.Whr().nonnegative()),
 });
-const load_images_describe = ({ names, outcome, nodes, bytes, seconds }) => outcome === "loaded"
-    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${(bytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`
-    : `${names.join(", ")}: ${outcome} in ${nodes.join(", ")}`;
-
-;// CONCATENATED MODULE: ./lib/outputs.js
-
-
-
-
-const loadBalancerRole = "external-load-balancer";
-/** Looks at a cluster that is there. @param server the API's address for the runner */
-async function describeCluster(plan, engine, api, server) {
-    const [containers, network, version] = await Promise.all([
-        engine.nodes(plan.name),
-        engine.network(plan.network),
-        api.get("/version"),
-    ]);
-    if (network === undefined)
-        throw new Error(`The Docker network "${plan.network}" of the cluster "${plan.name}" is gone.`);
-    const apiContainer = containers.find(({ role }) => role === loadBalancerRole) ??
-        containers.find(({ role }) => role === "control-plane");
-    const nodes = containers
-        .filter(({ role }) => role !== loadBalancerRole)
-        .map(({ id, name, role }) => {
-        const addresses = network.containers.get(id);
-        return { name, role, address: addresses?.ipv4 ?? addresses?.ipv6 ?? "" };
-    })
-        .toSorted((a, b) => a.name.localeCompare(b.name, "en"));
-    return {
-        apiServer: server,
-        kubernetesVersion: schemas/* looseObject */._H3({ gitVersion: schemas/* string */.YjP() }).parse(version).gitVersion,
-        nodes,
-        network: describeNetwork(network, apiContainer?.name ?? ""),
-    };
-}
-/** Lets the job's next steps reach the cluster: `kubectl …` and `kind load …` just work. */
-function exportCluster(plan, job) {
-    // What was read from $KUBECONFIG stays as it is: it may list more files.
-    if (plan.kubeconfig !== job.kubeconfig)
-        (0,lib_core.exportVariable)("KUBECONFIG", plan.kubeconfig);
-    (0,lib_core.exportVariable)("KIND_CLUSTER_NAME", plan.name);
-}
-/** Sets the outputs of a run that has made a cluster. */
-function setClusterOutputs(plan, cluster) {
-    (0,lib_core.setOutput)("kubeconfig", plan.kubeconfig);
-    (0,lib_core.setOutput)("context", contextOf(plan.name));
-    (0,lib_core.setOutput)("cluster_name", plan.name);
-    (0,lib_core.setOutput)("api_server", cluster.apiServer);
-    (0,lib_core.setOutput)("kubernetes_version", cluster.kubernetesVersion);
-    (0,lib_core.setOutput)("node_image", plan.images[0]);
-    (0,lib_core.setOutput)("nodes", cluster.nodes);
-    (0,lib_core.setOutput)("network", cluster.network);
-}
-/**
- * Sets the output `images`: an entry for each name. The bytes of an image count with the first of its names, because
- * another costs nothing.
- */
-function setImagesOutput(images) {
-    (0,lib_core.setOutput)("images", images.flatMap(({ names, id, nodes, bytes, seconds }) => names.map((name, index) => ({ name, id, nodes, bytes: index === 0 ? bytes : 0, seconds }))));
-}
-/** Sets the outputs that every run has. @param seconds since main began */
-function setRunOutputs(versions, timings, seconds) {
-    (0,lib_core.setOutput)("kind_version", versions.kind);
-    (0,lib_core.setOutput)("kubectl_version", versions.kubectl);
-    (0,lib_core.setOutput)("timings", {
-        seconds,
-        tasks: timings.map(({ name, start, seconds: took }) => ({ name, start, seconds: took })),
-    });
-}
-
-;// CONCATENATED MODULE: ./lib/cluster/compatibility.js
-
-/**
- * Finds combinations that are known not to work, so that they fail before a minute is spent on them.
- *
- * @returns a sentence for each: what does not go together, and what does
- */
-function incompatibilities(on) {
-    return [
-        ...new Set(on.images.flatMap((image) => [...cgroups(on, image), ...containerd(on, image), ...kubeadm(on, image)])),
-    ];
-}
-/** Kubernetes 1.35 makes `failCgroupV1: true` the kubelet's default, and kind's images dropped their support. */
-function cgroups({ cgroupVersion, config }, image) {
-    const kubernetes = kubernetesVersionOf(image);
-    if (cgroupVersion !== 1 || kubernetes === undefined || compareVersions(kubernetes, "v1.35.0") < 0)
-        return [];
-    if (config.kubeadmPatches.some((patch) => patch.failCgroupV1 === false))
-        return [];
-    return [
-        `Kubernetes ${kubernetes} does not run on cgroup v1, which the Docker daemon has: use \`kubernetes_version: 1.34\`, or a runner with cgroup v2 (every Ubuntu since 22.04)`,
-    ];
-}
-/** Node images of kind v0.32 and later hold containerd 2.3, whose configuration (version 4) an older kind cannot read. */
-function containerd({ kindVersion }, image) {
-    if (compareVersions(kindVersion, "v0.32.0") >= 0)
-        return [];
-    const known = knownNodeImage(image);
-    const kubernetes = kubernetesVersionOf(image);
-    const madeForNewer = known !== undefined && compareVersions(`${known.kind}.0`, "v0.32.0") >= 0;
-    const needsNewer = known === undefined && kubernetes !== undefined && compareVersions(kubernetes, "v1.36.0") >= 0;
-    if (!madeForNewer && !needsNewer)
-        return [];
-    const own = nodeImagesOf(kindVersion)[0];
-    const alternative = own === undefined
-        ? ""
-        : `, or \`kubernetes_version: ${minorOf(own.kubernetes).slice(1)}\` with this kind`;
-    return [
-        `kind ${kindVersion} cannot load images into ${image}, whose containerd is too new for it: use \`version: v0.32.0\` or later${alternative}`,
-    ];
-}
-/** kind writes kubeadm's configuration as v1beta4 from Kubernetes 1.36 on; a patch for another version touches nothing. */
-function kubeadm({ config }, image) {
-    const kubernetes = kubernetesVersionOf(image);
-    if (kubernetes === undefined || compareVersions(kubernetes, "v1.23.0") < 0)
-        return [];
-    const used = `kubeadm.k8s.io/${compareVersions(kubernetes, "v1.36.0") >= 0 ? "v1beta4" : "v1beta3"}`;
-    const versioned = config.kubeadmPatches.filter(({ apiVersion }) => apiVersion?.startsWith("kubeadm.k8s.io/"));
-    return versioned
-        .filter(({ kind, apiVersion }) => apiVersion !== used &&
-        !config.kubeadmPatches.some((other) => other.kind === kind && fits(other.apiVersion, used)))
-        .map(({ kind, apiVersion }) => `the patch of ${kind} is for ${apiVersion}, and kind configures Kubernetes ${kubernetes} with ${used}: it would change nothing. Write it for ${used}, or leave its apiVersion out`);
-}
-const fits = (apiVersion, used) => apiVersion === undefined || apiVersion === used;
-
-;// CONCATENATED MODULE: ./lib/cluster/fast-start.js
-
-/** Where nodes find {@link FastStart.manifests}: kubeadm looks there on workers, too. */
-const manifestPatchesFolder = "/kind-action/patches";
-/**
- * Arguments that change when things happen. With several control planes there is a leader to be elected.
- *
- * etcd without fsync keeps what it acknowledged when it, its container or the node's container dies: that is in the
- * kernel's memory. It does not survive the machine, which a cluster in containers does not either.
- */
-const argumentsOf = [
-    { component: "controllerManager", name: "leader-elect", value: "false", alone: true },
-    { component: "controllerManager", name: "kube-api-qps", value: "300" },
-    { component: "controllerManager", name: "kube-api-burst", value: "400" },
-    { component: "scheduler", name: "leader-elect", value: "false", alone: true },
-    { component: "etcd", name: "unsafe-no-fsync", value: "true" },
-];
-/**
- * Decides how a cluster is made to start fast. Pure. What a patch of the user's names is left to it.
- *
- * @param mounts whether the daemon can give nodes a folder of this machine
- */
-function planFastStart(config, mounts) {
-    const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
-    const named = (text) => config.patches.some((patch) => patch.search(text) >= 0);
-    const args = argumentsOf.filter(({ component, name, alone }) => !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)));
-    const manifests = mounts && !named(ownPatches) ? probes : {};
-    return {
-        settings: [
-            ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
-            ...(Object.keys(manifests).length === 0
-                ? []
-                : [
-                    "control plane: first probes after a second, then each second",
-                    "CoreDNS: asked each second whether it is ready",
-                ]),
-        ],
-        patches: [
-            ...mergePatches(args, "v1beta3", asFields),
-            ...mergePatches(args.filter((arg) => !hasList(arg.component, config)), "v1beta4", asList),
-            ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
-        ],
-        json6902: appends(args.filter((arg) => hasList(arg.component, config))),
-        manifests,
-    };
-}
-/** kubeadm takes no etcd of its own beside one that is elsewhere. */
-const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
-const ownPatches = /\bpatches["']?\s*:|\/patches/;
-const titles = {
-    controllerManager: "controller manager",
-    scheduler: "scheduler",
-    etcd: "etcd",
-};
-/** Arguments as kubeadm takes them up to v1beta3. */
-const asFields = (args) => Object.fromEntries(args.map(({ name, value }) => [name, value]));
-/** Arguments as kubeadm takes them from v1beta4 on, which kind uses from Kubernetes 1.36 on. */
-const asList = (args) => args.map(({ name, value }) => ({ name, value }));
-function mergePatches(args, version, form) {
-    if (args.length === 0)
-        return [];
-    const of = (component) => args.filter((arg) => arg.component === component);
-    const extra = (component) => of(component).length === 0 ? undefined : { extraArgs: form(of(component)) };
-    const etcd = extra("etcd");
-    return [
-        (0,dist/* stringify */.As)({
-            apiVersion: `kubeadm.k8s.io/${version}`,
-            kind: "ClusterConfiguration",
-            controllerManager: extra("controllerManager"),
-            scheduler: extra("scheduler"),
-            etcd: etcd && { local: etcd },
-        }),
-    ];
-}
-/**
- * Whether kind gives a component a list of arguments of its own, which a merge would replace:
- * pkg/cluster/internal/kubeadm/config.go, ConfigTemplateBetaV4.
- */
-const hasList = (component, { hasFeatureGates, ipFamily }) => component === "controllerManager" ||
-    (component === "scheduler" && (hasFeatureGates || ipFamily === "ipv6"));
-/** Arguments at the end of the lists that kind makes. */
-function appends(args) {
-    if (args.length === 0)
-        return [];
-    const operations = args.map(({ component, name, value }) => ({
-        op: "add",
-        path: `/${component}/extraArgs/-`,
-        value: { name, value },
-    }));
-    return [
-        {
-            group: "kubeadm.k8s.io",
-            version: "v1beta4",
-            kind: "ClusterConfiguration",
-            patch: (0,dist/* stringify */.As)(operations),
-        },
-    ];
-}
-const directory = (version) => ["InitConfiguration", "JoinConfiguration"].map((kind) => (0,dist/* stringify */.As)({
-    apiVersion: `kubeadm.k8s.io/${version}`,
-    kind,
-    patches: { directory: manifestPatchesFolder },
-}));
-/**
- * A kubelet that is younger than a probe's period puts the first one off by a random part of it. What fails until it is
- * given up takes as long as with kubeadm's own periods of 10 s.
- */
-const probes = {
-    ...Object.fromEntries(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => [
-        `${name}+strategic.yaml`,
-        (0,dist/* stringify */.As)({
-            apiVersion: "v1",
-            kind: "Pod",
-            spec: {
-                containers: [
-                    { name, startupProbe: { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 240 } },
-                ],
-            },
-        }),
-    ])),
-    // Before Kubernetes 1.31, kubeadm says that it ignores this one.
-    "corednsdeployment+strategic.yaml": (0,dist/* stringify */.As)({
-        apiVersion: "apps/v1",
-        kind: "Deployment",
-        spec: {
-            template: {
-                spec: {
-                    containers: [{ name: "coredns", readinessProbe: { periodSeconds: 1, failureThreshold: 30 } }],
-                },
-            },
-        },
-    }),
-};
-
-;// CONCATENATED MODULE: ./lib/logs/artifact-name.js
-
-/**
- * Names the logs of one cluster so that no other job of the workflow run has the same name: jobs of a matrix differ
- * in nothing else than its values, and GitHub refuses a second artifact of a name.
- *
- * @param on.matrix the job's matrix as JSON, `null` outside of one
- */
-function artifactName(on) {
-    const values = leaves(artifact_name_parse(on.matrix));
-    const words = [
-        "kind-logs",
-        on.job,
-        on.cluster,
-        ...values,
-        ...(on.attempt === "1" ? [] : [`attempt-${on.attempt}`]),
-    ];
-    const name = words.join("-").replace(/[^A-Za-z0-9._-]+/g, "-");
-    // Values that differ only in what a name may not hold, or beyond its length, differ in the sum.
-    const exact = name.length <= 100 && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
-    return exact
-        ? name
-        : `${name.slice(0, 90)}-${(0,external_node_crypto_.createHash)("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
-}
-function artifact_name_parse(json) {
-    try {
-        return JSON.parse(json);
-    }
-    catch {
-        return json;
-    }
-}
-function leaves(value) {
-    if (value === null || value === undefined || value === "")
-        return [];
-    if (typeof value === "object")
-        return Object.values(value).flatMap(leaves);
-    return [String(value)];
-}
-
-;// CONCATENATED MODULE: ./lib/plan.js
-
-
-
-
-
-
-
-
-
-/**
- * Decides what will be made. Pure: the same situation gives the same plan.
- *
- * @returns the plan, and everything that stands in its way, the problems of the inputs included
- */
-function makePlan(situation) {
-    const { inputs, job, run } = situation;
-    const problems = [...inputs.problems];
-    const warnings = [];
-    const kindVersion = resolveKind(situation, warnings);
-    const folder = (0,external_node_path_.join)(job.temp, `kind-action-${run}`);
-    const cluster = inputs.installOnly
-        ? undefined
-        : planCluster(situation, kindVersion, folder, problems, warnings);
-    const images = cluster?.images ?? [
-        nodeImageFor(kindVersion, inputs.kubernetesVersion ?? "stable")?.image ?? "",
-    ];
-    const kubernetes = images.map(kubernetesVersionOf).find((version) => version !== undefined);
-    const kind = planTool("kind", kindVersion, inputs, job);
-    const kubectl = planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion, job.architecture), inputs, job);
-    for (const { name, version, checksum, checksumUrl } of [kind, kubectl]) {
-        if (checksum === undefined)
-            warnings.push(`${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`);
-    }
-    return { plan: { run, folder, kind, kubectl, cluster, warnings }, problems };
-}
-function resolveKind({ inputs, latest }, warnings) {
-    if (inputs.version !== "latest")
-        return inputs.version;
-    if (typeof latest === "string")
-        return latest;
-    if (latest !== undefined) {
-        warnings.push(`The latest version of kind cannot be found out (${latest.problem}): ${newestKind} is used, the newest that this version of the action knows.`);
-    }
-    return newestKind;
-}
-/** The inputs that have to go together. */
-const combined = ["version", "version_file", "config", "kubernetes_version"];
-function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems, warnings) {
-    const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
-    const images = planImages(inputs, kindVersion, problems, warnings);
-    const nodes = planNodes(inputs, name);
-    if (!clusterNamePattern.test(name)) {
-        problems.push({
-            input: name === inputs.config.name ? "config" : "cluster_name",
-            value: name,
-            reason: `as the name of a cluster, ${clusterNameRule}`,
-        });
-    }
-    const controlPlanes = inputs.config.nodes.filter(({ role }) => role === "control-plane").length;
-    const longest = controlPlanes > 1 ? `${name}-external-load-balancer` : `${name}-control-plane`;
-    if (longest.length > 63) {
-        problems.push({
-            input: "cluster_name",
-            value: name,
-            reason: `is too long: a host name has at most 63 letters, and ${longest} is one; ${63 - longest.length + name.length} are left for the cluster's`,
-        });
-    }
-    if ("problem" in daemon) {
-        problems.push({ input: "runner", value: "", reason: daemon.problem });
-    }
-    else {
-        problems.push(...daemonProblems(inputs, daemon, name, images.length));
-    }
-    const cgroupVersion = "problem" in daemon ? undefined : daemon.info.cgroupVersion;
-    // Where a default stands in for what could not be read, its troubles are not the user's.
-    const asMeant = !inputs.problems.some(({ input }) => combined.includes(input));
-    for (const reason of asMeant
-        ? incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
-        : []) {
-        problems.push({
-            input: imageInput(inputs),
-            value: inputs.kubernetesVersion ?? inputs.nodeImage ?? "",
-            reason,
-        });
-    }
-    const fastStart = inputs.fastStart
-        ? planFast(inputs, { name, images, nodes, folder, mounts: !("problem" in daemon) && daemon.info.local })
-        : undefined;
-    return {
-        name,
-        config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images),
-        fastStart,
-        workspace: job.workspace,
-        nodes: nodes.map(({ name: node }) => node),
-        images: [...new Set(images)],
-        network: job.network,
-        kubeconfig: inputs.kubeconfig ??
-            (job.selfHosted ? (0,external_node_path_.join)(folder, "kubeconfig") : (job.kubeconfig ?? (0,external_node_path_.join)(job.home, ".kube", "config"))),
-        verbosity: inputs.verbosity,
-        wait: inputs.wait,
-        readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
-        load: { archives: inputs.load.archives, images: inputs.load.images, folder: (0,external_node_path_.join)(folder, "images") },
-        loadInto: planLoadNodes(inputs, nodes, problems),
-        alwaysPullsImages: inputs.config.alwaysPullsImages,
-        logs: {
-            when: inputs.logs,
-            // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
-            folder: (0,external_node_path_.join)(job.systemTemp, `kind-logs-${name}-${run}`),
-            artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
-        },
-        ignoreFailedClean: inputs.ignoreFailedClean,
-    };
-}
-function planFast({ config }, on) {
-    const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
-    const folder = (0,external_node_path_.join)(on.folder, "kubeadm-patches");
-    const mounted = Object.keys(manifests).length > 0;
-    const render = (ownNetwork) => renderClusterConfig(config, on.name, on.images, {
-        ...patches,
-        ownNetwork,
-        mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
-    });
-    const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
-    const first = controlPlanes[0];
-    const entrance = controlPlanes.length > 1 ? `${on.name}-external-load-balancer` : first?.name;
-    return {
-        settings,
-        folder,
-        files: manifests,
-        config: render(false),
-        configWithout: renderClusterConfig(config, on.name, on.images),
-        network: first === undefined || config.disableDefaultCNI
-            ? undefined
-            : {
-                image: on.images[on.nodes.indexOf(first)] ?? "",
-                controlPlane: first.name,
-                podSubnet: config.podSubnet ?? defaultPodSubnet[config.ipFamily],
-                endpoint: `${entrance}:6443`,
-                config: render(true),
-            },
-    };
-}
-/** Nodes with the names that kind will give them; without any, kind makes a single control plane. */
-function planNodes(inputs, cluster) {
-    const configured = inputs.config.nodes.length === 0 ? [{ role: "control-plane" }] : inputs.config.nodes;
-    const names = nodeNames(cluster, configured);
-    return configured.map(({ role }, index) => ({ role, name: names[index] ?? "" }));
-}
-function planLoadNodes(inputs, nodes, problems) {
-    const selected = selectNodes(nodes, inputs.load.nodes);
-    if (!("problem" in selected))
-        return selected.map(({ name }) => name);
-    const given = typeof inputs.load.nodes === "string" ? inputs.load.nodes : inputs.load.nodes.join(", ");
-    problems.push({ input: "load_nodes", value: given, reason: selected.problem });
-    return [];
-}
-/** The image of every node of the configuration: the inputs win over the configuration, and that over kind's default. */
-function planImages(inputs, kindVersion, problems, warnings) {
-    const all = inputs.nodeImage ?? tableImage(inputs, kindVersion, problems);
-    const nodes = inputs.config.nodes.length === 0 ? [{ image: undefined }] : inputs.config.nodes;
-    const fallback = nodeImagesOf(kindVersion)[0]?.image;
-    const images = nodes.map((node) => all ?? node.image ?? fallback);
-    if (images.includes(undefined) && inputs.kubernetesVersion === undefined) {
-        problems.push({
-            input: "version",
-            value: kindVersion,
-            reason: "is a kind whose node images this version of the action does not know: name one with `node_image`",
-        });
-    }
-    const known = images.filter((image) => image !== undefined);
-    for (const image of new Set(known)) {
-        if (!image.includes("@sha256:"))
-            warnings.push(`The node image ${image} is named without a digest: what it is may change between runs.`);
-        else if (knownNodeImage(image) === undefined)
-            warnings.push(`The node image ${image} is not one that was released with a kind this action knows: whether it fits kind ${kindVersion} shows when it starts.`);
-    }
-    return known;
-}
-function tableImage(inputs, kindVersion, problems) {
-    const wanted = inputs.kubernetesVersion;
-    if (wanted === undefined)
-        return undefined;
-    const found = nodeImageFor(kindVersion, wanted);
-    if (found === undefined) {
-        const offered = nodeImagesOf(kindVersion).map(({ kubernetes }) => kubernetes.slice(1));
-        const offer = offered.length === 0
-            ? "none that this version of the action knows; name one with `node_image`"
-            : offered.join(", ");
-        problems.push({
-            input: "kubernetes_version",
-            value: wanted,
-            reason: `kind ${kindVersion} has no node image for it. It has: ${offer}`,
-        });
-    }
-    return found?.image;
-}
-const imageInput = (inputs) => inputs.kubernetesVersion !== undefined
-    ? "kubernetes_version"
-    : inputs.nodeImage !== undefined
-        ? "node_image"
-        : "config";
-/** What a node takes on disk beside its image: the copy of /var, and what Kubernetes writes in its first minutes. */
-const bytesPerNode = 500_000_000;
-const bytesPerImage = 1_500_000_000;
-function daemonProblems(inputs, daemon, name, nodes) {
-    const problems = [];
-    if (daemon.takenNames.includes(name)) {
-        problems.push({
-            input: "cluster_name",
-            value: name,
-            reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker volume rm --force kind-action.${name}\``,
-        });
-    }
-    const archives = inputs.load.archives.reduce((sum, archive) => sum + archive.bytes, 0);
-    const needed = bytesPerImage + nodes * (bytesPerNode + archives);
-    if (daemon.freeBytes !== undefined && daemon.freeBytes < needed) {
-        problems.push({
-            input: "runner",
-            value: "",
-            reason: `the disk under ${daemon.info.rootDirectory} has ${gigabytes(daemon.freeBytes)} free, and ${nodes} node(s) with what they load need about ${gigabytes(needed)}`,
-        });
-    }
-    return problems;
-}
-const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
-/** kubectl works with a cluster of its own minor version and its neighbours: the cluster's own, as far as its hash is known. */
-function kubectlFor(kubernetes, kindVersion, architecture) {
-    const version = kubernetes ?? nodeImagesOf(kindVersion)[0]?.kubernetes ?? nodeImagesOf(newestKind)[0]?.kubernetes ?? "";
-    if (knownChecksum("kubectl", version, architecture) !== undefined)
-        return version;
-    return newestKubectlOf(minorOf(version)) ?? version;
-}
-function planTool(name, version, inputs, job) {
-    const architecture = job.architecture;
-    const url = {
-        kind: `${inputs.downloadBaseUrls.kind ?? "https://github.com/kubernetes-sigs/kind/releases/download"}/${version}/kind-linux-${architecture}`,
-        kubectl: `${inputs.downloadBaseUrls.kubectl ?? "https://dl.k8s.io/release"}/${version}/bin/linux/${architecture}/kubectl`,
-    }[name];
-    return {
-        name,
-        version,
-        architecture,
-        checksum: inputs.checksums[name] ?? knownChecksum(name, version, architecture),
-        url,
-        checksumUrl: name === "kind" ? `${url}.sha256sum` : `${url}.sha256`,
-    };
-}
-
-;// CONCATENATED MODULE: ./lib/state.js
-
-
-/** What main leaves for post: one value, written before the first thing is made, and again when more is known. */
-const state = schemas/* strictObject */.rej({
+/** What of the proxies is in the cache. */
+const index = schemas/* strictObject */.rej({
     version: schemas/* literal */.euz(1),
-    /** The run's name, on what it made and on its processes. */
-    run: schemas/* string */.YjP(),
-    folder: schemas/* string */.YjP(),
-    /** When main began, in milliseconds since the epoch. */
-    began: schemas/* number */.aig(),
-    endpoint: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
-    kind: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), checksum: schemas/* string */.YjP() }).optional(),
-    kubectl: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), checksum: schemas/* string */.YjP() }).optional(),
-    /** None with `install_only`. Its name is this run's: it was free, and has been claimed. */
-    cluster: schemas/* strictObject */.rej({
-        name: schemas/* string */.YjP(),
-        network: schemas/* string */.YjP(),
-        kubeconfig: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), existed: schemas/* boolean */.zMY() }),
-        logs: schemas/* strictObject */.rej({
-            when: schemas/* enum */.k5n(["on-failure", "always", "never"]),
-            folder: schemas/* string */.YjP(),
-            artifact: schemas/* string */.YjP(),
-        }),
-        ignoreFailedClean: schemas/* boolean */.zMY(),
-    })
-        .optional(),
-    /** Files to save into the Actions cache. */
-    saves: schemas/* array */.YOg(schemas/* strictObject */.rej({ file: schemas/* string */.YjP(), key: schemas/* string */.YjP(), name: schemas/* string */.YjP() })),
-    /** Main came to its end. */
-    succeeded: schemas/* boolean */.zMY(),
+    parts: schemas/* array */.YOg(part).max(1_000),
+    /** By the upstream's name. */
+    upstreams: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(keptRepository)),
 });
-/** The runner hands it to post as STATE_run. */
-const state_name = "run";
-/** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
-function recordState(initial) {
-    let current = initial;
-    const record = (more) => {
-        current = { ...current, ...more };
-        (0,lib_core.saveState)(state_name, JSON.stringify(current));
-    };
-    record({});
-    return record;
+/** Where the index lies in the cache's folder. */
+const indexPath = "proxies-index";
+const indexFile = (cache) => (0,external_node_path_.join)(cache.folder, indexPath, "index.json");
+/** Some 100,000 blobs, in bytes. */
+const largestIndex = 20_000_000;
+/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
+const partSize = 128_000_000;
+/** So many parts are on their way at once. */
+const atOnce = 4;
+/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
+const mostInExcess = 16;
+/**
+ * Gives proxies back what they held in an earlier run. Only blobs come out of the cache, each of which has to be what
+ * it is called; a tag is asked for at the upstream each time. So nothing is served that the upstream does not name.
+ *
+ * @param folders of the proxies, by the upstream's name
+ * @param prefix of the keys of the index
+ */
+async function restoreProxies(cache, folders, prefix, log) {
+    if (folders.size === 0) {
+        log.line("Nothing is restored: the Docker daemon does not see this machine's folders.");
+        return { outcome: "skipped", bytes: 0 };
+    }
+    const found = await cache.restore({ path: indexPath, key: prefix, prefixes: [prefix] });
+    if (found.outcome !== "hit") {
+        if (found.reason !== undefined)
+            log.line(`Nothing is restored: ${found.reason}`);
+        return {
+            outcome: found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss",
+            bytes: 0,
+        };
+    }
+    const read = await readIndex(cache);
+    if (read === undefined) {
+        log.line(`The entry ${found.key} is not what it should be, and is not used.`);
+        return { outcome: "miss", bytes: 0 };
+    }
+    const wanted = new Map();
+    const there = new Map();
+    for (const [name, folder] of folders) {
+        const { blobs } = await storage_readStorage(folder);
+        const repositories = read.upstreams[name] ?? [];
+        const all = repositories.flatMap(({ manifests, layers }) => [...manifests, ...layers]);
+        // Another cluster of the job may have brought them.
+        wanted.set(folder, new Set(all.filter((blob) => !blobs.has(blob))));
+        there.set(folder, blobs);
+    }
+    const parts = read.parts.filter(({ blobs }) => Object.keys(blobs).some((blob) => [...wanted.values()].some((of) => of.has(blob))));
+    const needed = 2 * sum(parts.flatMap(({ blobs }) => Object.values(blobs)));
+    const { bavail, bsize } = await (0,promises_.statfs)(cache.folder);
+    if (bavail * bsize < needed + spare) {
+        log.line(`Nothing is restored: the disk has ${megabytes(bavail * bsize)} free, and it takes ${megabytes(needed)}.`);
+        return { outcome: "skipped", bytes: 0 };
+    }
+    const restored = new Map();
+    const missing = new Set();
+    await eachOf(parts, atOnce, async (each) => {
+        const { key, blobs } = each;
+        const { outcome, reason } = await cache.restore({ path: key, key });
+        if (outcome === "miss")
+            missing.add(each);
+        if (outcome !== "hit")
+            log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
+        else
+            for (const [blob, bytes] of Object.entries(blobs)) {
+                const homes = [...wanted].filter(([, of]) => of.has(blob)).map(([folder]) => folder);
+                if (homes.length === 0)
+                    continue;
+                if (await adopt((0,external_node_path_.join)(cache.folder, key), blob, homes))
+                    restored.set(blob, bytes);
+                else
+                    log.line(`${key} does not hold the blob sha256:${blob}: it is pulled again.`);
+            }
+        // What resists goes with the run's folder.
+        await (0,promises_.rm)((0,external_node_path_.join)(cache.folder, key), { recursive: true, force: true }).catch(() => { });
+    });
+    // What has gone from the cache is to be saved again.
+    if (missing.size > 0)
+        await writeIndex(cache, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+    for (const [name, folder] of folders)
+        await linkBlobs(folder, read.upstreams[name] ?? [], (blob) => restored.has(blob) || there.get(folder)?.has(blob) === true);
+    const bytes = sum([...restored.values()]);
+    log.line(`Restored ${megabytes(bytes)} in ${restored.size} blobs from ${found.key}`);
+    return { outcome: parts.length > 0 && restored.size === 0 ? "miss" : "hit", bytes };
 }
-/** @returns what main saved; undefined where it never got as far as making anything */
-function readState() {
-    const text = getState(state_name);
-    return text === "" ? undefined : state.parse(JSON.parse(text));
-}
-
-;// CONCATENATED MODULE: ./lib/summary.js
-
-/** Writes main's part of the summary. */
-const writeSummary = (story) => write(renderSummary(story));
-/** Writes what a step loaded into a cluster made earlier. */
-const writeLoaded = (cluster, images) => write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
-/** Writes what post found out about a failure, and where the logs are. */
-const writeFindings = (cluster, logs, findings) => write(renderFindings(cluster, logs, findings));
-/** A page that cannot be written costs nobody the run: an old runner has none. */
-async function write(text) {
+/** Puts a blob into folders, if it is what it is called. Whatever else is in its place stays there. */
+async function adopt(from, blob, [first = "", ...others]) {
+    const file = (0,external_node_path_.join)(from, blob);
     try {
-        await lib_core.summary.addRaw(text).write();
+        // A link leads to what is somebody else's.
+        if (!(await (0,promises_.lstat)(from)).isDirectory() || !(await isBlob(file, blob)))
+            return false;
+        await addBlob(first, blob, file);
+        for (const folder of others) {
+            await (0,promises_.link)((0,external_node_path_.join)(first, storage_blobPath(blob)), file);
+            await addBlob(folder, blob, file);
+        }
+        return true;
     }
     catch {
+        return false;
+    }
+}
+/**
+ * Keeps what proxies hold for later runs, if that is more than the cache has.
+ *
+ * @param used blobs that were asked for in this run: where not all fits, the others are left out first
+ * @param on.most bytes in all
+ */
+async function saveProxies(cache, folders, used, on, log) {
+    const kept = new Map();
+    for (const [name, folder] of folders)
+        kept.set(name, await readStorage(folder));
+    const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
+    const before = await readIndex(cache);
+    const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
+    const linked = new Set(linksOf(before?.upstreams ?? {}));
+    const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
+    if ([...all.keys()].every((blob) => known.has(blob)) && linksOf(held).every((each) => linked.has(each))) {
+        log.line("Nothing was pulled that is not in the cache already.");
         return;
     }
-}
-/** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, settings, images, succeeded }) {
-    const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
-    const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
-    const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
-    const facts = cluster === undefined
-        ? []
-        : [
-            `Kubernetes ${cluster.kubernetesVersion}, ${cluster.nodes.length} node(s), kind ${plan.kind.version}`,
-            "",
-        ];
-    const rows = timings.map(({ name: task, start, seconds, outcome }) => {
-        const mark = outcome === "done" ? "" : " ✗";
-        return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
-    });
-    const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-    const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
-}
-/** What was loaded, as a table of Markdown's. */
-function renderImages(images) {
-    if (images.length === 0)
-        return [];
-    const rows = images.map(({ names, outcome, nodes, bytes }) => {
-        const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
-        return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
-    });
-    return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
-}
-const width = 40;
-/** When something ran, on a line as long as the whole run. */
-function bar(start, seconds, total) {
-    const scale = total === 0 ? 0 : width / total;
-    const from = Math.min(width - 1, Math.floor(start * scale));
-    const length = Math.max(1, Math.min(width - from, Math.round(seconds * scale)));
-    return "·".repeat(from) + "█".repeat(length) + "·".repeat(width - from - length);
-}
-/** The findings as Markdown. They hold what pods and nodes said: fenced, so that it stays text. */
-function renderFindings(cluster, logs, findings) {
-    const fenced = findings.length === 0
-        ? []
-        : ["```text", ...findings.map((finding) => finding.replaceAll("```", "'''")), "```", ""];
-    return [`### Logs of cluster \`${cluster}\`: ${logs}`, "", ...fenced].join("\n");
-}
-
-;// CONCATENATED MODULE: ./lib/log.js
-/**
- * Makes a line safe to print: the runner obeys `::command::` at the start of a line and `##[command]` anywhere in it,
- * and what kind, kubectl or a pod prints is not ours to vouch for.
- * What a progress bar has overwritten (everything before a carriage return) is dropped.
- */
-function harmless(line) {
-    return (line
-        .replace(/\r+$/, "")
-        .replace(/^[\s\S]*\r/, "")
-        // The runner trims what .NET takes for white space, which is more than JavaScript does.
-        .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
-        .replaceAll("##[", "## [")
-        .slice(0, longestLine));
-}
-/** A line longer than this says nothing more to a reader and makes the log page slow. */
-const longestLine = 4_000;
-
-;// CONCATENATED MODULE: ./lib/timeline.js
-
-/**
- * Runs named tasks at once, as far as their dependencies allow, and prints each as a group of its own.
- *
- * The runner's groups cannot interleave. So the oldest unfinished task prints as it goes, and what the others say is
- * kept until their turn comes.
- *
- * @param now milliseconds of a monotonic clock
- */
-function timeline(printer, now = () => performance.now()) {
-    const began = now();
-    const seconds = (since) => Math.round(now() - since) / 1000;
-    const groups = new GroupQueue(printer);
-    const timings = [];
-    const results = [];
-    async function start(name, work) {
-        const started = now();
-        const group = groups.open(name);
-        let outcome = "failed";
-        try {
-            const result = await work(group);
-            outcome = "done";
-            return result;
+    const chosen = fitting(all, used, on.most);
+    const parts = planParts(chosen, before?.parts ?? []);
+    const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
+    const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
+    const { bavail, bsize } = await statfs(cache.folder);
+    if (bavail * bsize < bytes + spare) {
+        log.line(`Nothing is saved: the disk has ${megabytes(bavail * bsize)} free, and packing takes ${megabytes(bytes)}.`);
+        return;
+    }
+    let complete = true;
+    await eachOf(added, atOnce, async ({ key, blobs }) => {
+        await emptyFolder(join(cache.folder, key));
+        for (const blob of Object.keys(blobs)) {
+            const folder = [...folders].find(([name]) => kept.get(name)?.blobs.has(blob))?.[1] ?? "";
+            await link(join(folder, blobPath(blob)), join(cache.folder, key, blob));
         }
-        finally {
-            const timing = { name, start: Math.round(started - began) / 1000, seconds: seconds(started), outcome };
-            timings.push(timing);
-            group.close(`${outcome === "done" ? "✓" : "✗"} ${name} (${timing.seconds.toFixed(1)} s)`);
+        const { outcome, reason } = await cache.save({ path: key, key });
+        log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${megabytes(sum(Object.values(blobs)))}`);
+        if (outcome !== "saved" && outcome !== "exists")
+            complete = false;
+        await rm(join(cache.folder, key), { recursive: true });
+    });
+    if (!complete)
+        return;
+    const upstreams = Object.fromEntries(
+    // In an order of their own, so that another job with the same writes the same.
+    Object.keys(held)
+        .toSorted()
+        .map((name) => [name, within(held[name] ?? [], chosen)]));
+    const text = await writeIndex(cache, { version: 1, parts, upstreams });
+    const key = `${on.prefix}${hashOf([text])}`;
+    const { outcome } = await cache.save({ path: indexPath, key });
+    log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
+}
+/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
+function fitting(blobs, used, most) {
+    if (sum([...blobs.values()]) <= most)
+        return new Map(blobs);
+    const chosen = new Map();
+    let bytes = 0;
+    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
+    for (const [blob, size] of bySize) {
+        if (bytes + size > most)
+            break;
+        chosen.set(blob, size);
+        bytes += size;
+    }
+    return chosen;
+}
+/** What the cache is to hold, so that as much as possible is there already. */
+function planParts(blobs, before) {
+    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
+    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
+    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
+    const anew = pack([...blobs]);
+    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
+}
+function pack(blobs) {
+    const parts = [];
+    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
+        const room = parts.find((each) => each.bytes + bytes <= partSize);
+        if (room === undefined)
+            parts.push({ blobs: { [blob]: bytes }, bytes });
+        else {
+            room.blobs[blob] = bytes;
+            room.bytes += bytes;
         }
     }
-    return {
-        task(name, after, work) {
-            const waits = Promise.all(after.map((task) => task.result));
-            // The results arrive in the order of `after`; the compiler cannot follow a tuple through map().
-            const result = waits.then((values) => start(name, (log) => work(log, ...values)));
-            // Whoever asks gets the rejection; nobody asking must not end the process.
-            result.catch(() => { });
-            results.push(result);
-            return { name, result };
+    return parts.map((each) => ({
+        key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
+        blobs: each.blobs,
+    }));
+}
+function within(repositories, blobs) {
+    return repositories.map(({ name, manifests, layers }) => ({
+        name,
+        manifests: manifests.filter((blob) => blobs.has(blob)),
+        layers: layers.filter((blob) => blobs.has(blob)),
+    }));
+}
+/** Which blobs are found by which repositories. */
+function linksOf(upstreams) {
+    return Object.entries(upstreams).flatMap(([upstream, repositories]) => repositories.flatMap(({ name, manifests, layers }) => [
+        ...manifests.map((blob) => `${upstream} ${name} manifest ${blob}`),
+        ...layers.map((blob) => `${upstream} ${name} layer ${blob}`),
+    ]));
+}
+async function readIndex(cache) {
+    try {
+        // Whatever else there may be, such as a pipe, is read for ever.
+        const found = await (0,promises_.lstat)(indexFile(cache));
+        if (!found.isFile() || found.size > largestIndex)
+            return undefined;
+        return index.parse(JSON.parse(await (0,promises_.readFile)(indexFile(cache), "utf8")));
+    }
+    catch {
+        return undefined;
+    }
+}
+/** @returns what was written */
+async function writeIndex(cache, content) {
+    const text = JSON.stringify(content);
+    await emptyFolder((0,external_node_path_.join)(cache.folder, indexPath));
+    await (0,promises_.writeFile)(indexFile(cache), text);
+    return text;
+}
+/** Makes a folder, in the place of whatever came out of the cache. */
+async function emptyFolder(folder) {
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.mkdir)(folder, { recursive: true });
+}
+/** Left free on a disk that is not ours alone. */
+const spare = 500_000_000;
+const hashOf = (texts) => createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+/** Does something with each, some of them at once. */
+async function eachOf(items, most, work) {
+    const queue = items.values();
+    await Promise.all(Array.from({ length: most }, async () => {
+        for (const item of queue)
+            await work(item);
+    }));
+}
+
+;// CONCATENATED MODULE: ./lib/registry/server.js
+
+
+/** What registries run: distribution, by digest. */
+const defaultRegistryImage = "docker.io/library/registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33";
+/** How often a registry that is starting is looked at, in milliseconds. */
+const interval = 50;
+/** What distribution says when it takes requests, since version 2. */
+const listening = "listening on ";
+/** What every registry of ours is told: one that finds no collector for its traces complains at each request. */
+const registryEnvironment = { OTEL_TRACES_EXPORTER: "none" };
+/**
+ * What Docker says where it does not give out the address that is asked for: on a network whose subnet was its own
+ * choice, or because somebody has it. (Of a port it says `bind: address already in use`.)
+ */
+const addressRefused = /user specified IP address|Address already in use|no available IPv4 addresses/;
+/**
+ * Starts a registry, and waits until it takes requests. Where it cannot have its address, it gets another one.
+ *
+ * @param deadline milliseconds
+ * @returns its container's ID
+ * @throws what it said when it ended instead, or when the time was up: then it is gone
+ */
+async function startRegistry(engine, server, deadline) {
+    const id = await engine.startServer(server).catch((error) => {
+        if (server.address === undefined || !addressRefused.test((0,lib_problems/* messageOf */.bD)(error)))
+            throw error;
+        return engine.startServer({ ...server, address: undefined });
+    });
+    const until = performance.now() + deadline;
+    for (;;) {
+        const running = (await engine.container(id))?.running === true;
+        // One that somebody removes has nothing more to say.
+        const said = await engine.logs(id).catch(() => "");
+        if (running && said.includes(listening))
+            return id;
+        if (!running || performance.now() > until) {
+            await engine.removeContainer(id);
+            const why = running ? `does not take requests after ${deadline / 1000} s` : "ended";
+            throw new Error(`The registry ${server.name} ${why}${lastWords(said)}`);
+        }
+        await (0,external_node_timers_promises_.setTimeout)(interval);
+    }
+}
+/** The line that tells most: distribution prints its usage after an error, and a stack after a panic. */
+function lastWords(said) {
+    const lines = said.split("\n");
+    const line = lines.findLast((each) => /^panic:/.test(each)) ??
+        lines.findLast((each) => /level=(error|fatal|panic)/.test(each)) ??
+        lines.findLast((each) => /[Ee]rror/.test(each));
+    const last = line?.trim().slice(0, 500);
+    return last === undefined ? "" : `: ${/msg="((?:[^"\\]|\\.)*)"/.exec(last)?.[1] ?? last}`;
+}
+
+;// CONCATENATED MODULE: ./lib/registry/local.js
+
+
+const startDeadline = 60_000;
+/** What Docker says of a port that somebody else has: its own containers, or a program of the machine. */
+const portTaken = /port is already allocated|address already in use/i;
+/**
+ * Starts the registry on the cluster's network. Where its port on this machine is taken, it gets another one.
+ *
+ * @param on.labels of its container
+ * @param on.address that it gets on the network, if it can
+ * @throws when there is a container of its name already, or it does not start
+ */
+async function startLocalRegistry(engine, { name, port, enableDelete }, on) {
+    const start = (hostPort) => startRegistry(engine, {
+        name,
+        image: on.image,
+        labels: on.labels,
+        network: on.network,
+        address: on.address,
+        environment: {
+            ...registryEnvironment,
+            REGISTRY_HTTP_ADDR: `:${port}`,
+            ...(enableDelete && { REGISTRY_STORAGE_DELETE_ENABLED: "true" }),
         },
-        async finish() {
-            try {
-                await Promise.all(results);
-            }
-            catch (error) {
-                groups.flush();
+        publish: { port, hostPort },
+        binds: [],
+    }, startDeadline);
+    let id;
+    let taken = false;
+    try {
+        id = await start(port).catch((error) => {
+            if (!portTaken.test((0,lib_problems/* messageOf */.bD)(error)))
                 throw error;
-            }
+            taken = true;
+            return start(undefined);
+        });
+    }
+    catch (error) {
+        throw new Error(`The local registry cannot be started: ${(0,lib_problems/* messageOf */.bD)(error)}. If another container has its name, give this one its own with \`registry_name\`.`, { cause: error });
+    }
+    const published = (await engine.container(id))?.ports.get(`${port}/tcp`);
+    const hostPort = published?.split(":").at(-1) ?? String(port);
+    return { address: `localhost:${hostPort}`, inside: `${name}:${port}`, portTaken: taken };
+}
+/** How nodes find it, under both of its names. */
+const hostsOfLocal = ({ address, inside }) => [address, inside].map((name) => ({ name, hosts: [], server: `http://${inside}` }));
+/**
+ * What tells the cluster's users of it, as Tilt, Skaffold and others read it:
+ * https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
+ */
+const localRegistryHosting = ({ address, inside }) => ({
+    path: "/api/v1/namespaces/kube-public/configmaps",
+    body: {
+        apiVersion: "v1",
+        kind: "ConfigMap",
+        metadata: { name: "local-registry-hosting", namespace: "kube-public" },
+        data: {
+            "localRegistryHosting.v1": [
+                `host: ${JSON.stringify(address)}`,
+                `hostFromContainerRuntime: ${JSON.stringify(inside)}`,
+                `hostFromClusterNetwork: ${JSON.stringify(inside)}`,
+                'help: "https://kind.sigs.k8s.io/docs/user/local-registry/"',
+                "",
+            ].join("\n"),
         },
-        timings: () => timings.toSorted((a, b) => a.start - b.start),
-    };
-}
-/** Prints groups one after another in the order they were opened, the first of them as it is written. */
-class GroupQueue {
-    #printer;
-    #waiting = [];
-    constructor(printer) {
-        this.#printer = printer;
+    },
+});
+
+// EXTERNAL MODULE: ./lib/process.js + 2 modules
+var lib_process = __nccwpck_require__(2551);
+;// CONCATENATED MODULE: ./lib/registry/challenge.js
+/** A parameter, quoted or not, or a scheme: what is not followed by `=`. */
+const challenge_part = /([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?/g;
+/** Reads a `WWW-Authenticate` header, several of them with commas between as Node gives them. */
+function parseChallenges(header) {
+    const challenges = [];
+    for (const [text, name = "", quoted, plain] of header.matchAll(challenge_part)) {
+        if (text === name)
+            challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
+        else
+            challenges.at(-1)?.parameters.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, "$1") ?? plain ?? "");
     }
-    open(name) {
-        const group = new Group(name, this.#printer, () => this.#advance());
-        this.#waiting.push(group);
-        this.#advance();
-        return group;
-    }
-    /** Prints everything that is held back, finished or not. */
-    flush() {
-        for (const group of this.#waiting.splice(0)) {
-            group.show();
-            group.end();
-        }
-    }
-    #advance() {
-        for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
-            head.show();
-            if (!head.closed)
-                return;
-            head.end();
-            this.#waiting.shift();
-        }
-    }
-}
-class Group {
-    #name;
-    #printer;
-    #changed;
-    #held = [];
-    #shown = false;
-    #verdict;
-    constructor(name, printer, changed) {
-        this.#name = name;
-        this.#printer = printer;
-        this.#changed = changed;
-    }
-    get closed() {
-        return this.#verdict !== undefined;
-    }
-    line(text) {
-        for (const line of text.split("\n").map(harmless)) {
-            if (this.#shown)
-                this.#printer.info(line);
-            else
-                this.#held.push(line);
-        }
-    }
-    warning(message) {
-        this.#printer.warning(message);
-    }
-    close(verdict) {
-        this.#verdict = verdict;
-        this.#changed();
-    }
-    show() {
-        if (this.#shown)
-            return;
-        this.#shown = true;
-        this.#printer.startGroup(this.#name);
-        for (const line of this.#held.splice(0))
-            this.#printer.info(line);
-    }
-    end() {
-        this.#printer.endGroup();
-        if (this.#verdict !== undefined)
-            this.#printer.info(this.#verdict);
-    }
+    return challenges;
 }
 
 // EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
 var lib = __nccwpck_require__(4942);
-// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
-var lib_io = __nccwpck_require__(8701);
-// EXTERNAL MODULE: external "crypto"
-var external_crypto_ = __nccwpck_require__(6982);
-// EXTERNAL MODULE: external "fs"
-var external_fs_ = __nccwpck_require__(9896);
-// EXTERNAL MODULE: ./node_modules/semver/index.js
-var node_modules_semver = __nccwpck_require__(2088);
-// EXTERNAL MODULE: external "os"
-var external_os_ = __nccwpck_require__(857);
-// EXTERNAL MODULE: external "child_process"
-var external_child_process_ = __nccwpck_require__(5317);
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/manifest.js
-var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
+;// CONCATENATED MODULE: ./lib/registry/http-get.js
 
 
-
-
-
-// Internal object for testability (allows mocking in ESM)
-const _internal = {
-    readLinuxVersionFile() {
-        const lsbReleaseFile = '/etc/lsb-release';
-        const osReleaseFile = '/etc/os-release';
-        let contents = '';
-        if (external_fs_.existsSync(lsbReleaseFile)) {
-            contents = external_fs_.readFileSync(lsbReleaseFile).toString();
-        }
-        else if (external_fs_.existsSync(osReleaseFile)) {
-            contents = external_fs_.readFileSync(osReleaseFile).toString();
-        }
-        return contents;
-    }
-};
-function _findMatch(versionSpec, stable, candidates, archFilter) {
-    return __awaiter(this, void 0, void 0, function* () {
-        const platFilter = os.platform();
-        let result;
-        let match;
-        let file;
-        for (const candidate of candidates) {
-            const version = candidate.version;
-            debug(`check ${version} satisfies ${versionSpec}`);
-            if (semver.satisfies(version, versionSpec) &&
-                (!stable || candidate.stable === stable)) {
-                file = candidate.files.find(item => {
-                    debug(`${item.arch}===${archFilter} && ${item.platform}===${platFilter}`);
-                    let chk = item.arch === archFilter && item.platform === platFilter;
-                    if (chk && item.platform_version) {
-                        const osVersion = _getOsVersion();
-                        if (osVersion === item.platform_version) {
-                            chk = true;
-                        }
-                        else {
-                            chk = semver.satisfies(osVersion, item.platform_version);
-                        }
-                    }
-                    return chk;
-                });
-                if (file) {
-                    debug(`matched ${candidate.version}`);
-                    match = candidate;
-                    break;
-                }
-            }
-        }
-        if (match && file) {
-            // clone since we're mutating the file list to be only the file that matches
-            result = Object.assign({}, match);
-            result.files = [file];
-        }
-        return result;
-    });
-}
-function _getOsVersion() {
-    // TODO: add windows and other linux, arm variants
-    // right now filtering on version is only an ubuntu and macos scenario for tools we build for hosted (python)
-    const plat = os.platform();
-    let version = '';
-    if (plat === 'darwin') {
-        version = cp.execSync('sw_vers -productVersion').toString();
-    }
-    else if (plat === 'linux') {
-        // lsb_release process not in some containers, readfile
-        // Run cat /etc/lsb-release
-        // DISTRIB_ID=Ubuntu
-        // DISTRIB_RELEASE=18.04
-        // DISTRIB_CODENAME=bionic
-        // DISTRIB_DESCRIPTION="Ubuntu 18.04.4 LTS"
-        const lsbContents = _internal.readLinuxVersionFile();
-        if (lsbContents) {
-            const lines = lsbContents.split('\n');
-            for (const line of lines) {
-                const parts = line.split('=');
-                if (parts.length === 2 &&
-                    (parts[0].trim() === 'VERSION_ID' ||
-                        parts[0].trim() === 'DISTRIB_RELEASE')) {
-                    version = parts[1].trim().replace(/^"/, '').replace(/"$/, '');
-                    break;
-                }
-            }
-        }
-    }
-    return version;
-}
-// Alias for backwards compatibility
-function _readLinuxVersionFile() {
-    return _internal.readLinuxVersionFile();
-}
-//# sourceMappingURL=manifest.js.map
-// EXTERNAL MODULE: external "path"
-var external_path_ = __nccwpck_require__(6928);
-// EXTERNAL MODULE: external "stream"
-var external_stream_ = __nccwpck_require__(2203);
-// EXTERNAL MODULE: external "util"
-var external_util_ = __nccwpck_require__(9023);
-// EXTERNAL MODULE: external "assert"
-var external_assert_ = __nccwpck_require__(2613);
-// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
-var lib_exec = __nccwpck_require__(5260);
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/retry-helper.js
-var retry_helper_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
 
 /**
- * Internal class for retries
- */
-class RetryHelper {
-    constructor(maxAttempts, minSeconds, maxSeconds) {
-        if (maxAttempts < 1) {
-            throw new Error('max attempts should be greater than or equal to 1');
-        }
-        this.maxAttempts = maxAttempts;
-        this.minSeconds = Math.floor(minSeconds);
-        this.maxSeconds = Math.floor(maxSeconds);
-        if (this.minSeconds > this.maxSeconds) {
-            throw new Error('min seconds should be less than or equal to max seconds');
-        }
-    }
-    execute(action, isRetryable) {
-        return retry_helper_awaiter(this, void 0, void 0, function* () {
-            let attempt = 1;
-            while (attempt < this.maxAttempts) {
-                // Try
-                try {
-                    return yield action();
-                }
-                catch (err) {
-                    if (isRetryable && !isRetryable(err)) {
-                        throw err;
-                    }
-                    lib_core.info(err.message);
-                }
-                // Sleep
-                const seconds = this.getSleepAmount();
-                lib_core.info(`Waiting ${seconds} seconds before trying again`);
-                yield this.sleep(seconds);
-                attempt++;
-            }
-            // Last attempt
-            return yield action();
-        });
-    }
-    getSleepAmount() {
-        return (Math.floor(Math.random() * (this.maxSeconds - this.minSeconds + 1)) +
-            this.minSeconds);
-    }
-    sleep(seconds) {
-        return retry_helper_awaiter(this, void 0, void 0, function* () {
-            return new Promise(resolve => setTimeout(resolve, seconds * 1000));
-        });
-    }
-}
-//# sourceMappingURL=retry-helper.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/tool-cache.js
-var tool_cache_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-class HTTPError extends Error {
-    constructor(httpStatusCode) {
-        super(`Unexpected HTTP response: ${httpStatusCode}`);
-        this.httpStatusCode = httpStatusCode;
-        Object.setPrototypeOf(this, new.target.prototype);
-    }
-}
-const IS_WINDOWS = process.platform === 'win32';
-const IS_MAC = process.platform === 'darwin';
-const userAgent = 'actions/tool-cache';
-/**
- * Download a tool from an url and stream it into a file
+ * Asks once, through the proxy that the environment names. A redirect is an answer.
  *
- * @param url       url of tool to download
- * @param dest      path to download tool
- * @param auth      authorization header
- * @param headers   other headers
- * @returns         path to downloaded tool
+ * @throws when there is no whole answer in time, or a larger one than allowed
  */
-function downloadTool(url, dest, auth, headers) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        dest = dest || external_path_.join(_getTempDirectory(), external_crypto_.randomUUID());
-        yield lib_io/* mkdirP */.U$(external_path_.dirname(dest));
-        lib_core.debug(`Downloading ${url}`);
-        lib_core.debug(`Destination ${dest}`);
-        const maxAttempts = 3;
-        const minSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MIN_SECONDS', 10);
-        const maxSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MAX_SECONDS', 20);
-        const retryHelper = new RetryHelper(maxAttempts, minSeconds, maxSeconds);
-        return yield retryHelper.execute(() => tool_cache_awaiter(this, void 0, void 0, function* () {
-            return yield downloadToolAttempt(url, dest || '', auth, headers);
-        }), (err) => {
-            if (err instanceof HTTPError && err.httpStatusCode) {
-                // Don't retry anything less than 500, except 408 Request Timeout and 429 Too Many Requests
-                if (err.httpStatusCode < 500 &&
-                    err.httpStatusCode !== 408 &&
-                    err.httpStatusCode !== 429) {
-                    return false;
-                }
-            }
-            // Otherwise retry
-            return true;
-        });
-    });
-}
-function downloadToolAttempt(url, dest, auth, headers) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        if (external_fs_.existsSync(dest)) {
-            throw new Error(`Destination file path ${dest} already exists`);
+async function httpGet(url, headers, { bytes, until }) {
+    const left = Math.max(1, until - performance.now());
+    // The client's own time-out, which tells what was asked for with all that is secret in it, is never the first.
+    const client = new lib/* HttpClient */.Qq("kind-action", [], { allowRedirects: false, socketTimeout: left + 5_000 });
+    const done = new AbortController();
+    const late = async () => {
+        await (0,external_node_timers_promises_.setTimeout)(left, undefined, { signal: done.signal });
+        throw new Error("there was no whole answer in time");
+    };
+    const answer = async () => {
+        const { message } = await client.get(url.href, { ...headers });
+        const body = message;
+        const chunks = [];
+        let size = 0;
+        for await (const chunk of body) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bytes)
+                throw new Error(`the answer has more than ${bytes} bytes`);
         }
-        // Get the response headers
-        const http = new lib/* HttpClient */.Qq(userAgent, [], {
-            allowRetries: false
-        });
-        if (auth) {
-            lib_core.debug('set auth');
-            if (headers === undefined) {
-                headers = {};
-            }
-            headers.authorization = auth;
-        }
-        const response = yield http.get(url, headers);
-        if (response.message.statusCode !== 200) {
-            const err = new HTTPError(response.message.statusCode);
-            lib_core.debug(`Failed to download from "${url}". Code(${response.message.statusCode}) Message(${response.message.statusMessage})`);
-            throw err;
-        }
-        // Download the response body
-        const pipeline = external_util_.promisify(external_stream_.pipeline);
-        const responseMessageFactory = _getGlobal('TEST_DOWNLOAD_TOOL_RESPONSE_MESSAGE_FACTORY', () => response.message);
-        const readStream = responseMessageFactory();
-        let succeeded = false;
-        try {
-            yield pipeline(readStream, external_fs_.createWriteStream(dest));
-            lib_core.debug('download complete');
-            succeeded = true;
-            return dest;
-        }
-        finally {
-            // Error, delete dest before retry
-            if (!succeeded) {
-                lib_core.debug('download failed');
-                try {
-                    yield lib_io/* rmRF */.Yz(dest);
-                }
-                catch (err) {
-                    lib_core.debug(`Failed to delete '${dest}'. ${err.message}`);
-                }
-            }
-        }
-    });
-}
-/**
- * Extract a .7z file
- *
- * @param file     path to the .7z file
- * @param dest     destination directory. Optional.
- * @param _7zPath  path to 7zr.exe. Optional, for long path support. Most .7z archives do not have this
- * problem. If your .7z archive contains very long paths, you can pass the path to 7zr.exe which will
- * gracefully handle long paths. By default 7zdec.exe is used because it is a very small program and is
- * bundled with the tool lib. However it does not support long paths. 7zr.exe is the reduced command line
- * interface, it is smaller than the full command line interface, and it does support long paths. At the
- * time of this writing, it is freely available from the LZMA SDK that is available on the 7zip website.
- * Be sure to check the current license agreement. If 7zr.exe is bundled with your action, then the path
- * to 7zr.exe can be pass to this function.
- * @returns        path to the destination directory
- */
-function extract7z(file, dest, _7zPath) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        ok(IS_WINDOWS, 'extract7z() not supported on current OS');
-        ok(file, 'parameter "file" is required');
-        dest = yield _createExtractFolder(dest);
-        const originalCwd = process.cwd();
-        process.chdir(dest);
-        if (_7zPath) {
-            try {
-                const logLevel = core.isDebug() ? '-bb1' : '-bb0';
-                const args = [
-                    'x', // eXtract files with full paths
-                    logLevel, // -bb[0-3] : set output log level
-                    '-bd', // disable progress indicator
-                    '-sccUTF-8', // set charset for for console input/output
-                    file
-                ];
-                const options = {
-                    silent: true
-                };
-                yield exec(`"${_7zPath}"`, args, options);
-            }
-            finally {
-                process.chdir(originalCwd);
-            }
-        }
-        else {
-            const escapedScript = path
-                .join(__dirname, '..', 'scripts', 'Invoke-7zdec.ps1')
-                .replace(/'/g, "''")
-                .replace(/"|\n|\r/g, ''); // double-up single quotes, remove double quotes and newlines
-            const escapedFile = file.replace(/'/g, "''").replace(/"|\n|\r/g, '');
-            const escapedTarget = dest.replace(/'/g, "''").replace(/"|\n|\r/g, '');
-            const command = `& '${escapedScript}' -Source '${escapedFile}' -Target '${escapedTarget}'`;
-            const args = [
-                '-NoLogo',
-                '-Sta',
-                '-NoProfile',
-                '-NonInteractive',
-                '-ExecutionPolicy',
-                'Unrestricted',
-                '-Command',
-                command
-            ];
-            const options = {
-                silent: true
-            };
-            try {
-                const powershellPath = yield io.which('powershell', true);
-                yield exec(`"${powershellPath}"`, args, options);
-            }
-            finally {
-                process.chdir(originalCwd);
-            }
-        }
-        return dest;
-    });
-}
-/**
- * Extract a compressed tar archive
- *
- * @param file     path to the tar
- * @param dest     destination directory. Optional.
- * @param flags    flags for the tar command to use for extraction. Defaults to 'xz' (extracting gzipped tars). Optional.
- * @returns        path to the destination directory
- */
-function extractTar(file_1, dest_1) {
-    return tool_cache_awaiter(this, arguments, void 0, function* (file, dest, flags = 'xz') {
-        if (!file) {
-            throw new Error("parameter 'file' is required");
-        }
-        // Create dest
-        dest = yield _createExtractFolder(dest);
-        // Determine whether GNU tar
-        core.debug('Checking tar --version');
-        let versionOutput = '';
-        yield exec('tar --version', [], {
-            ignoreReturnCode: true,
-            silent: true,
-            listeners: {
-                stdout: (data) => (versionOutput += data.toString()),
-                stderr: (data) => (versionOutput += data.toString())
-            }
-        });
-        core.debug(versionOutput.trim());
-        const isGnuTar = versionOutput.toUpperCase().includes('GNU TAR');
-        // Initialize args
-        let args;
-        if (flags instanceof Array) {
-            args = flags;
-        }
-        else {
-            args = [flags];
-        }
-        if (core.isDebug() && !flags.includes('v')) {
-            args.push('-v');
-        }
-        let destArg = dest;
-        let fileArg = file;
-        if (IS_WINDOWS && isGnuTar) {
-            args.push('--force-local');
-            destArg = dest.replace(/\\/g, '/');
-            // Technically only the dest needs to have `/` but for aesthetic consistency
-            // convert slashes in the file arg too.
-            fileArg = file.replace(/\\/g, '/');
-        }
-        if (isGnuTar) {
-            // Suppress warnings when using GNU tar to extract archives created by BSD tar
-            args.push('--warning=no-unknown-keyword');
-            args.push('--overwrite');
-        }
-        args.push('-C', destArg, '-f', fileArg);
-        yield exec(`tar`, args);
-        return dest;
-    });
-}
-/**
- * Extract a xar compatible archive
- *
- * @param file     path to the archive
- * @param dest     destination directory. Optional.
- * @param flags    flags for the xar. Optional.
- * @returns        path to the destination directory
- */
-function extractXar(file_1, dest_1) {
-    return tool_cache_awaiter(this, arguments, void 0, function* (file, dest, flags = []) {
-        ok(IS_MAC, 'extractXar() not supported on current OS');
-        ok(file, 'parameter "file" is required');
-        dest = yield _createExtractFolder(dest);
-        let args;
-        if (flags instanceof Array) {
-            args = flags;
-        }
-        else {
-            args = [flags];
-        }
-        args.push('-x', '-C', dest, '-f', file);
-        if (core.isDebug()) {
-            args.push('-v');
-        }
-        const xarPath = yield io.which('xar', true);
-        yield exec(`"${xarPath}"`, _unique(args));
-        return dest;
-    });
-}
-/**
- * Extract a zip
- *
- * @param file     path to the zip
- * @param dest     destination directory. Optional.
- * @returns        path to the destination directory
- */
-function extractZip(file, dest) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        if (!file) {
-            throw new Error("parameter 'file' is required");
-        }
-        dest = yield _createExtractFolder(dest);
-        if (IS_WINDOWS) {
-            yield extractZipWin(file, dest);
-        }
-        else {
-            yield extractZipNix(file, dest);
-        }
-        return dest;
-    });
-}
-function extractZipWin(file, dest) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        // build the powershell command
-        const escapedFile = file.replace(/'/g, "''").replace(/"|\n|\r/g, ''); // double-up single quotes, remove double quotes and newlines
-        const escapedDest = dest.replace(/'/g, "''").replace(/"|\n|\r/g, '');
-        const pwshPath = yield io.which('pwsh', false);
-        //To match the file overwrite behavior on nix systems, we use the overwrite = true flag for ExtractToDirectory
-        //and the -Force flag for Expand-Archive as a fallback
-        if (pwshPath) {
-            //attempt to use pwsh with ExtractToDirectory, if this fails attempt Expand-Archive
-            const pwshCommand = [
-                `$ErrorActionPreference = 'Stop' ;`,
-                `try { Add-Type -AssemblyName System.IO.Compression.ZipFile } catch { } ;`,
-                `try { [System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }`,
-                `catch { if (($_.Exception.GetType().FullName -eq 'System.Management.Automation.MethodException') -or ($_.Exception.GetType().FullName -eq 'System.Management.Automation.RuntimeException') ){ Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force } else { throw $_ } } ;`
-            ].join(' ');
-            const args = [
-                '-NoLogo',
-                '-NoProfile',
-                '-NonInteractive',
-                '-ExecutionPolicy',
-                'Unrestricted',
-                '-Command',
-                pwshCommand
-            ];
-            core.debug(`Using pwsh at path: ${pwshPath}`);
-            yield exec(`"${pwshPath}"`, args);
-        }
-        else {
-            const powershellCommand = [
-                `$ErrorActionPreference = 'Stop' ;`,
-                `try { Add-Type -AssemblyName System.IO.Compression.FileSystem } catch { } ;`,
-                `if ((Get-Command -Name Expand-Archive -Module Microsoft.PowerShell.Archive -ErrorAction Ignore)) { Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force }`,
-                `else {[System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }`
-            ].join(' ');
-            const args = [
-                '-NoLogo',
-                '-Sta',
-                '-NoProfile',
-                '-NonInteractive',
-                '-ExecutionPolicy',
-                'Unrestricted',
-                '-Command',
-                powershellCommand
-            ];
-            const powershellPath = yield io.which('powershell', true);
-            core.debug(`Using powershell at path: ${powershellPath}`);
-            yield exec(`"${powershellPath}"`, args);
-        }
-    });
-}
-function extractZipNix(file, dest) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        const unzipPath = yield io.which('unzip', true);
-        const args = [file];
-        if (!core.isDebug()) {
-            args.unshift('-q');
-        }
-        args.unshift('-o'); //overwrite with -o, otherwise a prompt is shown which freezes the run
-        yield exec(`"${unzipPath}"`, args, { cwd: dest });
-    });
-}
-/**
- * Caches a directory and installs it into the tool cacheDir
- *
- * @param sourceDir    the directory to cache into tools
- * @param tool          tool name
- * @param version       version of the tool.  semver format
- * @param arch          architecture of the tool.  Optional.  Defaults to machine architecture
- */
-function cacheDir(sourceDir, tool, version, arch) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        version = semver.clean(version) || version;
-        arch = arch || os.arch();
-        core.debug(`Caching tool ${tool} ${version} ${arch}`);
-        core.debug(`source dir: ${sourceDir}`);
-        if (!fs.statSync(sourceDir).isDirectory()) {
-            throw new Error('sourceDir is not a directory');
-        }
-        // Create the tool dir
-        const destPath = yield _createToolPath(tool, version, arch);
-        // copy each child item. do not move. move can fail on Windows
-        // due to anti-virus software having an open handle on a file.
-        for (const itemName of fs.readdirSync(sourceDir)) {
-            const s = path.join(sourceDir, itemName);
-            yield io.cp(s, destPath, { recursive: true });
-        }
-        // write .complete
-        _completeToolPath(tool, version, arch);
-        return destPath;
-    });
-}
-/**
- * Caches a downloaded file (GUID) and installs it
- * into the tool cache with a given targetName
- *
- * @param sourceFile    the file to cache into tools.  Typically a result of downloadTool which is a guid.
- * @param targetFile    the name of the file name in the tools directory
- * @param tool          tool name
- * @param version       version of the tool.  semver format
- * @param arch          architecture of the tool.  Optional.  Defaults to machine architecture
- */
-function cacheFile(sourceFile, targetFile, tool, version, arch) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        version = node_modules_semver.clean(version) || version;
-        arch = arch || external_os_.arch();
-        lib_core.debug(`Caching tool ${tool} ${version} ${arch}`);
-        lib_core.debug(`source file: ${sourceFile}`);
-        if (!external_fs_.statSync(sourceFile).isFile()) {
-            throw new Error('sourceFile is not a file');
-        }
-        // create the tool dir
-        const destFolder = yield _createToolPath(tool, version, arch);
-        // copy instead of move. move can fail on Windows due to
-        // anti-virus software having an open handle on a file.
-        const destPath = external_path_.join(destFolder, targetFile);
-        lib_core.debug(`destination file ${destPath}`);
-        yield lib_io.cp(sourceFile, destPath);
-        // write .complete
-        _completeToolPath(tool, version, arch);
-        return destFolder;
-    });
-}
-/**
- * Finds the path to a tool version in the local installed tool cache
- *
- * @param toolName      name of the tool
- * @param versionSpec   version of the tool
- * @param arch          optional arch.  defaults to arch of computer
- */
-function find(toolName, versionSpec, arch) {
-    if (!toolName) {
-        throw new Error('toolName parameter is required');
-    }
-    if (!versionSpec) {
-        throw new Error('versionSpec parameter is required');
-    }
-    arch = arch || external_os_.arch();
-    // attempt to resolve an explicit version
-    if (!isExplicitVersion(versionSpec)) {
-        const localVersions = findAllVersions(toolName, arch);
-        const match = evaluateVersions(localVersions, versionSpec);
-        versionSpec = match;
-    }
-    // check for the explicit version in the cache
-    let toolPath = '';
-    if (versionSpec) {
-        versionSpec = node_modules_semver.clean(versionSpec) || '';
-        const cachePath = external_path_.join(_getCacheDirectory(), toolName, versionSpec, arch);
-        lib_core.debug(`checking cache: ${cachePath}`);
-        if (external_fs_.existsSync(cachePath) && external_fs_.existsSync(`${cachePath}.complete`)) {
-            lib_core.debug(`Found tool in cache ${toolName} ${versionSpec} ${arch}`);
-            toolPath = cachePath;
-        }
-        else {
-            lib_core.debug('not found');
-        }
-    }
-    return toolPath;
-}
-/**
- * Finds the paths to all versions of a tool that are installed in the local tool cache
- *
- * @param toolName  name of the tool
- * @param arch      optional arch.  defaults to arch of computer
- */
-function findAllVersions(toolName, arch) {
-    const versions = [];
-    arch = arch || external_os_.arch();
-    const toolPath = external_path_.join(_getCacheDirectory(), toolName);
-    if (external_fs_.existsSync(toolPath)) {
-        const children = external_fs_.readdirSync(toolPath);
-        for (const child of children) {
-            if (isExplicitVersion(child)) {
-                const fullPath = external_path_.join(toolPath, child, arch || '');
-                if (external_fs_.existsSync(fullPath) && external_fs_.existsSync(`${fullPath}.complete`)) {
-                    versions.push(child);
-                }
-            }
-        }
-    }
-    return versions;
-}
-function getManifestFromRepo(owner_1, repo_1, auth_1) {
-    return tool_cache_awaiter(this, arguments, void 0, function* (owner, repo, auth, branch = 'master') {
-        let releases = [];
-        const treeUrl = `https://api.github.com/repos/${owner}/${repo}/git/trees/${branch}`;
-        const http = new httpm.HttpClient('tool-cache');
-        const headers = {};
-        if (auth) {
-            core.debug('set auth');
-            headers.authorization = auth;
-        }
-        const response = yield http.getJson(treeUrl, headers);
-        if (!response.result) {
-            return releases;
-        }
-        let manifestUrl = '';
-        for (const item of response.result.tree) {
-            if (item.path === 'versions-manifest.json') {
-                manifestUrl = item.url;
-                break;
-            }
-        }
-        headers['accept'] = 'application/vnd.github.VERSION.raw';
-        let versionsRaw = yield (yield http.get(manifestUrl, headers)).readBody();
-        if (versionsRaw) {
-            // shouldn't be needed but protects against invalid json saved with BOM
-            versionsRaw = versionsRaw.replace(/^\uFEFF/, '');
-            try {
-                releases = JSON.parse(versionsRaw);
-            }
-            catch (_a) {
-                core.debug('Invalid json');
-            }
-        }
-        return releases;
-    });
-}
-function findFromManifest(versionSpec_1, stable_1, manifest_1) {
-    return tool_cache_awaiter(this, arguments, void 0, function* (versionSpec, stable, manifest, archFilter = os.arch()) {
-        // wrap the internal impl
-        const match = yield mm._findMatch(versionSpec, stable, manifest, archFilter);
-        return match;
-    });
-}
-function _createExtractFolder(dest) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        if (!dest) {
-            // create a temp dir
-            dest = path.join(_getTempDirectory(), crypto.randomUUID());
-        }
-        yield io.mkdirP(dest);
-        return dest;
-    });
-}
-function _createToolPath(tool, version, arch) {
-    return tool_cache_awaiter(this, void 0, void 0, function* () {
-        const folderPath = external_path_.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
-        lib_core.debug(`destination ${folderPath}`);
-        const markerPath = `${folderPath}.complete`;
-        yield lib_io/* rmRF */.Yz(folderPath);
-        yield lib_io/* rmRF */.Yz(markerPath);
-        yield lib_io/* mkdirP */.U$(folderPath);
-        return folderPath;
-    });
-}
-function _completeToolPath(tool, version, arch) {
-    const folderPath = external_path_.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
-    const markerPath = `${folderPath}.complete`;
-    external_fs_.writeFileSync(markerPath, '');
-    lib_core.debug('finished caching tool');
-}
-/**
- * Check if version string is explicit
- *
- * @param versionSpec      version string to check
- */
-function isExplicitVersion(versionSpec) {
-    const c = node_modules_semver.clean(versionSpec) || '';
-    lib_core.debug(`isExplicit: ${c}`);
-    const valid = node_modules_semver.valid(c) != null;
-    lib_core.debug(`explicit? ${valid}`);
-    return valid;
-}
-/**
- * Get the highest satisfiying semantic version in `versions` which satisfies `versionSpec`
- *
- * @param versions        array of versions to evaluate
- * @param versionSpec     semantic version spec to satisfy
- */
-function evaluateVersions(versions, versionSpec) {
-    let version = '';
-    lib_core.debug(`evaluating ${versions.length} versions`);
-    versions = versions.sort((a, b) => {
-        if (node_modules_semver.gt(a, b)) {
-            return 1;
-        }
-        return -1;
-    });
-    for (let i = versions.length - 1; i >= 0; i--) {
-        const potential = versions[i];
-        const satisfied = node_modules_semver.satisfies(potential, versionSpec);
-        if (satisfied) {
-            version = potential;
-            break;
-        }
-    }
-    if (version) {
-        lib_core.debug(`matched: ${version}`);
-    }
-    else {
-        lib_core.debug('match not found');
-    }
-    return version;
-}
-/**
- * Gets RUNNER_TOOL_CACHE
- */
-function _getCacheDirectory() {
-    const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
-    (0,external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined');
-    return cacheDirectory;
-}
-/**
- * Gets RUNNER_TEMP
- */
-function _getTempDirectory() {
-    const tempDirectory = process.env['RUNNER_TEMP'] || '';
-    (0,external_assert_.ok)(tempDirectory, 'Expected RUNNER_TEMP to be defined');
-    return tempDirectory;
-}
-/**
- * Gets a global variable
- */
-function _getGlobal(key, defaultValue) {
-    /* eslint-disable @typescript-eslint/no-explicit-any */
-    const value = global[key];
-    /* eslint-enable @typescript-eslint/no-explicit-any */
-    return value !== undefined ? value : defaultValue;
-}
-/**
- * Returns an array of unique values.
- * @param values Values to make unique.
- */
-function _unique(values) {
-    return Array.from(new Set(values));
-}
-//# sourceMappingURL=tool-cache.js.map
-;// CONCATENATED MODULE: ./lib/tools/install.js
-
-
-
-
-
-
-
-
-
-/** A tool is 10 to 60 MB: by then a download would have been faster. */
-const restoreDeadline = 20_000;
-/**
- * Has a tool at its version: from the runner, the tool cache or the Actions cache where the hash fits, else downloaded.
- * Nothing is run to find out what it is, and nothing is handed out that was not hashed just before: a tool cache on a
- * self-hosted runner is everybody's.
- *
- * @throws when it cannot be downloaded, or is not what it should be
- */
-async function installTool(tool, on, log) {
-    const expected = tool.checksum;
-    const version = tool.version.replace(/^v/, "");
-    const candidates = await onPath(tool.name, on.path);
-    for (const candidate of candidates) {
-        if ((await sha256(candidate).catch(() => "")) === expected)
-            return found(candidate, "runner");
-    }
-    const cached = find(tool.name, version, tool.architecture);
-    if (cached !== "") {
-        const path = (0,external_node_path_.join)(cached, tool.name);
-        if ((await sha256(path).catch(() => "")) === expected)
-            return found(path, "tool cache");
-        log.warning(`${path} in the tool cache is not ${tool.name} ${tool.version}: it is downloaded again.`);
-        await (0,promises_.rm)(cached, { recursive: true, force: true });
-    }
-    const restored = (0,external_node_path_.join)(on.cache.folder, tool.name);
-    await on.cache.restore(tool.name, toolKey(tool.name, expected), restoreDeadline);
-    if ((await sha256(restored).catch(() => "")) === expected) {
-        return found(await keep(tool, restored), "Actions cache");
-    }
-    return found(await keep(tool, await download(tool, expected, on.folder, log)), "download");
-    function found(path, from) {
-        log.line(`${tool.name} ${tool.version} from the ${from}: ${path}`);
-        return {
-            name: tool.name,
-            version: tool.version,
-            path,
-            checksum: expected,
-            from,
-            first: path === candidates[0],
-        };
-    }
-}
-async function download(tool, expected, folder, log) {
-    log.line(`Downloading ${tool.url}`);
-    await (0,promises_.mkdir)(folder, { recursive: true });
-    const file = (0,external_node_path_.join)(folder, `${tool.name}-download`);
-    await (0,promises_.rm)(file, { force: true });
+        return { status: message.statusCode ?? 0, headers: message.headers, body: Buffer.concat(chunks) };
+    };
     try {
-        await downloadTool(tool.url, file);
+        return await Promise.race([answer(), late()]);
     }
     catch (error) {
-        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${(0,lib_problems/* messageOf */.bD)(error)}. ` +
-            "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.", { cause: error });
-    }
-    const actual = await sha256(file);
-    if (actual !== expected) {
-        await (0,promises_.rm)(file, { force: true });
-        throw new Error(`${tool.url} is not ${tool.name} ${tool.version}: its SHA-256 is ${actual}, expected ${expected}. ` +
-            "It was not run. A mirror that serves its own builds needs their sums in `checksums`.");
-    }
-    return file;
-}
-/** Moves a program that was checked into the tool cache. */
-async function keep(tool, file) {
-    await (0,promises_.chmod)(file, 0o755);
-    const cached = await cacheFile(file, tool.name, tool.name, tool.version.replace(/^v/, ""), tool.architecture);
-    await (0,promises_.rm)(file, { force: true });
-    return (0,external_node_path_.join)(cached, tool.name);
-}
-/**
- * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
- * upstream.
- *
- * @throws when there is no such version, or its sum cannot be read
- */
-async function pinTool(tool) {
-    return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
-}
-async function publishedChecksum(tool) {
-    const client = new lib/* HttpClient */.Qq("kind-action", [], {
-        allowRetries: true,
-        maxRetries: 3,
-        socketTimeout: 15_000,
-    });
-    let status;
-    let body;
-    try {
-        const response = await client.get(tool.checksumUrl);
-        status = response.message.statusCode;
-        body = await response.readBody();
-    }
-    catch (error) {
-        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${(0,lib_problems/* messageOf */.bD)(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
-    }
-    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
-    if (status === 200 && sum !== undefined)
-        return sum.toLowerCase();
-    if (status === 404)
-        throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
-    throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
-}
-/** Every program of that name in the folders of PATH. */
-async function onPath(name, folders) {
-    const paths = [
-        ...new Set(folders.filter((folder) => (0,external_node_path_.isAbsolute)(folder)).map((folder) => (0,external_node_path_.join)(folder, name))),
-    ];
-    const files = await Promise.all(paths.map((path) => (0,promises_.stat)(path).then((entry) => entry.isFile() && (entry.mode & 0o111) !== 0, () => false)));
-    return paths.filter((_, index) => files[index]);
-}
-/** The SHA-256 sum of a file, in hexadecimal. */
-async function sha256(file) {
-    const hash = (0,external_node_crypto_.createHash)("sha256");
-    await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_.createReadStream)(file, { highWaterMark: 1 << 20 }), hash);
-    return hash.digest("hex");
-}
-/** The folder to put on PATH for a tool. */
-const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
-
-;// CONCATENATED MODULE: ./lib/create-cluster.js
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-/** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
-async function create_cluster_createCluster(on) {
-    const { plan, daemon } = await decide(on);
-    for (const warning of plan.warnings)
-        on.printer.warning(warning);
-    const record = recordState(await firstState(plan, daemon, on));
-    const run = timeline(on.printer);
-    let cluster;
-    let settings = [];
-    let images = [];
-    let succeeded = false;
-    try {
-        const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, record, log));
-        const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, tools, run, on);
-        // The summary lists them where a later task fails, too.
-        made?.created.result.then((created) => {
-            settings = created.settings;
-        }, () => { });
-        await run.finish();
-        const { kind, kubectl } = await tools.result;
-        cluster = await made?.ready.result;
-        images = (await made?.loaded?.result) ?? [];
-        setImagesOutput(images);
-        setRunOutputs({ kind: kind.version, kubectl: kubectl.version }, run.timings(), (Date.now() - on.began) / 1000);
-        succeeded = true;
-        record({ succeeded });
+        throw new Error(`${placeOf(url)} cannot be read: ${reasonOf(error)}`, { cause: error });
     }
     finally {
-        await writeSummary({ plan, timings: run.timings(), cluster, settings, images, succeeded });
+        done.abort();
+        // A request cannot be taken back, but its connection can.
+        client.dispose();
     }
 }
-/** Reads the inputs and the machine at once, and makes the plan from both. */
-async function decide(on) {
-    const [inputs, daemon] = await Promise.all([
-        readInputs(lib_core.getInput, on.job.workspace),
-        (0,facts/* readDaemon */.n7)(on.env, on.start),
-    ]);
-    const latest = inputs.version === "latest"
-        ? await (0,facts/* latestKind */.cP)().catch((error) => ({
-            problem: (0,lib_problems/* messageOf */.bD)(error),
-        }))
-        : undefined;
-    const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run });
-    const [kind, kubectl] = await Promise.all([
-        pin(plan.kind, "version", problems),
-        pin(plan.kubectl, "kubectl_version", problems),
-    ]);
-    if (problems.length > 0 || kind === undefined || kubectl === undefined)
-        throw new lib_problems/* BadInputs */.JM(problems);
-    return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
+/** A URL without what may be secret in it: the query of one that is signed. */
+const placeOf = (url) => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
+/** Where several addresses were tried, Node's error has a code and says nothing. */
+const reasonOf = (error) => (0,lib_problems/* messageOf */.bD)(error) || (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./lib/registry/realm.js
+
+/**
+ * Whether the place to which a registry sends its users for a token may have their credentials: the registry itself, or
+ * over TLS a host of the same domain. The rule is that of distribution since 3.1.0 (registry/proxy/proxyauth.go,
+ * realmAllowed), so that what is checked here is what a proxy can use.
+ */
+function mayGetCredentials(realm, registry) {
+    if (realm.origin === registry.origin)
+        return true;
+    if (realm.protocol !== "https:")
+        return false;
+    if (realm.host === registry.host)
+        return true;
+    const domain = domainOf(realm.hostname);
+    return domain !== undefined && domain === domainOf(registry.hostname);
 }
-/** Looks for a version that the action does not know before anything is made for it. */
-async function pin(tool, input, problems) {
+/** What registrars of countries sell names below: `co` in co.uk. */
+const shared = /^(?:ac|co|com|edu|gob|gov|go|ltd|mil|ne|net|nhs|nom|or|org|plc|sch)$/;
+/** The part of a host's name that somebody has registered; undefined for an address, and for a name without a domain. */
+function domainOf(hostname) {
+    if ((0,external_node_net_.isIPv4)(hostname))
+        return undefined;
+    const labels = hostname.replace(/\.$/, "").split(".");
+    const [country, second] = [labels.at(-1) ?? "", labels.at(-2) ?? ""];
+    const length = country.length === 2 && shared.test(second) ? 3 : 2;
+    return labels.length < length ? undefined : labels.slice(-length).join(".");
+}
+
+;// CONCATENATED MODULE: ./lib/registry/client.js
+
+
+
+
+/** Those who ask were not given a token: their credentials are wrong, or a login is wanted. */
+class LoginRefused extends Error {
+    name = "LoginRefused";
+}
+/** Where the registry is that names of images begin with: Docker Hub is not under its own name. */
+function client_registryUrl(name) {
+    if (name === "docker.io")
+        return "https://registry-1.docker.io";
+    // Docker takes these for registries of the machine, which have no certificates.
+    const isLocal = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+$/.test(name);
+    return `${isLocal ? "http" : "https"}://${name}`;
+}
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
+const mostBytes = 4 * 1024 ** 2;
+const mostRedirects = 5;
+/** Asks a registry: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull */
+class client_RegistryClient {
+    #url;
+    #credentials;
+    #deadline;
+    #authorization;
+    /**
+     * @param url of the registry, without a path
+     * @param credentials for it and for the place where it gives its tokens; they go nowhere else
+     * @param on.deadline how long an answer may take with all that is asked on the way to it, in milliseconds
+     */
+    constructor(url, credentials, { deadline = 10_000 } = {}) {
+        const parsed = URL.parse(url);
+        if (parsed === null || !/^https?:$/.test(parsed.protocol))
+            throw new Error(`${JSON.stringify(url)} is not the URL of a registry.`);
+        this.#url = new URL(parsed.origin);
+        this.#credentials = credentials;
+        this.#deadline = deadline;
+    }
+    /**
+     * Gets what is at a path, at most 4 MB of it. Where the registry wants to know who asks, it is told, and asked again.
+     * A status that is no success is an answer, too.
+     *
+     * @param accept media types
+     * @throws LoginRefused when there is no token to be had
+     * @throws when there is no answer in time, or the way to it leads where it must not
+     */
+    async get(path, accept = []) {
+        const limits = { bytes: mostBytes, until: performance.now() + this.#deadline };
+        const url = new URL(`${this.#url.origin}${path}`);
+        const first = await this.#follow(url, accept, limits);
+        if (first.status !== 401 || !first.own)
+            return first;
+        const challenges = parseChallenges(first.headers["www-authenticate"] ?? "");
+        // At the root, a scope is no more than an example: ghcr.io's is `repository:user/image:pull`.
+        const authorization = await this.#answerTo(challenges, path !== "/v2/", limits);
+        if (authorization === undefined)
+            return first;
+        this.#authorization = authorization;
+        return await this.#follow(url, accept, limits);
+    }
+    /** Layers and configs of many registries are elsewhere. */
+    async #follow(start, accept, limits) {
+        let url = start;
+        for (let redirects = 0;; redirects++) {
+            const own = url.origin === this.#url.origin;
+            const authorization = own ? this.#authorization : undefined;
+            const answer = await httpGet(url, {
+                ...(accept.length === 0 ? {} : { accept: accept.join(", ") }),
+                ...(authorization === undefined ? {} : { authorization }),
+            }, limits);
+            const { location } = answer.headers;
+            if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
+                return { ...answer, own, authorized: authorization !== undefined };
+            const next = URL.parse(location, url.href);
+            if (next === null || (next.protocol !== "https:" && next.protocol !== url.protocol))
+                throw new Error(`${placeOf(url)} leads on to something that is not to be had over HTTPS.`);
+            if (redirects === mostRedirects)
+                throw new Error(`${placeOf(start)} leads on and on.`);
+            url = next;
+        }
+    }
+    /** What to send with the next request; undefined where there is nothing to send. */
+    async #answerTo(challenges, scoped, limits) {
+        const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+        if (bearer !== undefined)
+            return `Bearer ${await this.#token(bearer, scoped, limits)}`;
+        if (challenges.some(({ scheme }) => scheme === "basic") && this.#credentials !== undefined)
+            return basic(this.#credentials);
+        return undefined;
+    }
+    /** https://distribution.github.io/distribution/spec/auth/token/ */
+    async #token({ parameters }, scoped, limits) {
+        const { host } = this.#url;
+        const url = URL.parse(parameters.get("realm") ?? "");
+        if (url === null)
+            throw new Error(`${host} asks for a token, and does not say where to get one.`);
+        if (url.protocol !== "https:" && url.origin !== this.#url.origin)
+            throw new Error(`${host} asks for a token from ${placeOf(url)}, which is not to be had over HTTPS.`);
+        if (this.#credentials !== undefined && !mayGetCredentials(url, this.#url))
+            throw new Error(`${host} asks for a token from ${url.host}, which is of another domain: it does not get the credentials for ${host}.`);
+        const service = parameters.get("service");
+        if (service !== undefined)
+            url.searchParams.append("service", service);
+        const scopes = scoped ? (parameters.get("scope") ?? "").split(" ").filter(Boolean) : [];
+        for (const scope of scopes)
+            url.searchParams.append("scope", scope);
+        const authorization = this.#credentials && basic(this.#credentials);
+        const { status, body } = await httpGet(url, authorization === undefined ? {} : { authorization }, limits);
+        if (status === 401 || status === 403)
+            throw new LoginRefused(this.#credentials === undefined
+                ? `${url.host} gives no token for ${host} without a login (status ${status}).`
+                : `${url.host} does not accept the credentials for ${host} (status ${status}).`);
+        const token = status === 200 ? parseToken(body) : undefined;
+        if (token === undefined)
+            throw new Error(`${placeOf(url)} should give a token for ${host}, and answers with status ${status}.`);
+        return token;
+    }
+}
+const basic = ({ user, password }) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+/** What a header can hold. */
+const tokenText = schemas/* string */.YjP()
+    .regex(/^[!-~]{1,65536}$/)
+    .optional();
+const tokenAnswer = schemas/* object */.Ikc({ token: tokenText, access_token: tokenText });
+function parseToken(body) {
     try {
-        return await pinTool(tool);
+        const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString()));
+        return token ?? access_token;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/registry/credentials.js
+
+
+
+
+
+
+const registryPattern = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+/**
+ * Reads a line of `registry_credentials`: `REGISTRY=USER:PASSWORD`, or `docker` for what `docker login` has left. The
+ * password may be empty: a pull request from a fork gets no secrets.
+ *
+ * @returns a problem without anything of the line in it: whoever tells it must not show the line either
+ */
+function parseCredentials(line) {
+    if (line === "docker")
+        return line;
+    const [, name, user = "", password = ""] = /^([^=]*)=([^:]*):(.*)$/s.exec(line) ?? [];
+    if (name === undefined || !registryPattern.test(name))
+        return {
+            problem: "wants lines `REGISTRY=USER:PASSWORD`, with a registry such as ghcr.io, or the word `docker`",
+        };
+    if (user === "")
+        return { problem: "has no user between `=` and `:`" };
+    if (/\p{Cc}/u.test(user) || password.includes("\0"))
+        return { problem: "has control characters in the user, or a NUL in the password" };
+    return { registry: hubNames.includes(name) ? "docker.io" : name, user, password };
+}
+/** Other names of Docker Hub. */
+const hubNames = ["index.docker.io", "registry-1.docker.io"];
+/** The runner masks every appearance of a secret: less than this would mask half of the log. */
+const shortest = 3;
+/** Every text that shows the password, or from which it can be had. The user's name is no secret. */
+function secretsOf({ user, password }) {
+    if (password === "")
+        return [];
+    const basic = Buffer.from(`${user}:${password}`).toString("base64");
+    const encoded = encodeURIComponent(password.toWellFormed());
+    // As Go writes it, and RFC 3986.
+    const strict = encoded.replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+    const texts = [
+        password,
+        ...password.split(/[\r\n]+/),
+        basic,
+        basic.replace(/=+$/, ""),
+        encoded,
+        strict,
+        strict.replaceAll("%20", "+"),
+        JSON.stringify(password).slice(1, -1),
+    ];
+    return [...new Set(texts)].filter((text) => text.length >= shortest);
+}
+/**
+ * Finds out whether credentials are right, as `docker login` does: `/v2/` is asked for, and what it challenges to is done.
+ *
+ * - Docker Hub, ghcr.io, quay.io and most others send to a place that gives tokens. It refuses wrong credentials (Docker
+ *   Hub and quay.io with 401, ghcr.io with 403); with a token `/v2/` then answers. No repository is asked for: what the
+ *   user may pull is not looked at.
+ * - distribution with htpasswd, and private ECR, take them at `/v2/` itself, and answer 401 to wrong ones.
+ * - Where `/v2/` asks nobody who they are (registry.k8s.io, mcr.microsoft.com), nothing is known: they were not sent.
+ */
+async function checkCredentials(url, credentials, client = new client_RegistryClient(url, credentials)) {
+    try {
+        const { status, authorized } = await client.get("/v2/");
+        if (status === 200 && authorized)
+            return "accepted";
+        if (status === 200)
+            return { unknown: `${url} asks nobody to log in` };
+        if (status === 401 && authorized)
+            return "refused";
+        if (status === 401)
+            return { unknown: `${url} wants a login of a kind that is not supported` };
+        return { unknown: `${url} answers with status ${status}` };
     }
     catch (error) {
-        problems.push({
-            input,
-            value: tool.version,
-            reason: (0,lib_problems/* messageOf */.bD)(error),
-        });
+        return error instanceof LoginRefused ? "refused" : { unknown: (0,lib_problems/* messageOf */.bD)(error) };
+    }
+}
+/** What of Docker's config.json counts here: https://docs.docker.com/reference/cli/docker/login/ */
+const dockerConfigFile = schemas/* object */.Ikc({
+    auths: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* unknown */.L5J()).nullish(),
+    credHelpers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
+    credsStore: schemas/* string */.YjP().nullish(),
+});
+const optionalText = schemas/* string */.YjP().nullish();
+const login = schemas/* object */.Ikc({
+    auth: optionalText,
+    username: optionalText,
+    password: optionalText,
+    identitytoken: optionalText,
+    registrytoken: optionalText,
+});
+const helperAnswer = schemas/* object */.Ikc({ Username: schemas/* string */.YjP(), Secret: schemas/* string */.YjP() });
+/** The user that stands for an identity token in the place of the password (docker/cli, native_store.go). */
+const tokenUser = "<token>";
+const notFound = "credentials not found in native keychain";
+/**
+ * Finds what `docker login` has left for a registry, as the docker CLI does: from a credential helper if one is set, else
+ * from the file.
+ *
+ * @param on.dockerConfig what DOCKER_CONFIG says
+ * @param on.deadline how long a helper may take, in milliseconds
+ * @returns undefined where nobody has logged in; a reason, without anything secret in it, where that cannot be known or
+ * the login is of no use to others than docker
+ */
+async function dockerLogin(registry, on) {
+    const file = (0,external_node_path_.join)(on.dockerConfig || (0,external_node_path_.join)(on.home, ".docker"), "config.json");
+    let text;
+    try {
+        text = await (0,promises_.readFile)(file, "utf8");
+    }
+    catch (error) {
+        const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+        return missing ? undefined : { reason: `${file} ${(0,lib_problems/* unreadable */.O$)(error)}` };
+    }
+    const config = parsed(text, dockerConfigFile);
+    if (config === undefined)
+        return { reason: `${file} is not a configuration of docker's` };
+    const key = registry === "docker.io" ? "https://index.docker.io/v1/" : registry;
+    const helper = new Map(Object.entries(config.credHelpers ?? {})).get(key) ?? config.credsStore;
+    if (helper)
+        return await askHelper(helper, key, on.run, on.deadline ?? 10_000);
+    const entries = Object.entries(config.auths ?? {});
+    // Older versions wrote URLs for all registries.
+    const [, entry] = entries.find(([name]) => name === key) ?? entries.find(([name]) => hostOf(name) === hostOf(key)) ?? [];
+    return entry === undefined ? undefined : readLogin(entry, `${file} has for ${registry}`);
+}
+const hostOf = (key) => key.replace(/^https?:\/\//, "").replace(/\/.*$/s, "");
+function readLogin(entry, whatFileHas) {
+    const read = login.safeParse(entry);
+    const decoded = Buffer.from(read.data?.auth ?? "", "base64")
+        .toString()
+        .replace(/\0+$/, "");
+    const [, user = read.data?.username, password = read.data?.password] = /^([^:]+):(.*)$/s.exec(decoded) ?? [];
+    if (!read.success || (decoded !== "" && user === undefined))
+        return { reason: `${whatFileHas} something that is not a login of docker's` };
+    if (read.data.identitytoken || read.data.registrytoken)
+        return { reason: `${whatFileHas} ${tokenIsNoUse}` };
+    return user && password ? { user, password } : undefined;
+}
+const tokenIsNoUse = "a token in the place of a password, with which only docker can log in";
+/** https://github.com/docker/docker-credential-helpers#development */
+async function askHelper(name, key, run, deadline) {
+    const program = `docker-credential-${name}`;
+    if (!/^[\w.-]+$/.test(name))
+        return { reason: "docker's configuration names a credential helper that can be none" };
+    try {
+        const { exitCode, stdout } = await run(program, ["get"], { input: key, mayFail: true, deadline });
+        if (stdout.trim() === notFound)
+            return undefined;
+        // What it says may hold what it was asked for.
+        if (exitCode !== 0)
+            return { reason: `\`${program} get\` failed with exit code ${exitCode}` };
+        const answer = parsed(stdout, helperAnswer);
+        if (answer === undefined)
+            return { reason: `\`${program} get\` does not answer as credential helpers do` };
+        const { Username: user, Secret: password } = answer;
+        if (user === tokenUser)
+            return { reason: `\`${program} get\` has ${tokenIsNoUse}` };
+        return user && password ? { user, password } : undefined;
+    }
+    catch (error) {
+        return error instanceof lib_process/* ProgramError */.Zj
+            ? { reason: `\`${program} get\` did not answer within ${deadline / 1_000} s` }
+            : { reason: `${program} is not on PATH, or cannot be started` };
+    }
+}
+/** An error of JSON.parse or zod would quote what is secret: there is none. */
+function parsed(text, schema) {
+    try {
+        return schema.parse(JSON.parse(text));
+    }
+    catch {
         return undefined;
     }
 }
-/** What post must know from the first moment on. */
-async function firstState(plan, daemon, on) {
-    const cluster = plan.cluster && {
-        name: plan.cluster.name,
-        network: plan.cluster.network,
-        kubeconfig: {
-            path: plan.cluster.kubeconfig,
-            existed: await (0,promises_.stat)(plan.cluster.kubeconfig).then(() => true, () => false),
-        },
-        logs: plan.cluster.logs,
-        ignoreFailedClean: plan.cluster.ignoreFailedClean,
-    };
-    return {
-        version: 1,
-        run: plan.run,
-        folder: plan.folder,
-        began: on.began,
-        endpoint: { ...daemon?.endpoint },
-        ...(cluster === undefined ? {} : { cluster }),
-        saves: [],
-        succeeded: false,
-    };
-}
-async function installTools(plan, on, record, log) {
-    const cache = await openCacheStore((0,external_node_path_.join)(plan.folder, "cache"), (message) => log.warning(message));
-    const sources = { path: on.job.path, folder: (0,external_node_path_.join)(plan.folder, "downloads"), cache };
-    const [kind, kubectl] = await Promise.all([
-        installTool(plan.kind, sources, log),
-        installTool(plan.kubectl, sources, log),
-    ]);
-    for (const tool of [kind, kubectl])
-        if (!tool.first)
-            (0,lib_core.addPath)(folderOf(tool));
-    const downloaded = [kind, kubectl].filter(({ from }) => from === "download");
-    const saves = savesCaches(await (0,facts/* readEvent */.j_)(on.env)) ? downloaded : [];
-    record({
-        kind: { path: kind.path, checksum: kind.checksum },
-        kubectl: { path: kubectl.path, checksum: kubectl.checksum },
-        saves: saves.map((tool) => ({
-            file: tool.path,
-            name: tool.name,
-            key: toolKey(tool.name, tool.checksum),
-        })),
-    });
-    return { kind, kubectl };
-}
-/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
-async function readAddOn(plan, engine, labels) {
-    if (plan === undefined)
-        return undefined;
-    const manifest = await engine.imageFile(plan.image, networkManifest, labels).catch(() => undefined);
-    return manifest && networkObjects(manifest.toString(), plan);
-}
-/** Everything that a cluster takes, each part as soon as what it needs is there. */
-function bringUp(plan, { run: name, folder }, { endpoint }, tools, run, on) {
-    const engine = new docker_engine/* Engine */.N(endpoint);
-    const context = contextOf(plan.name);
-    const images = run.task("Get the node image", [], (log) => Promise.all(plan.images.map((image) => ensureImage(image, { engine, endpoint, run: on.start }, log))));
-    const network = run.task("Claim the name, make the network", [], async (log) => {
-        await (0,claim/* claimName */.cB)(engine, plan.name, name);
-        if (await makeNetwork(engine, plan.network, name))
-            log.line(`Made the Docker network ${plan.network}.`);
-    });
-    const addOn = run.task("Read the network add-on", [images], () => readAddOn(plan.fastStart?.network, engine, { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name }));
-    const cluster = run.task("Create the cluster", [tools, images, network, addOn], async (log, { kind }, _, __, objects) => {
-        const made = await createCluster(kindAt(kind.path, on.start, endpoint), objects === undefined ? plan : { ...plan, config: plan.fastStart?.network?.config ?? plan.config }, folder, log);
-        await protect(plan.kubeconfig);
-        exportCluster(plan, on.job);
-        return made;
-    });
-    const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
-        const controlPlane = plan.fastStart?.network?.controlPlane;
-        if (objects === undefined || controlPlane === undefined)
+
+;// CONCATENATED MODULE: ./lib/registry/logins.js
+
+/**
+ * The credentials with which proxies ask their upstreams. Wrong ones would break public pulls, too: they are warned of
+ * and left out.
+ *
+ * @param on.mask hides a text in the log
+ * @returns by the upstream's name
+ */
+async function findLogins(upstreams, plan, on, log) {
+    const logins = new Map();
+    await Promise.all(upstreams.map(async (upstream) => {
+        const { name, url, mirror } = upstream;
+        const found = plan.given.find(({ registry }) => registry === name) ??
+            (plan.docker ? await dockerLogin(mirror === undefined ? name : new URL(mirror).host, on) : undefined);
+        if (found === undefined)
             return;
+        if ("reason" in found) {
+            log.line(`${name} is asked without credentials: ${found.reason}`);
+            return;
+        }
+        if (found.password === "") {
+            log.line(`${name} is asked without credentials: the password is empty, as secrets are for pull requests from forks.`);
+            return;
+        }
+        for (const secret of secretsOf(found))
+            on.mask(secret);
+        const verdict = await checkCredentials(mirror ?? url, found);
+        if (verdict === "refused") {
+            log.warning(`${name} refuses the credentials that \`registry_credentials\` gives: it is asked without, which is enough for public images.`);
+            return;
+        }
+        if (verdict !== "accepted")
+            log.line(`Whether ${name} takes its credentials is not known: ${verdict.unknown}`);
+        logins.set(name, { user: found.user, password: found.password });
+    }));
+    return logins;
+}
+
+;// CONCATENATED MODULE: ./lib/registry/proxies.js
+
+
+
+
+const port = 5000;
+/** distribution's only storage in its image: https://distribution.github.io/distribution/about/configuration/ */
+const storage = "/var/lib/registry";
+/** How long a proxy may take until it serves, in milliseconds: it asks its upstream something first. */
+const proxies_startDeadline = 20_000;
+/** Makes the folder for what proxies keep. @returns whether it was made now, and is this run's to remove */
+async function makeProxiesFolder(folder) {
+    await (0,promises_.mkdir)((0,external_node_path_.dirname)(folder), { recursive: true });
+    try {
+        await (0,promises_.mkdir)(folder);
+        return true;
+    }
+    catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "EEXIST")
+            return false;
+        throw error;
+    }
+}
+/** Where proxies keep what everybody may see, by the upstream's name, where they can have folders. */
+const sharedFolders = ({ folders, upstreams }) => new Map(folders === undefined ? [] : upstreams.map(({ name }) => [name, (0,external_node_path_.join)(folders.shared, fileName(name))]));
+/** The name of a registry as that of a file, or of a container. */
+const fileName = (name) => name.replace(":", "-");
+/**
+ * Starts a proxy for each upstream, all at once, on the cluster's network.
+ *
+ * @param on.addresses that they get there, as far as there are some
+ * @returns those that run, and why others do not
+ */
+async function startProxies(engine, plan, on) {
+    const proxies = [];
+    const failed = [];
+    const shared = sharedFolders(plan);
+    await Promise.all(plan.upstreams.map(async (upstream, index) => {
+        const name = `${on.cluster}-proxy-${fileName(upstream.name)}`;
+        const login = on.logins.get(upstream.name);
+        const own = plan.folders && (0,external_node_path_.join)(plan.folders.own, fileName(upstream.name));
+        const source = login === undefined ? shared.get(upstream.name) : own;
+        if (source !== undefined)
+            await (0,promises_.mkdir)(source, { recursive: true });
         try {
-            await installNetwork(engine, { name: plan.name, controlPlane }, objects, 15 * 60_000);
+            const container = await startRegistry(engine, {
+                name,
+                image: on.image,
+                labels: on.labels,
+                network: on.network,
+                address: on.addresses[index],
+                environment: {
+                    ...registryEnvironment,
+                    REGISTRY_HTTP_ADDR: `:${port}`,
+                    REGISTRY_PROXY_REMOTEURL: upstream.mirror ?? upstream.url,
+                    // What comes back from a cache would expire by its age.
+                    REGISTRY_PROXY_TTL: "0",
+                    ...(login && {
+                        // distribution reads its variables as YAML.
+                        REGISTRY_PROXY_USERNAME: JSON.stringify(login.user),
+                        REGISTRY_PROXY_PASSWORD: JSON.stringify(login.password),
+                    }),
+                },
+                binds: source === undefined ? [] : [{ source, target: storage }],
+                // Its files are this user's to save.
+                user: source === undefined ? undefined : `${process.getuid?.()}:${process.getgid?.()}`,
+            }, proxies_startDeadline);
+            proxies.push({ upstream, container, url: `http://${name}:${port}`, hasLogin: login !== undefined });
         }
         catch (error) {
-            // Nodes that were made anew have kind's.
-            if (!(await cluster.result.catch(() => undefined))?.anew)
-                throw error;
-            log.line("kind has made it.");
+            failed.push({ upstream, reason: (0,lib_problems/* messageOf */.bD)(error) });
         }
-    });
-    if (plan.fastStart !== undefined) {
-        run.task("Unpack the nodes' own images", [tools, images, network], (log) => 
-        // What is not unpacked ahead is unpacked when it is needed.
-        unpackAhead(engine, plan, 60_000).catch((error) => log.line((0,lib_problems/* messageOf */.bD)(error))));
+    }));
+    return { proxies, failed };
+}
+/** How nodes pull through proxies: what these do not have or do not answer, they get from the upstream itself. */
+const hostsOfProxies = (proxies) => proxies.map(({ upstream: { name, url, mirror }, url: proxy }) => ({
+    name,
+    hosts: [proxy, ...(mirror === undefined ? [] : [mirror])],
+    server: url,
+}));
+
+;// CONCATENATED MODULE: ./lib/registry/start.js
+
+
+
+const noRegistries = { local: undefined, proxies: [], hosts: [] };
+/**
+ * Starts a cluster's registries, all at once. What is only to make pulls faster warns where it fails.
+ *
+ * @throws when the local registry cannot be started
+ */
+async function startRegistries(engine, plan, on, log) {
+    const count = 1 + (plan.proxies?.upstreams.length ?? 0);
+    const [address, ...addresses] = fixedAddresses(await engine.network(on.network), count);
+    const [local, { proxies, failed }] = await Promise.all([
+        plan.local && startLocalRegistry(engine, plan.local, { ...on, image: plan.image, address }),
+        plan.proxies === undefined
+            ? { proxies: [], failed: [] }
+            : startProxies(engine, plan.proxies, {
+                ...on,
+                image: plan.image,
+                addresses,
+                logins: on.logins ?? new Map(),
+            }),
+    ]);
+    if (local !== undefined) {
+        log.line(`${local.address} on this machine and in every node, ${local.inside} for pods`);
+        if (local.portTaken)
+            log.warning(`Port ${plan.local?.port} of this machine is taken, so that the local registry is at ${local.address}: use the output LOCAL_REGISTRY, or give it a free port with \`registry_port\`.`);
     }
-    // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
-    const loaded = hasImages(plan.load)
-        ? run.task("Load images", [tools, images, network], async (log) => {
-            const platform = await engine.imagePlatform(plan.images[0] ?? "");
-            const into = () => ({
-                platform,
-                nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
-                into: plan.loadInto,
-                starting: 5 * 60_000,
-                alwaysPulls: plan.alwaysPullsImages,
+    for (const { upstream, url } of proxies)
+        log.line(`${upstream.name} through ${url}`);
+    if (failed.length > 0) {
+        const reasons = failed.map(({ upstream, reason }) => `${upstream.name} (${reason})`);
+        log.warning(`Nodes pull without a proxy from ${reasons.join(", ")}.`);
+    }
+    return { local, proxies, hosts: [...(local ? hostsOfLocal(local) : []), ...hostsOfProxies(proxies)] };
+}
+
+;// CONCATENATED MODULE: ./lib/bring-up-registries.js
+
+
+
+
+
+
+
+
+
+
+
+
+/** Everything that a cluster's registries take, beside the cluster itself. */
+function bringUpRegistries(plan, cluster, made, run, on) {
+    const { caches, cache } = made;
+    const { proxies } = plan;
+    const prefix = caches.proxies;
+    const folder = prepareFolder(proxies, made.record);
+    // Whoever needs it gets the rejection.
+    folder.catch(() => { });
+    const restored = proxies === undefined || prefix === undefined
+        ? undefined
+        : run.task("Restore what the proxies had", [], async (log) => {
+            await folder;
+            return await restoreProxies(cache, sharedFolders(proxies), prefix, log);
+        });
+    const started = run.task("Start registries", [made.network], async (log) => {
+        let image;
+        try {
+            image = await made.obtain({ reference: plan.image }, log);
+        }
+        catch (error) {
+            if (plan.local !== undefined)
+                throw error;
+            log.warning(`Nodes pull without proxies: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+            return noRegistries;
+        }
+        const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: lib_core.setSecret };
+        const logins = proxies && (await findLogins(proxies.upstreams, proxies.logins, known, log));
+        await folder;
+        const registries = await startRegistries(made.engine, { ...plan, image }, { cluster: cluster.name, network: cluster.network, labels: made.labels, logins }, log);
+        if (registries.local !== undefined)
+            exportRegistry(registries.local.address);
+        if (proxies !== undefined && prefix !== undefined && caches.saves)
+            made.record({ proxies: savedProxies(registries, sharedFolders(proxies), prefix, caches.maxSize) });
+        return registries;
+    });
+    return { started, restored };
+}
+async function prepareFolder(proxies, record) {
+    const shared = proxies?.folders?.shared;
+    if (shared !== undefined && (await makeProxiesFolder(shared)))
+        record({ proxiesFolder: shared });
+}
+/** What post has to know to save what the proxies hold: not of those that may hold what not everybody may see. */
+function savedProxies({ proxies }, folders, prefix, most) {
+    const open = proxies.filter(({ hasLogin }) => !hasLogin);
+    return {
+        containers: Object.fromEntries(open.map(({ upstream, container }) => [upstream.name, container])),
+        folders: Object.fromEntries(open.flatMap(({ upstream: { name } }) => {
+            const folder = folders.get(name);
+            return folder === undefined ? [] : [[name, folder]];
+        })),
+        prefix,
+        most,
+    };
+}
+/** Lets the nodes find the registries, and the cluster's users the local one. */
+async function tellOfRegistries(plan, engine, { local, hosts }) {
+    const files = hostsFiles(hosts);
+    const tellNodes = async () => {
+        const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+        await Promise.all(nodes.map(({ container }) => engine.writeFiles(container.id, files)));
+    };
+    const tellUsers = async () => {
+        if (local === undefined)
+            return;
+        const { path, body } = localRegistryHosting(local);
+        const api = new KubernetesApi(await readAccess(plan.kubeconfig, contextOf(plan.name)));
+        await api.create(path, body).finally(() => api.close());
+    };
+    await Promise.all([tellNodes(), tellUsers()]);
+}
+
+;// CONCATENATED MODULE: ./lib/cache/protocol.js
+
+/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
+const cacheRequest = schemas/* discriminatedUnion */.gMt("call", [
+    schemas/* strictObject */.rej({
+        call: schemas/* literal */.euz("restore"),
+        path: schemas/* string */.YjP(),
+        key: schemas/* string */.YjP(),
+        /** Beginnings of keys: the newest entry of one that fits is taken where there is none of `key`. */
+        prefixes: schemas/* array */.YOg(schemas/* string */.YjP()),
+    }),
+    schemas/* strictObject */.rej({ call: schemas/* literal */.euz("find"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
+    schemas/* strictObject */.rej({ call: schemas/* literal */.euz("save"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
+]);
+const cacheReply = schemas/* strictObject */.rej({
+    /** `none`: there is no such entry, or none was made. */
+    outcome: schemas/* enum */.k5n(["found", "saved", "none", "unavailable"]),
+    /** That of the entry which was found. */
+    key: schemas/* string */.YjP().optional(),
+});
+/** Begins the last line that the program prints. */
+const mark = "kind-action cache reply: ";
+const renderReply = (reply) => `\n${mark}${JSON.stringify(reply)}\n`;
+/**
+ * Reads what the program has printed.
+ *
+ * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
+ */
+function parseOutput(stdout) {
+    const lines = stdout.split("\n");
+    const last = lines.findLast((line) => line.startsWith(mark));
+    const failures = lines.flatMap((line) => {
+        const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
+        return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
+    });
+    const [failure] = failures.filter(Boolean);
+    return {
+        reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
+        failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
+    };
+}
+/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+function parseReply(text) {
+    try {
+        return cacheReply.parse(JSON.parse(text));
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cache/store.js
+
+
+
+
+
+/**
+ * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
+ * prints is not an annotation, and its work delays nothing else.
+ */
+async function openCacheStore(folder, on) {
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    const until = performance.now() + on.deadline;
+    let warned = false;
+    function failed(what, reason) {
+        if (!warned)
+            on.warn(`The Actions cache is not used any further, because ${what} failed: ${reason}`);
+        warned = true;
+        return { outcome: "failed", reason };
+    }
+    async function call(what, request, deadline, result) {
+        if (on.deadline === 0)
+            return { outcome: "skipped", reason: "it may take no time" };
+        if (warned)
+            return { outcome: "skipped", reason: "the cache has failed before" };
+        const began = performance.now();
+        if (began >= until)
+            return failed(what, `there was no time left of ${on.deadline / 1000} s`);
+        const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
+        const [program = "", ...args] = on.program;
+        try {
+            const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
+                deadline: left,
             });
-            const labels = { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name };
-            const load = () => loadImages(plan.load, into(), { engine, endpoint, run: on.start, labels }, log);
-            try {
-                return await load();
+            const { reply, failure } = parseOutput(stdout);
+            if (failure !== undefined && denied.test(failure))
+                return { outcome: "skipped", reason: failure };
+            if (failure !== undefined)
+                return failed(what, failure);
+            if (reply === undefined)
+                return failed(what, "its client said nothing");
+            if (reply.outcome === "unavailable")
+                return { outcome: "skipped", reason: "the job has no cache" };
+            return result(reply);
+        }
+        catch (error) {
+            const now = performance.now();
+            // What is worth less than all the time there is, is no reason to give up on the rest.
+            if (now - began >= left && now < until)
+                return { outcome: "failed", reason: `it took longer than ${left / 1000} s` };
+            if (now >= until)
+                return failed(what, `it took longer than ${Math.round(left / 100) / 10} s`);
+            return failed(what, store_reasonOf(error));
+        }
+    }
+    const mode = on.mode?.trim().toLowerCase();
+    const mayWrite = mode !== "none" && mode !== "read";
+    const find = (path, key) => call(`looking for ${key}`, { call: "find", path, key }, undefined, (reply) => ({
+        outcome: reply.outcome === "found" && reply.key === key ? "exists" : "miss",
+        key,
+    }));
+    return {
+        folder,
+        async restore({ path, key, prefixes = [], deadline }) {
+            if (mode === "none" || mode === "write-only")
+                return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
+            return await call(`restoring ${key}`, { call: "restore", path, key, prefixes: [...prefixes] }, deadline, (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }));
+        },
+        wants: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
+        async save({ path, key }) {
+            if (!mayWrite)
+                return { outcome: "skipped", reason: `this job may not write to the cache (${mode})` };
+            if (mode !== "write-only") {
+                const found = await find(path, key);
+                if (found.outcome !== "miss")
+                    return found;
             }
-            catch (error) {
-                // Nodes that were removed under it, because they were made anew, take it once more.
-                const anew = error instanceof NodesFailed && (await cluster.result.catch(() => undefined))?.anew;
-                if (!anew)
-                    throw error;
-                return await load();
-            }
-        })
-        : undefined;
-    if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
-        run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
-            const api = new KubernetesApi(await readAccess(plan.kubeconfig, context));
-            try {
-                const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
-                await addPodRoutes(engine, api, nodes, 10_000);
-            }
-            catch (error) {
-                log.line(`The network add-on does it by itself, a little later: ${(0,lib_problems/* messageOf */.bD)(error)}`);
-            }
-            finally {
-                api.close();
-            }
+            return await call(`saving ${key}`, { call: "save", path, key }, undefined, (reply) => ({
+                // Where none was made and nothing failed, another job was faster.
+                outcome: reply.outcome === "saved" ? "saved" : "exists",
+                key,
+            }));
+        },
+    };
+}
+/** What the service answers where the job has no right to what it asks. */
+const denied = /cache (read|write) denied:/;
+/** What the client threw, or printed last. */
+function store_reasonOf(error) {
+    if (!(error instanceof lib_process/* ProgramError */.Zj))
+        return (0,lib_problems/* messageOf */.bD)(error);
+    const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
+    return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? (0,lib_problems/* messageOf */.bD)(error);
+}
+/** The program that talks to the cache, beside the one that runs. */
+const cacheProgram = (argv = process.argv) => [
+    process.execPath,
+    (0,external_node_path_.join)(argv[1] ?? "", "../../cache/index.js"),
+];
+
+;// CONCATENATED MODULE: ./lib/cluster/config.js
+
+
+const config_text = schemas/* string */.YjP();
+/** YAML reads `1` as a number where kind takes the text. */
+const scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
+const json6902 = schemas/* array */.YOg(schemas/* strictObject */.rej({ group: config_text, version: config_text, kind: config_text, patch: config_text }));
+/** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
+const schema = schemas/* strictObject */.rej({
+    kind: schemas/* literal */.euz("Cluster"),
+    apiVersion: schemas/* literal */.euz("kind.x-k8s.io/v1alpha4"),
+    name: schemas/* preprocess */.vkY((name) => (typeof name === "number" ? String(name) : name), config_text.optional()),
+    nodes: schemas/* array */.YOg(schemas/* strictObject */.rej({
+        role: schemas/* enum */.k5n(["control-plane", "worker"]).optional(),
+        image: config_text.optional(),
+        labels: schemas/* record */.g1P(config_text, scalar.nullable()).optional(),
+        extraMounts: schemas/* array */.YOg(schemas/* strictObject */.rej({
+            containerPath: config_text.optional(),
+            hostPath: config_text.optional(),
+            readOnly: schemas/* boolean */.zMY().optional(),
+            selinuxRelabel: schemas/* boolean */.zMY().optional(),
+            propagation: schemas/* enum */.k5n(["", "None", "HostToContainer", "Bidirectional"]).optional(),
+        }))
+            .nullish(),
+        extraPortMappings: schemas/* array */.YOg(schemas/* strictObject */.rej({
+            containerPort: schemas/* int */.Whr().optional(),
+            hostPort: schemas/* int */.Whr().optional(),
+            listenAddress: config_text.optional(),
+            protocol: schemas/* enum */.k5n(["", "TCP", "UDP", "SCTP"]).optional(),
+        }))
+            .nullish(),
+        kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
+        kubeadmConfigPatchesJSON6902: json6902.nullish(),
+    }))
+        .nullish(),
+    networking: schemas/* strictObject */.rej({
+        ipFamily: schemas/* enum */.k5n(["ipv4", "ipv6", "dual"]).optional(),
+        apiServerPort: schemas/* int */.Whr().optional(),
+        apiServerAddress: config_text.optional(),
+        podSubnet: config_text.optional(),
+        serviceSubnet: config_text.optional(),
+        disableDefaultCNI: schemas/* boolean */.zMY().optional(),
+        kubeProxyMode: schemas/* enum */.k5n(["iptables", "ipvs", "nftables", "none"]).optional(),
+        dnsSearch: schemas/* array */.YOg(config_text).optional(),
+    })
+        .nullish(),
+    featureGates: schemas/* record */.g1P(config_text, schemas/* boolean */.zMY()).nullish(),
+    runtimeConfig: schemas/* record */.g1P(config_text, scalar).nullish(),
+    kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
+    kubeadmConfigPatchesJSON6902: json6902.nullish(),
+    containerdConfigPatches: schemas/* array */.YOg(config_text).nullish(),
+    containerdConfigPatchesJSON6902: schemas/* array */.YOg(config_text).nullish(),
+});
+/** What kind makes when nobody configures anything. */
+const defaultClusterConfig = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
+/**
+ * Reads a kind configuration as strictly as kind does.
+ *
+ * @returns the configuration, or what is wrong with it, each with line and column
+ */
+function parseClusterConfig(source) {
+    const lines = new dist/* LineCounter */.HN();
+    const document = (0,dist/* parseDocument */.Tp)(source, { lineCounter: lines, prettyErrors: false, merge: true });
+    const at = (offset) => {
+        const { line, col } = lines.linePos(offset);
+        return `line ${line}, column ${col}`;
+    };
+    if (document.errors.length > 0) {
+        return {
+            problems: document.errors.map((error) => `not valid YAML at ${at(error.pos[0])}: ${error.message}`),
+        };
+    }
+    const read = schema.safeParse(document.toJS());
+    if (!read.success) {
+        return {
+            problems: read.error.issues.flatMap((issue) => explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`)),
+        };
+    }
+    const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } = read.data;
+    const patches = [
+        ...(kubeadmConfigPatches ?? []),
+        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
+    ];
+    const operations = [
+        ...(kubeadmConfigPatchesJSON6902 ?? []),
+        ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatchesJSON6902 ?? []),
+    ];
+    return {
+        config: {
+            name: name || undefined,
+            nodes: (nodes ?? []).map((node) => ({ role: node.role ?? "control-plane", image: node.image })),
+            disableDefaultCNI: networking?.disableDefaultCNI ?? false,
+            ipFamily: networking?.ipFamily ?? "ipv4",
+            podSubnet: networking?.podSubnet || undefined,
+            hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
+            patches: [...patches, ...operations.map(({ patch }) => patch)],
+            kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+            containerdPatches: [
+                ...(read.data.containerdConfigPatches ?? []),
+                ...(read.data.containerdConfigPatchesJSON6902 ?? []),
+            ],
+            mounts: (nodes ?? []).flatMap((node) => (node.extraMounts ?? []).map(({ containerPath = "" }) => containerPath)),
+            alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
+            // All values as texts, in the way they were written: 0755 stays 0755.
+            document: (0,dist/* parseDocument */.Tp)(source, { schema: "failsafe" }),
+        },
+    };
+}
+/**
+ * Writes the configuration that kind is given: the user's, with the cluster's name and the image of every node.
+ *
+ * @param images one for each node of the configuration, in order; a single one where it lists no nodes
+ */
+function renderClusterConfig(config, name, images, additions = {}) {
+    const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
+    const document = config.document.clone();
+    document.set("name", name);
+    if (config.nodes.length === 0)
+        document.set("nodes", document.createNode([{ role: "control-plane" }]));
+    if (ownNetwork) {
+        const there = document.get("networking", true);
+        const networking = (0,dist/* isAlias */.Vj)(there) ? copyOf(there.resolve(document)) : there;
+        document.set("networking", (0,dist/* isMap */.jh)(networking) ? networking : document.createNode({}));
+        document.setIn(["networking", "disableDefaultCNI"], "true");
+    }
+    insert(document, ["kubeadmConfigPatches"], patches);
+    insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
+    insert(document, ["containerdConfigPatches"], containerdPatches);
+    images.forEach((image, index) => {
+        const node = document.getIn(["nodes", index], true);
+        // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
+        if ((0,dist/* isAlias */.Vj)(node))
+            document.setIn(["nodes", index], copyOf(node.resolve(document)));
+        document.setIn(["nodes", index, "image"], image);
+        if (mount !== undefined)
+            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
+    });
+    return document.toString();
+}
+const nothingAdded = {
+    patches: [],
+    json6902: [],
+    ownNetwork: false,
+    mount: undefined,
+    containerdPatches: [],
+};
+/** A rendered configuration with other names for the images of its nodes. */
+function withImages(config, names) {
+    const document = (0,dist/* parseDocument */.Tp)(config, { schema: "failsafe" });
+    const nodes = document.get("nodes");
+    for (const node of (0,dist/* isSeq */.oP)(nodes) ? nodes.items : []) {
+        const image = (0,dist/* isMap */.jh)(node) ? node.get("image") : undefined;
+        const name = typeof image === "string" ? names.get(image) : undefined;
+        if ((0,dist/* isMap */.jh)(node) && name !== undefined)
+            node.set("image", name);
+    }
+    return document.toString();
+}
+/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
+function insert(document, path, items) {
+    if (items.length === 0)
+        return;
+    const there = document.getIn(path, true);
+    const list = (0,dist/* isAlias */.Vj)(there) ? there.resolve(document) : there;
+    if (!(0,dist/* isSeq */.oP)(list)) {
+        document.setIn(path, document.createNode(items));
+        return;
+    }
+    const { anchor } = list;
+    if (anchor !== undefined)
+        (0,dist/* visit */.YR)(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
+    const own = anchor === undefined ? list : copyOf(list);
+    if ((0,dist/* isSeq */.oP)(own))
+        own.items.unshift(...items.map((item) => document.createNode(item)));
+    document.setIn(path, own);
+}
+function copyOf(node) {
+    const copy = node?.clone();
+    if ((0,dist/* isMap */.jh)(copy) || (0,dist/* isSeq */.oP)(copy))
+        delete copy.anchor;
+    return (0,dist/* isNode */.Ll)(copy) ? copy : undefined;
+}
+const kubeadmPatch = schemas/* looseObject */._H3({
+    kind: schemas/* string */.YjP(),
+    apiVersion: schemas/* string */.YjP().optional(),
+    failCgroupV1: schemas/* boolean */.zMY().optional(),
+});
+/** As a field of `extraArgs` up to kubeadm's v1beta3, and as an item of the list that it is since. */
+const enablesAlwaysPull = /enable-admission-plugins["']?\s*:?\s*(value\s*:\s*)?[^\n]*AlwaysPullImages/;
+/** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
+function parseKubeadmPatch(source) {
+    return (0,dist/* parseAllDocuments */.hR)(source).flatMap((document) => {
+        const patch = kubeadmPatch.safeParse(document.errors.length > 0 ? undefined : document.toJS());
+        if (!patch.success)
+            return [];
+        const { kind, apiVersion, failCgroupV1 } = patch.data;
+        return [{ kind, apiVersion, failCgroupV1 }];
+    });
+}
+/** Puts one of zod's findings where it is in the text, and in the words of somebody who writes YAML. */
+function explain(issue, document) {
+    const path = issue.path.join(".");
+    if (issue.code === "unrecognized_keys") {
+        const parent = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
+        return issue.keys.map((key) => {
+            const pair = (0,dist/* isMap */.jh)(parent)
+                ? parent.items.find((item) => (0,dist/* isPair */.tO)(item) && (0,dist/* isScalar */.jn)(item.key) && item.key.value === key)
+                : undefined;
+            return {
+                offset: (0,dist/* isScalar */.jn)(pair?.key) ? (pair.key.range?.[0] ?? 0) : 0,
+                reason: `unknown field \`${path === "" ? key : `${path}.${key}`}\``,
+            };
         });
     }
-    const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
-        const access = await readAccess(plan.kubeconfig, context);
-        const api = new KubernetesApi(access);
+    const node = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);
+    const field = path === "" ? "the configuration" : `\`${path}\``;
+    return [{ offset: (0,dist/* isNode */.Ll)(node) ? (node.range?.[0] ?? 0) : 0, reason: `${field}: ${issue.message}` }];
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/create.js
+
+
+
+/**
+ * Makes a cluster, with the settings of fast start where there are some. Where kubeadm refuses those, and takes the
+ * configuration without them, the cluster is made without.
+ *
+ * @param folder of this run's own, for the configuration
+ * @throws kind's own error, that without fast start where it fails both ways
+ */
+async function createCluster(kind, plan, folder, log) {
+    const { fastStart } = plan;
+    if (fastStart === undefined) {
+        await kind.create(plan, folder, log);
+        return { anew: false, settings: [] };
+    }
+    await writeManifestPatches(fastStart);
+    try {
+        await kind.create(plan, folder, log);
+        for (const setting of fastStart.settings)
+            log.line(`Fast start: ${setting}`);
+        return { anew: false, settings: fastStart.settings };
+    }
+    catch (error) {
+        const reason = refusalOf(error);
+        if (reason === undefined)
+            throw error;
+        log.line("kubeadm refuses its configuration. Once more, without fast start:");
+        await kind.delete(plan.name, plan.kubeconfig, log);
+        await kind.create({ ...plan, config: fastStart.configWithout }, folder, log);
+        log.warning(`The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`);
+        return { anew: true, settings: [] };
+    }
+}
+async function writeManifestPatches({ folder, files }) {
+    if (Object.keys(files).length === 0)
+        return;
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    await Promise.all(Object.entries(files).map(([name, text]) => (0,promises_.writeFile)((0,external_node_path_.join)(folder, name), text)));
+}
+/**
+ * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
+ * wrong, the settings have nothing to do.
+ */
+function refusalOf(error) {
+    if (!(error instanceof lib_process/* ProgramError */.Zj))
+        return undefined;
+    const said = `${error.output.stdout}\n${error.output.stderr}`;
+    if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
+        return undefined;
+    const lines = said.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
+    return (lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
+        "it does not say why");
+}
+
+;// CONCATENATED MODULE: ./lib/docker/conversation.js
+
+
+/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
+const endOfAnswer = "\u0004";
+/**
+ * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
+ * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
+ *
+ * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
+ * and the commands go through it, one after another.
+ */
+class Conversation {
+    #program;
+    #with;
+    #turn = Promise.resolve();
+    #answer;
+    #line = "";
+    #stderr = "";
+    #ended;
+    /** @param partner who answers, for errors */
+    constructor(program, partner) {
+        this.#program = program;
+        this.#with = partner;
+        program.stdout.setEncoding("utf8");
+        program.stdout.on("data", (text) => this.#read(text));
+        program.stderr.setEncoding("utf8");
+        program.stderr.on("data", (text) => {
+            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
+        });
+        program.stdout.once("close", () => this.#end(new Error("the connection ended")));
+        program.stdout.once("error", (error) => this.#end(error));
+        program.stdin.once("error", (error) => this.#end(error));
+    }
+    /**
+     * Sends a command when those before it are answered, and waits for its answer.
+     *
+     * @param deadline milliseconds, from when it is sent
+     * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
+     *   next is asked for
+     * @returns what the program printed
+     * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
+     */
+    ask(command, deadline, payload) {
+        const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
+        this.#turn = asked.catch(() => { });
+        return asked;
+    }
+    close() {
+        this.#program.close();
+    }
+    async #ask(command, deadline, payload) {
+        const answer = new Answer();
+        this.#answer = answer;
+        this.#stderr = "";
+        if (this.#ended !== undefined)
+            answer.fail(this.#ended);
+        const late = new AbortController();
+        (0,external_node_timers_promises_.setTimeout)(deadline, undefined, { signal: late.signal, ref: false }).then(() => {
+            this.#end(new Error(`no answer within ${deadline / 1000} s`));
+            this.#program.close();
+        }, () => { });
         try {
-            await waitUntilReady(api, { ...plan, nodes: plan.nodes.length });
-            const description = await describeCluster(plan, engine, api, access.server);
-            setClusterOutputs(plan, description);
-            log.line(`Kubernetes ${description.kubernetesVersion} at ${access.server}`);
-            for (const { name: node, role, address } of description.nodes)
-                log.line(`  ${node}  ${role}  ${address}`);
-            return description;
+            const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
+            if (status !== 0)
+                throw new Error(this.#stderr.trim() || `exit status ${status}`);
+            return text;
+        }
+        catch (error) {
+            throw new ConversationError(`${this.#with}: ${command[0]} failed: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+                cause: error,
+            });
+        }
+        finally {
+            late.abort();
+        }
+    }
+    async #send(command, payload, answer) {
+        const { stdin } = this.#program;
+        if (answer.settled)
+            return;
+        stdin.write(`${command.join(" ")}\n`);
+        if (payload === undefined)
+            return;
+        const answered = answer.result.catch(() => { });
+        for await (const chunk of payload) {
+            // A command that has failed reads no more.
+            if (answer.settled)
+                return;
+            const written = new Promise((resolve) => stdin.write(chunk, () => resolve()));
+            await Promise.race([written, answered]);
+        }
+    }
+    #read(text) {
+        const lines = (this.#line + text).split("\n");
+        this.#line = lines.pop() ?? "";
+        for (const line of lines) {
+            const answer = this.#answer;
+            if (!line.startsWith(endOfAnswer))
+                answer?.lines.push(line);
+            // What the program complained about comes through another pipe: it may be a moment late.
+            else
+                setImmediate(() => answer?.end(Number(line.slice(1))));
+        }
+    }
+    #end(error) {
+        this.#ended ??= error;
+        this.#answer?.fail(this.#ended);
+    }
+}
+/** A container that does not answer, or answers that something failed. */
+class ConversationError extends Error {
+    name = "ConversationError";
+}
+const longestComplaint = 2_000;
+class Answer {
+    lines = [];
+    result;
+    settled = false;
+    #settle = Promise.withResolvers();
+    constructor() {
+        this.result = this.#settle.promise;
+        this.result.catch(() => { });
+    }
+    end(status) {
+        this.settled = true;
+        this.#settle.resolve({ text: this.lines.join("\n"), status });
+    }
+    fail(error) {
+        this.settled = true;
+        this.#settle.reject(error);
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/default-network.js
+
+
+/** Where node images have the network add-on that kind installs. */
+const networkManifest = "/kind/manifests/default-cni.yaml";
+const namespaced = (group, resource) => (namespace) => `${group}/namespaces/${namespace}/${resource}`;
+const rbac = "/apis/rbac.authorization.k8s.io/v1";
+/** Where objects are made, by apiVersion and kind: those that a network add-on consists of. */
+const paths = {
+    "v1 ServiceAccount": namespaced("/api/v1", "serviceaccounts"),
+    "v1 ConfigMap": namespaced("/api/v1", "configmaps"),
+    "rbac.authorization.k8s.io/v1 ClusterRole": () => `${rbac}/clusterroles`,
+    "rbac.authorization.k8s.io/v1 ClusterRoleBinding": () => `${rbac}/clusterrolebindings`,
+    "rbac.authorization.k8s.io/v1 Role": namespaced(rbac, "roles"),
+    "rbac.authorization.k8s.io/v1 RoleBinding": namespaced(rbac, "rolebindings"),
+    "apps/v1 DaemonSet": namespaced("/apis/apps/v1", "daemonsets"),
+};
+const object = schemas/* looseObject */._H3({
+    apiVersion: schemas/* string */.YjP(),
+    kind: schemas/* string */.YjP(),
+    metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), namespace: schemas/* string */.YjP().default("default") }),
+});
+const daemonSet = schemas/* looseObject */._H3({
+    spec: schemas/* looseObject */._H3({
+        template: schemas/* looseObject */._H3({
+            spec: schemas/* looseObject */._H3({ containers: schemas/* array */.YOg(schemas/* looseObject */._H3({ env: schemas/* array */.YOg(schemas/* unknown */.L5J()) })).min(1) }),
+        }),
+    }),
+});
+/**
+ * The objects of a node image's network add-on, as kind would make them: with the cluster's pod subnet, and the control
+ * plane's address where the manifest asks for that (pkg/cluster/internal/create/actions/installcni/cni.go).
+ *
+ * @returns undefined for a manifest that only kind understands
+ */
+function networkObjects(manifest, on) {
+    const text = manifest.includes("would you kindly template this file")
+        ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, on.podSubnet)
+        : manifest;
+    if (text.includes("{{") && text !== manifest)
+        return undefined;
+    const objects = [];
+    for (const document of (0,dist/* parseAllDocuments */.hR)(text)) {
+        const value = document.errors.length > 0 ? undefined : document.toJS();
+        if (value === null && document.errors.length === 0)
+            continue;
+        const read = object.safeParse(value);
+        const path = read.success ? paths[`${read.data.apiVersion} ${read.data.kind}`] : undefined;
+        if (!read.success || path === undefined)
+            return undefined;
+        if (read.data.kind === "DaemonSet" && manifest.includes("would you kindly patch this file")) {
+            const daemons = daemonSet.safeParse(read.data);
+            const [container] = daemons.success ? daemons.data.spec.template.spec.containers : [];
+            if (!daemons.success || container === undefined)
+                return undefined;
+            container.env.push({ name: "CONTROL_PLANE_ENDPOINT", value: on.endpoint });
+            objects.push({ path: path(read.data.metadata.namespace), body: daemons.data });
+        }
+        else {
+            objects.push({ path: path(read.data.metadata.namespace), body: read.data });
+        }
+    }
+    return objects.some(({ path }) => path.endsWith("/daemonsets")) ? objects : undefined;
+}
+/** kind's defaults: pkg/internal/apis/config/default.go. */
+const defaultPodSubnet = {
+    ipv4: "10.244.0.0/16",
+    ipv6: "fd00:10:244::/56",
+    dual: "10.244.0.0/16,fd00:10:244::/56",
+};
+
+;// CONCATENATED MODULE: ./lib/cluster/install-network.js
+
+
+
+
+
+
+/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
+async function readAddOn(plan, names, engine, labels) {
+    if (plan === undefined)
+        return undefined;
+    const image = names.get(plan.image) ?? plan.image;
+    const manifest = await engine.imageFile(image, networkManifest, labels).catch(() => undefined);
+    return manifest && networkObjects(manifest.toString(), plan);
+}
+/** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
+const answers = `
+while read -r command; do
+  cd /etc/kubernetes || exit
+  # The last one that kubeadm writes.
+  until [[ -s scheduler.conf ]]; do
+    read -rt 0.1
+    (( $? > 128 )) || exit 1
+  done
+  # From Kubernetes 1.29 on, admin.conf is allowed nothing until kubeadm has bound it to a role.
+  if [[ -s super-admin.conf ]]; then cat super-admin.conf; else cat admin.conf; fi
+  printf '\\004%d\\n' $?
+done
+`;
+/** How often an API that does not answer yet is tried, in milliseconds. */
+const install_network_interval = 100;
+/**
+ * Makes the objects of a cluster's network as soon as its API answers, while kind still works: nodes are not Ready
+ * without it, and kind makes it when kubeadm is done.
+ *
+ * @param cluster.controlPlane the name of the first one
+ * @param deadline milliseconds
+ * @throws when the API has not taken them in time, or says that they are wrong
+ */
+async function installNetwork(engine, cluster, objects, deadline) {
+    const until = performance.now() + deadline;
+    const nodes = await waitForNodes(engine, cluster.name, [cluster.controlPlane], deadline);
+    const node = nodes.find(({ name }) => name === cluster.controlPlane);
+    const program = await engine.exec(node?.container.id ?? "", ["bash", "-c", answers]);
+    const conversation = new Conversation(program, cluster.controlPlane);
+    try {
+        const credentials = await conversation.ask(["credentials"], until - performance.now());
+        const api = new KubernetesApi({
+            ...parseAccess(credentials),
+            server: await serverOf(engine, cluster.name),
+        });
+        try {
+            await Promise.all(objects.map((object) => create(api, object, until)));
         }
         finally {
             api.close();
         }
-    });
-    return { created: cluster, ready, loaded };
-}
-
-
-/***/ }),
-
-/***/ 8388:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   N: () => (/* binding */ Engine)
-/* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
-/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9040);
-/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6532);
-/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8816);
-
-
-
-
-
-
-/** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
-const clusterLabel = "io.x-k8s.kind.cluster";
-const roleLabel = "io.x-k8s.kind.role";
-/** Talks to the Docker Engine API. The only user of dockerode: its types stay in here. */
-class Engine {
-    #docker;
-    #local;
-    constructor(endpoint) {
-        this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-        this.#docker = withoutOwnVariables(() => connect(endpoint));
-    }
-    /** @throws when the daemon does not answer */
-    async info() {
-        const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
-        const facts = daemonFacts.parse(info);
-        return {
-            version: version.Version,
-            apiVersion: version.ApiVersion,
-            cgroupVersion: facts.CgroupVersion === "2" ? 2 : 1,
-            rootDirectory: facts.DockerRootDir,
-            local: this.#local,
-        };
-    }
-    /** The containers of one kind cluster, or of all, stopped ones too. */
-    async nodes(cluster) {
-        const label = cluster === undefined ? clusterLabel : `${clusterLabel}=${cluster}`;
-        const containers = await this.#docker.listContainers({ all: true, filters: { label: [label] } });
-        return containers.map((container) => ({
-            id: container.Id,
-            name: container.Names[0]?.replace(/^\//, "") ?? container.Id,
-            cluster: container.Labels[clusterLabel] ?? "",
-            role: container.Labels[roleLabel] ?? "",
-        }));
-    }
-    /** The IDs of all containers with a label of a value. */
-    async labelled(label, value) {
-        const filters = { label: [`${label}=${value}`] };
-        return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
-    }
-    /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
-    async removeContainer(id) {
-        await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
-    }
-    /** The ID (`sha256:…` of the config) of an image that the daemon has. */
-    async imageId(reference) {
-        const image = await unless(gone, this.#docker.getImage(reference).inspect());
-        return image?.Id;
-    }
-    /** What an image that the daemon has was made for. */
-    async imagePlatform(reference) {
-        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
-        return {
-            os: image.Os,
-            architecture: image.Architecture,
-            ...(image.Variant ? { variant: image.Variant } : {}),
-        };
-    }
-    /**
-     * Images as the daemon exports them, one archive with all of them.
-     *
-     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
-     */
-    async saveImages(names, platform, signal) {
-        const query = new URLSearchParams();
-        for (const name of names)
-            query.append("names", name);
-        if (platform !== undefined)
-            query.set("platform", JSON.stringify(platform));
-        return await new Promise((resolve, reject) => {
-            this.#docker.modem.dial({
-                // docker-modem cuts off the last letter of a query that it did not write.
-                path: `/images/get?${query}&`,
-                method: "GET",
-                abortSignal: signal,
-                isStream: true,
-                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
-            }, (error, stream) => {
-                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
-                    resolve(stream);
-                else
-                    reject(error);
-            });
-        });
-    }
-    /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
-    async container(id) {
-        const found = await unless(gone, this.#docker.getContainer(id).inspect());
-        if (found === undefined)
-            return undefined;
-        const container = containerFacts.parse(found);
-        return {
-            id: container.Id,
-            image: container.Image,
-            running: container.State.Running,
-            created: Date.parse(container.Created),
-            mounts: container.Mounts.map((mount) => ({
-                type: mount.Type,
-                destination: mount.Destination,
-                source: mount.Source,
-                name: mount.Name,
-                driver: mount.Driver,
-            })),
-            ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
-        };
-    }
-    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
-    async imageFile(reference, path, labels) {
-        const container = await this.#docker.createContainer({
-            Image: reference,
-            Entrypoint: [path],
-            Labels: labels,
-        });
-        try {
-            const chunks = [];
-            for await (const chunk of await container.getArchive({ path }))
-                chunks.push(Buffer.from(chunk));
-            return onlyFile(Buffer.concat(chunks));
-        }
-        finally {
-            await this.removeContainer(container.id);
-        }
-    }
-    /** Runs a program in a container that runs. */
-    async exec(id, argv) {
-        const exec = await this.#docker.getContainer(id).exec({
-            Cmd: [...argv],
-            AttachStdin: true,
-            AttachStdout: true,
-            AttachStderr: true,
-        });
-        return this.#program(await exec.start({ hijack: true, stdin: true }));
-    }
-    /**
-     * Runs a program in a container of its own, without rights beyond its user's. The container and its volume are gone
-     * when the program ends, which it has to when its input does.
-     *
-     * @param binds daemon's path to path in the container; `true` makes it read-only
-     * @param volume where the container has a volume of its own
-     */
-    async runAlone(container) {
-        const [entrypoint = "", ...args] = container.argv;
-        const made = await this.#docker.createContainer({
-            Image: container.image,
-            Entrypoint: [entrypoint],
-            Cmd: args,
-            User: "0:0",
-            Labels: container.labels,
-            OpenStdin: true,
-            StdinOnce: true,
-            AttachStdin: true,
-            AttachStdout: true,
-            AttachStderr: true,
-            Volumes: { [container.volume]: {} },
-            HostConfig: {
-                AutoRemove: true,
-                // A network namespace of its own would cost 100 ms.
-                NetworkMode: "host",
-                ReadonlyRootfs: true,
-                UsernsMode: "host",
-                CapDrop: ["ALL"],
-                SecurityOpt: ["no-new-privileges", "label=disable"],
-                Mounts: container.binds.map(({ source, target, readOnly }) => ({
-                    Type: "bind",
-                    Source: source,
-                    Target: target,
-                    ReadOnly: readOnly,
-                })),
-            },
-        });
-        try {
-            const stream = await made.attach({
-                stream: true,
-                hijack: true,
-                stdin: true,
-                stdout: true,
-                stderr: true,
-            });
-            await made.start();
-            const volume = (await this.container(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
-            if (volume === undefined)
-                throw new Error(`The container ${made.id} has no volume of its own.`);
-            return { id: made.id, program: this.#program(stream), volume };
-        }
-        catch (error) {
-            await this.removeContainer(made.id);
-            throw error;
-        }
-    }
-    /** Waits until a container that removes itself is gone. */
-    async removed(id) {
-        await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
-    }
-    #program(stream) {
-        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
-        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
-        this.#docker.modem.demuxStream(stream, stdout, stderr);
-        const end = () => {
-            stdout.end();
-            stderr.end();
-        };
-        stream
-            .once("end", end)
-            .once("error", (error) => {
-            stdout.destroy(error);
-            stderr.end();
-        })
-            .once("close", end);
-        return { stdin: stream, stdout, stderr, close: () => stream.end() };
-    }
-    async network(name) {
-        const found = await unless(gone, this.#docker.getNetwork(name).inspect());
-        if (found === undefined)
-            return undefined;
-        const network = networkFacts.parse(found);
-        return {
-            id: network.Id,
-            name: network.Name,
-            labels: network.Labels ?? {},
-            options: network.Options ?? {},
-            subnets: (network.IPAM.Config ?? []).map(({ Subnet: subnet, Gateway: gateway }) => ({
-                subnet,
-                ...(gateway ? { gateway } : {}),
-            })),
-            containers: new Map(Object.entries(network.Containers ?? {}).map(([id, { Name: name, IPv4Address, IPv6Address }]) => [
-                id,
-                {
-                    name,
-                    ...(IPv4Address ? { ipv4: IPv4Address.replace(/\/.*/, "") } : {}),
-                    ...(IPv6Address ? { ipv6: IPv6Address.replace(/\/.*/, "") } : {}),
-                },
-            ])),
-        };
-    }
-    /** Makes a bridge network. @throws the daemon's own error, a taken name included */
-    async createNetwork(network) {
-        await this.#docker.createNetwork({
-            Name: network.name,
-            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
-            CheckDuplicate: true,
-            Driver: "bridge",
-            Labels: network.labels,
-            Options: network.options,
-            EnableIPv6: network.ipv6Subnet !== undefined,
-            ...(network.ipv6Subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: network.ipv6Subnet }] } }),
-        });
-    }
-    /** Removes a network that nothing is attached to. @returns whether it is gone */
-    async removeNetwork(name) {
-        const removed = await unless((status) => gone(status) || inUse(status), this.#docker
-            .getNetwork(name)
-            .remove()
-            .then(() => true));
-        return removed ?? (await this.network(name)) === undefined;
-    }
-    /** Makes a named volume, or finds the one that has the name: the daemon settles who was first. @returns its labels */
-    async claimVolume(name, labels) {
-        await this.#docker.createVolume({ Name: name, Labels: labels });
-        const volume = await this.#docker.getVolume(name).inspect();
-        return volume.Labels ?? {};
-    }
-    async removeVolume(name) {
-        await unless(gone, this.#docker.getVolume(name).remove());
-    }
-    /** The labels of every volume that carries a label, by name. */
-    async volumes(label) {
-        const { Volumes } = await this.#docker.listVolumes({ filters: { label: [label] } });
-        return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
-    }
-}
-const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() });
-const platformFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Os: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Architecture: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Variant: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-});
-const containerFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Image: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Created: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    State: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_5__/* .boolean */ .zMY() }),
-    Mounts: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Type: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Destination: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Source: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-        Driver: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-    })),
-    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Ports: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP() })).nullable()),
-    })
-        .optional(),
-});
-/** The file in a tar of one file, which may have a header with more about it before its own. */
-function onlyFile(archive) {
-    const block = 512;
-    for (let offset = 0; offset + block <= archive.length;) {
-        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_4__/* .Header */ .Y(archive, offset);
-        const content = offset + block;
-        if (type === "File")
-            return archive.subarray(content, content + size);
-        offset = content + Math.ceil(size / block) * block;
-    }
-    throw new Error("It is no file.");
-}
-/** Where this machine reaches a published port. One that is open everywhere is open here. */
-function addressOf({ HostIp: ip, HostPort: port }) {
-    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
-    return `${host}:${port}`;
-}
-const networkFacts = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-    Id: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-    Labels: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
-    Options: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP()).nullish(),
-    IPAM: zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Config: zod__WEBPACK_IMPORTED_MODULE_5__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional() })).nullish(),
-    }),
-    Containers: zod__WEBPACK_IMPORTED_MODULE_5__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({
-        Name: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP(),
-        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_5__/* .string */ .YjP().optional(),
-    }))
-        .nullish(),
-});
-/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
-function withoutOwnVariables(make) {
-    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
-    const kept = names.map((name) => [name, process.env[name]]);
-    for (const name of names)
-        delete process.env[name];
-    try {
-        return make();
     }
     finally {
-        for (const [name, value] of kept)
-            if (value !== undefined)
-                process.env[name] = value;
+        conversation.close();
     }
 }
-function connect(endpoint) {
-    const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
-    if (host.startsWith("unix://"))
-        return new dockerode__WEBPACK_IMPORTED_MODULE_3__({ socketPath: host.slice("unix://".length) });
-    const url = new URL(host);
-    const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
-    const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
-    return new dockerode__WEBPACK_IMPORTED_MODULE_3__({
-        host: url.hostname,
-        port: url.port || (certificates === undefined ? 2375 : 2376),
-        protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
-        ...(certificates === undefined
-            ? {}
-            : { ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") }),
+/** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
+async function serverOf(engine, cluster) {
+    const containers = await engine.nodes(cluster);
+    const entrance = containers.find(({ role }) => role === "external-load-balancer") ??
+        containers.find(({ role }) => role === "control-plane");
+    const published = (await engine.container(entrance?.id ?? ""))?.ports.get("6443/tcp");
+    if (published === undefined)
+        throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
+    return `https://${published}`;
+}
+async function create(api, { path, body }, until) {
+    for (;;) {
+        try {
+            return await api.create(path, body);
+        }
+        catch (error) {
+            const status = error instanceof ApiError ? error.status : undefined;
+            if (status === 409)
+                return;
+            if (status === 400 || status === 422 || performance.now() > until)
+                throw new Error(`The cluster's network cannot be made: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(install_network_interval);
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/kind.js
+
+
+const minutes = 60_000;
+/** @param env the Docker endpoint, as variables */
+function kindAt(path, run, env) {
+    const environment = { ...env, KIND_EXPERIMENTAL_PROVIDER: "docker" };
+    const kind = (args, deadline, log, more = {}) => run(path, args, { env: environment, deadline, log, ...more });
+    return {
+        async create({ name, config, workspace, kubeconfig, verbosity }, folder, log) {
+            const file = (0,external_node_path_.join)(folder, "kind.yaml");
+            await Promise.all([
+                (0,promises_.mkdir)(folder, { recursive: true }),
+                (0,promises_.mkdir)((0,external_node_path_.dirname)(kubeconfig), { recursive: true }),
+            ]);
+            await (0,promises_.writeFile)(file, config);
+            const args = [
+                "create",
+                "cluster",
+                "--name",
+                name,
+                "--config",
+                file,
+                "--kubeconfig",
+                kubeconfig,
+                "--retain",
+            ];
+            // In the workspace, because relative paths of the configuration start where kind runs.
+            await kind([...args, "--verbosity", String(verbosity)], 15 * minutes, log, { cwd: workspace });
+        },
+        async delete(cluster, kubeconfig, log) {
+            await kind(["delete", "cluster", "--name", cluster, "--kubeconfig", kubeconfig], 1 * minutes, log);
+        },
+        exportLogs: (cluster, folder, deadline, log) => kind(["export", "logs", folder, "--name", cluster], deadline, log, { mayFail: true }),
+    };
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/pod-routes.js
+
+
+
+const nodeList = schemas/* looseObject */._H3({
+    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }),
+        spec: schemas/* looseObject */._H3({ podCIDRs: schemas/* array */.YOg(schemas/* string */.YjP()).default([]) }),
+        status: schemas/* looseObject */._H3({
+            addresses: schemas/* array */.YOg(schemas/* looseObject */._H3({ type: schemas/* string */.YjP(), address: schemas/* string */.YjP() })).default([]),
+        }),
+    })),
+});
+const isIpv6 = (address) => address.includes(":");
+/**
+ * The routes of each node to the pods of all others.
+ *
+ * @param list of the API's nodes
+ * @param names of the nodes that the cluster is to have
+ * @returns undefined as long as one of them has no range of pods, or no address of its kind
+ */
+function podRoutes(list, names) {
+    const { items } = nodeList.parse(list);
+    const routes = new Map();
+    for (const name of names) {
+        const node = items.find(({ metadata }) => metadata.name === name);
+        const addresses = node?.status.addresses.filter(({ type }) => type === "InternalIP") ?? [];
+        const ranges = node?.spec.podCIDRs ?? [];
+        const to = ranges.flatMap((pods) => {
+            const via = addresses.find(({ address }) => isIpv6(address) === isIpv6(pods));
+            return via === undefined ? [] : [{ pods, via: via.address }];
+        });
+        if (ranges.length === 0 || to.length < ranges.length)
+            return undefined;
+        for (const other of names.filter((each) => each !== name))
+            routes.set(other, [...(routes.get(other) ?? []), ...to]);
+    }
+    return routes;
+}
+/** How often nodes that lack their range are looked at, in milliseconds: they get it when they join. */
+const pod_routes_interval = 200;
+/** Runs in a node: each line is a range and an address. */
+const pod_routes_answers = `
+while read -r pods via; do
+  [[ $pods == *:* ]] && family=-6 || family=-4
+  ip "$family" route replace "$pods" via "$via"
+  printf '\\004%d\\n' $?
+done
+`;
+/**
+ * Gives each node its routes to the pods of all others, which kindnet would give it when it looks for new nodes: every ten
+ * seconds. Until then a pod on a worker gets no answer from DNS.
+ *
+ * @param deadline milliseconds, in which all nodes have to have a range of pods, and their routes
+ * @throws when they have not, or a node does not take a route
+ */
+async function addPodRoutes(engine, api, nodes, deadline) {
+    const until = performance.now() + deadline;
+    const names = nodes.map(({ name }) => name);
+    let routes = podRoutes(await api.get("/api/v1/nodes"), names);
+    while (routes === undefined) {
+        if (performance.now() > until)
+            throw new Error("Not every node has a range of pods yet.");
+        await (0,external_node_timers_promises_.setTimeout)(pod_routes_interval);
+        routes = podRoutes(await api.get("/api/v1/nodes"), names);
+    }
+    await Promise.all(nodes.map(async ({ name, container }) => {
+        const program = await engine.exec(container.id, ["bash", "-c", pod_routes_answers]);
+        const conversation = new Conversation(program, name);
+        try {
+            for (const { pods, via } of routes.get(name) ?? [])
+                await conversation.ask([pods, via], until - performance.now());
+        }
+        finally {
+            conversation.close();
+        }
+    }));
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/follow.js
+
+/** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
+const follow_interval = 200;
+const follow_object = schemas/* looseObject */._H3({ metadata: schemas/* looseObject */._H3({ name: schemas/* string */.YjP() }) });
+const listed = schemas/* looseObject */._H3({
+    metadata: schemas/* looseObject */._H3({ resourceVersion: schemas/* string */.YjP() }),
+    items: schemas/* array */.YOg(follow_object),
+});
+/** What else an API says has no use here, and ends the conversation: an error, such as that a version is too old. */
+const change = schemas/* looseObject */._H3({ type: schemas/* enum */.k5n(["ADDED", "MODIFIED", "DELETED"]), object: follow_object });
+/**
+ * Knows at any time what a list of the API's holds, from reading it once and being told of each change. Where that comes
+ * to an end, whatever the reason, it begins anew.
+ *
+ * @param path of a list whose objects have names of their own
+ * @param changed is told the list, as it would be read, each time that there is another; undefined while it is not known
+ * @param signal ends it
+ */
+async function follow(api, path, changed, signal, sleep) {
+    while (!signal.aborted) {
+        try {
+            const { metadata, items } = listed.parse(await api.get(path));
+            const objects = new Map(items.map((item) => [item.metadata.name, item]));
+            changed({ items: [...objects.values()] });
+            for await (const told of api.changes(path, metadata.resourceVersion, signal)) {
+                const { type, object } = change.parse(told);
+                if (type === "DELETED")
+                    objects.delete(object.metadata.name);
+                else
+                    objects.set(object.metadata.name, object);
+                changed({ items: [...objects.values()] });
+            }
+        }
+        catch {
+            // Whoever waits asks why when the time is up: until then it may pass.
+        }
+        changed(undefined);
+        await sleep(follow_interval, signal).catch(() => { });
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/readiness.js
+
+
+
+
+/** A cluster was not ready in time. */
+class NotReady extends Error {
+    name = "NotReady";
+    /** What was missing when the time was up, a line each. */
+    missing;
+    constructor(cluster, wait, missing) {
+        super(`The cluster "${cluster}" was not ready after ${wait / 1000} s:\n- ${missing.join("\n- ")}\n` +
+            "If it only needs longer, raise `wait`; the post step shows the logs that matter.");
+        this.missing = missing;
+    }
+}
+/**
+ * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
+ * ServiceAccount there, without which no pod can be made.
+ *
+ * @param on.wait milliseconds; 0 waits for nothing
+ * @param on.nodes how many the cluster has
+ * @throws {NotReady} naming what is not ready
+ */
+async function waitUntilReady(api, on, sleep = sleepUnlessAborted) {
+    if (on.wait === 0)
+        return;
+    const over = new AbortController();
+    const { signal } = over;
+    try {
+        const ready = on.readiness === "api" ? readiness_answers(api, signal, sleep) : becomesReady(api, on.nodes, signal, sleep);
+        const inTime = await Promise.race([ready.then(() => true), sleep(on.wait, signal).then(() => false)]);
+        if (inTime)
+            return;
+    }
+    finally {
+        over.abort();
+    }
+    // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
+    const missing = await whatIsMissing(api, on.readiness, on.nodes);
+    if (missing.length > 0)
+        throw new NotReady(on.name, on.wait, missing);
+}
+const sleepUnlessAborted = (milliseconds, signal) => (0,external_node_timers_promises_.setTimeout)(milliseconds, undefined, { signal });
+/** What a cluster that takes pods has, whatever they are. */
+const anyNamespace = "/api/v1/namespaces/default";
+const workloads = "/apis/apps/v1/namespaces/kube-system";
+/** The lists that readiness is read from, each with what it tells of what is missing. */
+const lists = [
+    { path: "/api/v1/nodes", missing: missingNodes },
+    { path: `${workloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
+    { path: `${workloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
+    { path: `${workloads}/daemonsets`, missing: missingDaemons },
+    {
+        path: `${anyNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
+        missing: missingAccount,
+    },
+];
+/** Waits until nothing is missing in any list, each of which is read once and then followed. */
+function becomesReady(api, nodes, signal, sleep) {
+    const complete = new Set();
+    return new Promise((resolve) => {
+        for (const { path, missing } of lists) {
+            const changed = (list) => {
+                if (list !== undefined && missing(list, nodes).length === 0)
+                    complete.add(path);
+                else
+                    complete.delete(path);
+                if (complete.size === lists.length)
+                    resolve();
+            };
+            follow(api, path, changed, signal, sleep);
+        }
     });
 }
-const gone = (status) => status === 404;
-/** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
-const inUse = (status) => status === 403 || status === 409;
-/** The answer, or undefined where the daemon refused with an expected status. */
-async function unless(expected, answer) {
+/** Waits until the API answers. */
+async function readiness_answers(api, signal, sleep) {
+    while (!signal.aborted) {
+        try {
+            await api.get(anyNamespace);
+            return;
+        }
+        catch {
+            await sleep(follow_interval, signal).catch(() => { });
+        }
+    }
+}
+async function whatIsMissing(api, readiness, nodes) {
     try {
-        return await answer;
+        if (readiness === "api") {
+            await api.get(anyNamespace);
+            return [];
+        }
+        const read = await Promise.all(lists.map(async ({ path, missing }) => missing(await api.get(path), nodes)));
+        return read.flat();
     }
     catch (error) {
-        const status = zod__WEBPACK_IMPORTED_MODULE_5__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_5__/* .number */ .aig() }).safeParse(error);
-        if (status.success && expected(status.data.statusCode))
-            return undefined;
+        return [`the API does not answer: ${(0,lib_problems/* messageOf */.bD)(error)}`];
+    }
+}
+const metadata = schemas/* looseObject */._H3({ name: schemas/* string */.YjP(), generation: schemas/* number */.aig().default(0) });
+const readiness_nodeList = schemas/* looseObject */._H3({
+    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        metadata,
+        status: schemas/* looseObject */._H3({
+            conditions: schemas/* array */.YOg(schemas/* looseObject */._H3({ type: schemas/* string */.YjP(), status: schemas/* string */.YjP(), message: schemas/* string */.YjP().default("") }))
+                .default([]),
+        }),
+    })),
+});
+/** The nodes that are not Ready, in words. */
+function missingNodes(list, expected) {
+    const nodes = readiness_nodeList.parse(list).items;
+    const missing = nodes.flatMap(({ metadata: { name }, status }) => {
+        const ready = status.conditions.find(({ type }) => type === "Ready");
+        if (ready?.status === "True")
+            return [];
+        return [`node ${name} is not Ready${ready?.message ? `: ${ready.message}` : ""}`];
+    });
+    return nodes.length < expected
+        ? [...missing, `${expected - nodes.length} of ${expected} nodes have not joined`]
+        : missing;
+}
+const replicaList = schemas/* looseObject */._H3({
+    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        metadata,
+        spec: schemas/* looseObject */._H3({ replicas: schemas/* number */.aig().default(1) }),
+        status: schemas/* looseObject */._H3({
+            observedGeneration: schemas/* number */.aig().default(0),
+            availableReplicas: schemas/* number */.aig().default(0),
+        }),
+    })),
+});
+/** The Deployments or StatefulSets with fewer pods available than they want, in words. */
+function missingReplicas(kind, list) {
+    return replicaList.parse(list).items.flatMap(({ metadata: { name, generation }, spec, status }) => {
+        if (status.observedGeneration >= generation && status.availableReplicas >= spec.replicas)
+            return [];
+        return [`${kind} kube-system/${name}: ${status.availableReplicas} of ${spec.replicas} available`];
+    });
+}
+const daemonSetList = schemas/* looseObject */._H3({
+    items: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        metadata,
+        status: schemas/* looseObject */._H3({
+            observedGeneration: schemas/* number */.aig().default(0),
+            desiredNumberScheduled: schemas/* number */.aig().default(0),
+            numberAvailable: schemas/* number */.aig().default(0),
+        }),
+    })),
+});
+/** The DaemonSets that do not run on every node they should, in words. */
+function missingDaemons(list) {
+    return daemonSetList.parse(list).items.flatMap(({ metadata: { name, generation }, status }) => {
+        if (status.observedGeneration >= generation && status.numberAvailable >= status.desiredNumberScheduled)
+            return [];
+        return [
+            `daemonset kube-system/${name}: ${status.numberAvailable} of ${status.desiredNumberScheduled} available`,
+        ];
+    });
+}
+const anyList = schemas/* looseObject */._H3({ items: schemas/* array */.YOg(schemas/* unknown */.L5J()) });
+/** The default ServiceAccount, in words, where it is not in the list of those of that name. */
+function missingAccount(list) {
+    return anyList.parse(list).items.length > 0
+        ? []
+        : ["the ServiceAccount default in the namespace default is not there yet"];
+}
+
+;// CONCATENATED MODULE: ./lib/containerd/unpack.js
+/**
+ * Unpacks what it is given, one after another. What fails here is done, and told, when a pod wants the image.
+ * Runs in the node under bash: what containerd's own client does between the parts of its API is more than a call.
+ */
+const script = `
+snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
+for digest; do
+  ctr --namespace k8s.io snapshots unpack --snapshotter "$snapshotter" "$digest"
+done </dev/null >/dev/null 2>&1
+`;
+/**
+ * Begins to unpack images in a node, as the first pod that wants one would. Goes on in the node by itself.
+ *
+ * @param targets the digests that the images' names stand for
+ */
+async function unpack(engine, node, targets) {
+    const program = await engine.exec(node, ["bash", "-c", script, "unpack", ...targets]);
+    for (const output of [program.stdout, program.stderr])
+        output.on("error", () => { }).resume();
+    program.close();
+}
+
+// EXTERNAL MODULE: external "node:http2"
+var external_node_http2_ = __nccwpck_require__(2467);
+;// CONCATENATED MODULE: ./lib/containerd/grpc.js
+
+
+/** What a server answers where it does not do what it is asked: https://grpc.io/docs/guides/status-codes/ */
+const codes = { unknown: 2, notFound: 5, alreadyExists: 6, outOfRange: 11, unavailable: 14 };
+/** A call that did not end well. */
+class GrpcError extends Error {
+    name = "GrpcError";
+    /** One of gRPC's codes. */
+    code;
+    constructor(code, message, options) {
+        super(message, options);
+        this.code = code;
+    }
+}
+/**
+ * Calls a gRPC server over any two-way stream: node's HTTP/2 with the frames and trailers of
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream, and do not wait for each other.
+ */
+class GrpcConnection {
+    #session;
+    #lost;
+    /** @param stream the server's end of it speaks HTTP/2 from the first byte */
+    constructor(stream) {
+        this.#session = (0,external_node_http2_.connect)("http://grpc", { createConnection: () => stream });
+        this.#session.on("error", (error) => {
+            this.#lost ??= error;
+        });
+    }
+    /**
+     * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses.
+     *
+     * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
+     */
+    async call(method, requests, { headers, deadline }) {
+        if (this.#session.closed || this.#session.destroyed)
+            throw this.#unavailable();
+        const stream = this.#session.request({
+            ":method": "POST",
+            ":path": `/${method.path}`,
+            "content-type": "application/grpc",
+            te: "trailers",
+            ...headers,
+        });
+        const late = setTimeout(() => {
+            stream.destroy(new GrpcError(codes.unavailable, `no answer within ${deadline / 1000} s`));
+        }, deadline);
+        late.unref();
+        try {
+            const [frames] = await Promise.all([this.#received(stream), send(stream, method.request, requests)]);
+            return frames.map((frame) => method.response.fromBinary(frame));
+        }
+        finally {
+            clearTimeout(late);
+            stream.close(external_node_http2_.constants.NGHTTP2_CANCEL);
+        }
+    }
+    /** Ends the connection and every call. */
+    close() {
+        this.#session.destroy();
+    }
+    #unavailable(error) {
+        const reason = this.#lost ?? error;
+        const message = reason === undefined ? "the connection ended" : (0,lib_problems/* messageOf */.bD)(reason);
+        return new GrpcError(codes.unavailable, message, { cause: reason });
+    }
+    /** The messages of an answer, when its trailers say that it is whole. */
+    #received(stream) {
+        return new Promise((resolve, reject) => {
+            const chunks = [];
+            let status = {};
+            // A server that refuses at once says so in its headers.
+            stream.on("response", (headers) => {
+                status = headers;
+            });
+            stream.on("trailers", (trailers) => {
+                status = trailers;
+            });
+            stream.on("data", (chunk) => chunks.push(chunk));
+            stream.on("error", (error) => reject(error instanceof GrpcError ? error : this.#unavailable(error)));
+            stream.on("close", () => {
+                const code = status["grpc-status"];
+                if (code === undefined)
+                    reject(this.#unavailable());
+                else if (Number(code) === 0)
+                    resolve(framesOf(Buffer.concat(chunks)));
+                else
+                    reject(new GrpcError(Number(code), decoded(String(status["grpc-message"] ?? ""))));
+            });
+        });
+    }
+}
+/** A server's words, which it should have encoded. */
+function decoded(message) {
+    try {
+        return decodeURIComponent(message);
+    }
+    catch {
+        return message;
+    }
+}
+async function send(stream, type, requests) {
+    for await (const request of requests) {
+        // Who has answered already reads no more.
+        if (stream.closed || stream.destroyed || stream.readableEnded)
+            return;
+        if (!stream.write(grpc_frame(type.toBinary(request))))
+            await writable(stream);
+    }
+    stream.end();
+}
+/** Ends when more can be written, and when nothing more ever can. */
+const writable = (stream) => new Promise((resolve) => {
+    const done = () => {
+        for (const event of ["drain", "close", "end"])
+            stream.off(event, done);
+        resolve();
+    };
+    for (const event of ["drain", "close", "end"])
+        stream.on(event, done);
+});
+const prefix = 5;
+/** A message behind its prefix: that it is not compressed, and its length. */
+function grpc_frame(message) {
+    const framed = Buffer.allocUnsafe(prefix + message.length);
+    framed.writeUInt8(0, 0);
+    framed.writeUInt32BE(message.length, 1);
+    framed.set(message, prefix);
+    return framed;
+}
+/** The messages of a stream that has ended. */
+function framesOf(bytes) {
+    const frames = [];
+    for (let at = 0; at + prefix <= bytes.length;) {
+        const end = at + prefix + bytes.readUInt32BE(at + 1);
+        frames.push(bytes.subarray(at + prefix, end));
+        at = end;
+    }
+    return frames;
+}
+
+// EXTERNAL MODULE: ./node_modules/@protobuf-ts/runtime/build/commonjs/index.js
+var commonjs = __nccwpck_require__(8886);
+;// CONCATENATED MODULE: ./lib/containerd/messages.js
+
+// What is used of containerd's API, whose messages have been the same since containerd 1.0
+// (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
+// (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
+const messages_scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
+const messages_text = messages_scalar(commonjs/* ScalarType */.LN.STRING);
+const texts = messages_scalar(commonjs/* ScalarType */.LN.STRING, { repeat: commonjs/* RepeatType */.sA.UNPACKED });
+const flag = messages_scalar(commonjs/* ScalarType */.LN.BOOL);
+const bytes = messages_scalar(commonjs/* ScalarType */.LN.BYTES);
+const integer = messages_scalar(commonjs/* ScalarType */.LN.INT64, { L: commonjs/* LongType */.rO.NUMBER });
+const choice = messages_scalar(commonjs/* ScalarType */.LN.INT32);
+const labels = (no) => ({
+    no,
+    name: "labels",
+    kind: "map",
+    K: commonjs/* ScalarType */.LN.STRING,
+    V: { kind: "scalar", T: commonjs/* ScalarType */.LN.STRING },
+});
+const message = (no, name, type) => ({
+    no,
+    name,
+    kind: "message",
+    T: () => type,
+});
+const messages = (no, name, type) => ({
+    no,
+    name,
+    kind: "message",
+    T: () => type,
+    repeat: commonjs/* RepeatType */.sA.UNPACKED,
+});
+const Empty = new commonjs/* MessageType */.Go("google.protobuf.Empty", []);
+const FieldMask = new commonjs/* MessageType */.Go("google.protobuf.FieldMask", [texts(1, "paths")]);
+const Timestamp = new commonjs/* MessageType */.Go("google.protobuf.Timestamp", [integer(1, "seconds")]);
+const Descriptor = new commonjs/* MessageType */.Go("containerd.types.Descriptor", [
+    messages_text(1, "media_type"),
+    messages_text(2, "digest"),
+    integer(3, "size"),
+]);
+const Info = new commonjs/* MessageType */.Go("containerd.services.content.v1.Info", [
+    messages_text(1, "digest"),
+    message(3, "created_at", Timestamp),
+    labels(5),
+]);
+const messages_content = "containerd.services.content.v1";
+const listContent = {
+    path: `${messages_content}.Content/List`,
+    request: Empty,
+    response: new commonjs/* MessageType */.Go(`${messages_content}.ListContentResponse`, [messages(1, "info", Info)]),
+};
+const updateContent = {
+    path: `${messages_content}.Content/Update`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.UpdateRequest`, [
+        message(1, "info", Info),
+        message(2, "update_mask", FieldMask),
+    ]),
+    response: Empty,
+};
+const readContent = {
+    path: `${messages_content}.Content/Read`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.ReadContentRequest`, [
+        messages_text(1, "digest"),
+        integer(2, "offset"),
+        integer(3, "size"),
+    ]),
+    response: Empty,
+};
+/** What a write is to do: append its bytes, or that and make a blob of what was written. */
+const writeAction = { write: 1, commit: 2 };
+const writeContent = {
+    path: `${messages_content}.Content/Write`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.WriteContentRequest`, [
+        choice(1, "action"),
+        messages_text(2, "ref"),
+        integer(3, "total"),
+        messages_text(4, "expected"),
+        integer(5, "offset"),
+        bytes(6, "data"),
+        labels(7),
+    ]),
+    response: Empty,
+};
+const Image = new commonjs/* MessageType */.Go("containerd.services.images.v1.Image", [
+    messages_text(1, "name"),
+    message(3, "target", Descriptor),
+]);
+const messages_images = "containerd.services.images.v1";
+const getImage = {
+    path: `${messages_images}.Images/Get`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.GetImageRequest`, [messages_text(1, "name")]),
+    response: new commonjs/* MessageType */.Go(`${messages_images}.GetImageResponse`, [message(1, "image", Image)]),
+};
+const createImage = {
+    path: `${messages_images}.Images/Create`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.CreateImageRequest`, [message(1, "image", Image)]),
+    response: Empty,
+};
+const updateImage = {
+    path: `${messages_images}.Images/Update`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.UpdateImageRequest`, [
+        message(1, "image", Image),
+        message(2, "update_mask", FieldMask),
+    ]),
+    response: Empty,
+};
+// services/leases/v1/leases.proto
+const leases = "containerd.services.leases.v1";
+const createLease = {
+    path: `${leases}.Leases/Create`,
+    request: new commonjs/* MessageType */.Go(`${leases}.CreateRequest`, [messages_text(1, "id"), labels(3)]),
+    response: Empty,
+};
+const deleteLease = {
+    path: `${leases}.Leases/Delete`,
+    request: new commonjs/* MessageType */.Go(`${leases}.DeleteRequest`, [messages_text(1, "id"), flag(2, "sync")]),
+    response: Empty,
+};
+const ListedImage = new commonjs/* MessageType */.Go("runtime.v1.Image", [
+    messages_text(1, "id"),
+    texts(2, "repo_tags"),
+    texts(3, "repo_digests"),
+]);
+const listImages = {
+    path: "runtime.v1.ImageService/ListImages",
+    request: Empty,
+    response: new commonjs/* MessageType */.Go("runtime.v1.ListImagesResponse", [messages(1, "images", ListedImage)]),
+};
+
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+;// CONCATENATED MODULE: ./lib/containerd/relay.js
+
+/** Where containerd listens in a node. */
+const socket = "/run/containerd/containerd.sock";
+/**
+ * Carries bytes between its own input and output and a socket, as soon as somebody listens there. Runs in the node under
+ * perl, which Debian is never without (https://packages.debian.org/perl-base is essential), unlike socat or nc.
+ */
+const relay_script = `
+use strict;
+use Socket;
+my ($path, $seconds) = @ARGV;
+socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "no socket: $!\\n";
+my $until = time + $seconds;
+until (connect($socket, sockaddr_un($path))) {
+  die "nobody listens on $path: $!\\n" if time >= $until;
+  select(undef, undef, undef, 0.05);
+}
+sub carry {
+  my ($from, $to) = @_;
+  while (sysread($from, my $bytes, 65536)) {
+    my $done = 0;
+    while ($done < length $bytes) {
+      my $written = syswrite($to, $bytes, length($bytes) - $done, $done) or return;
+      $done += $written;
+    }
+  }
+}
+my $up = fork // die "no process: $!\\n";
+if ($up == 0) {
+  carry(\\*STDIN, $socket);
+  shutdown($socket, 1);
+  exit;
+}
+carry($socket, \\*STDOUT);
+kill "TERM", $up;
+`;
+/**
+ * Connects to the containerd of a node, once it listens.
+ *
+ * @param deadline milliseconds, after which a containerd that does not listen is given up on: the stream ends
+ */
+async function relay(engine, node, deadline) {
+    const seconds = String(Math.ceil(deadline / 1000));
+    const program = await engine.exec(node, ["perl", "-e", relay_script, socket, seconds]);
+    let complaint = "";
+    program.stderr.setEncoding("utf8");
+    program.stderr.on("data", (text) => {
+        complaint = (complaint + text).slice(-relay_longestComplaint);
+    });
+    return { stream: streamOf(program), complaint: () => complaint.trim(), close: () => program.close() };
+}
+const relay_longestComplaint = 2_000;
+function streamOf({ stdin, stdout }) {
+    return external_node_stream_.Duplex.from({ readable: stdout, writable: stdin });
+}
+
+;// CONCATENATED MODULE: ./lib/containerd/containerd.js
+
+
+
+
+
+/** A node's content store, below the node's /var: containerd's own layout. */
+const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+const seconds = 1_000;
+/** What containerd does not have to wait for anything for. */
+const soon = 60 * seconds;
+/** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
+class Containerd {
+    #node;
+    #relay;
+    #grpc;
+    constructor(node, relay) {
+        this.#node = node;
+        this.#relay = relay;
+        this.#grpc = new GrpcConnection(relay.stream);
+    }
+    /** @param deadline milliseconds, in which a containerd that starts must have come up */
+    static async in(engine, node, deadline) {
+        return new Containerd(node, await relay(engine, node.id, deadline));
+    }
+    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
+    async inventory(deadline) {
+        const [{ names, ids }, contents] = await Promise.all([
+            this.images(deadline),
+            this.#call(listContent, [{}], { deadline }),
+        ]);
+        // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
+        const made = Math.floor(this.#node.created / 1000);
+        const own = new Set(contents
+            .flatMap(({ info }) => info)
+            .filter(({ createdAt }) => (createdAt?.seconds ?? made) < made)
+            .map(({ digest }) => digest));
+        return {
+            names,
+            ids,
+            own: new Set([...ids].filter((id) => own.has(id))),
+            content: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
+        };
+    }
+    /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
+    async images(deadline = soon) {
+        const listed = await this.#call(listImages, [{}], { deadline });
+        const images = listed.flatMap((each) => each.images);
+        return {
+            names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...repoTags, ...repoDigests].map((name) => [name, id]))),
+            ids: new Set(images.map(({ id }) => id)),
+        };
+    }
+    /** Whether the bytes of a blob are there. */
+    async has({ digest, size }) {
+        const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
+        return await unless(codes.notFound, read.then(() => true), false);
+    }
+    /**
+     * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
+     * then they may have been given names.
+     */
+    async leased(use) {
+        const id = `kind-action-${(0,external_node_crypto_.randomBytes)(8).toString("hex")}`;
+        // It ends by itself where nobody is left to end it.
+        const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
+        await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
+        try {
+            return await use({
+                adopt: (blob) => this.#adopt(blob, id),
+                write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
+            });
+        }
+        finally {
+            // What it keeps otherwise is kept for an hour.
+            await this.#call(deleteLease, [{ id, sync: false }]).catch(() => { });
+        }
+    }
+    /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
+    async #adopt({ digest, size }, lease) {
+        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size });
+        await unless(codes.alreadyExists, this.#call(writeContent, [commit], { lease }), undefined);
+    }
+    async #write(blob, bytes, labels, lease) {
+        const { digest, size } = blob;
+        async function* writes() {
+            let offset = 0;
+            if (size === 0)
+                yield writeOf(blob, { action: writeAction.commit, offset, labels });
+            for await (const data of bytes) {
+                const whole = offset + data.length === size;
+                yield writeOf(blob, {
+                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+                    offset,
+                    data,
+                });
+                offset += data.length;
+            }
+        }
+        const written = this.#call(writeContent, writes(), { lease, deadline: 600 * seconds });
+        if ((await unless(codes.alreadyExists, written, undefined)) !== undefined)
+            return;
+        if (Object.keys(labels).length === 0)
+            return;
+        const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
+        await this.#call(updateContent, [{ info: { digest, labels }, updateMask }]);
+    }
+    /** What an image's name stands for; its ID is one. @throws `notFound` */
+    async target(name) {
+        const [found] = await this.#call(getImage, [{ name }]);
+        if (found?.image?.target === undefined)
+            throw new GrpcError(codes.notFound, `image "${name}": not found`);
+        return found.image.target;
+    }
+    /** Gives an image a name, or takes the name from another image for it. */
+    async name(name, target) {
+        const image = { name, target };
+        const created = this.#call(createImage, [{ image }]);
+        if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
+            await this.#call(updateImage, [{ image, updateMask: { paths: ["target"] } }]);
+    }
+    close() {
+        this.#grpc.close();
+        this.#relay.close();
+    }
+    async #call(method, requests, { lease, deadline = soon } = {}) {
+        const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
+        try {
+            return await this.#grpc.call(method, requests, { headers, deadline });
+        }
+        catch (error) {
+            if (!(error instanceof GrpcError))
+                throw error;
+            // What the node complained about comes through another pipe: it may be a moment late.
+            await (0,external_node_timers_promises_.setImmediate)();
+            const said = [error.message, this.#relay.complaint()].filter(Boolean).join(": ");
+            const call = method.path.split(".").at(-1);
+            throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
+        }
+    }
+}
+const writeOf = ({ digest, size }, write) => ({
+    ref: `kind-action-${digest}`,
+    total: size,
+    expected: digest,
+    data: new Uint8Array(),
+    labels: {},
+    ...write,
+});
+/**
+ * Labels by which the garbage collector finds what a blob refers to:
+ * https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
+ */
+const labelsOf = (references) => Object.fromEntries(references.map((digest, index) => [`containerd.io/gc.ref.content.${index}`, digest]));
+async function unless(code, call, otherwise) {
+    try {
+        return await call;
+    }
+    catch (error) {
+        if (error instanceof GrpcError && error.code === code)
+            return otherwise;
         throw error;
     }
 }
 
-
-/***/ }),
-
-/***/ 2379:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  cP: () => (/* binding */ latestKind),
-  n7: () => (/* binding */ readDaemon),
-  j_: () => (/* binding */ readEvent),
-  cd: () => (/* binding */ readJob)
-});
-
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:os"
-var external_node_os_ = __nccwpck_require__(8161);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
-var lib = __nccwpck_require__(4942);
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
-var schemas = __nccwpck_require__(8816);
-// EXTERNAL MODULE: ./lib/cluster/claim.js
-var claim = __nccwpck_require__(4733);
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(7057);
-;// CONCATENATED MODULE: ./lib/docker/endpoint.js
+;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
 
 
 
-/** What `docker context inspect` prints of a context, as far as it matters here. */
-const contexts = schemas/* tuple */.PVZ([
-    schemas/* looseObject */._H3({
-        Name: schemas/* string */.YjP(),
-        Endpoints: schemas/* looseObject */._H3({ docker: schemas/* looseObject */._H3({ Host: schemas/* string */.YjP() }) }),
-        TLSMaterial: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* string */.YjP())).optional(),
-        Storage: schemas/* looseObject */._H3({ TLSPath: schemas/* string */.YjP().optional() }).optional(),
-    }),
-]);
+
 /**
- * Finds the daemon that the docker CLI would talk to: DOCKER_HOST, else the current context.
+ * Opens a conversation with a node and asks what it has.
  *
- * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
+ * @param deadline milliseconds in which its containerd has to be up
  */
-async function resolveEndpoint(env, run) {
-    const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
-    const url = endpoint.DOCKER_HOST ?? "";
-    if (!/^(unix|tcp|http|https):\/\//.test(url)) {
-        throw new Error(`The Docker endpoint is ${url}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`);
-    }
-    return endpoint;
-}
-/** The variables that go with DOCKER_HOST. */
-function given(env) {
-    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
-    return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
-}
-function parseContexts(output) {
-    try {
-        return contexts.parse(JSON.parse(output));
-    }
-    catch (error) {
-        throw new Error(`\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`, { cause: error });
-    }
-}
-async function currentContext(run) {
-    let output;
-    try {
-        output = (await run("docker", ["context", "inspect"], { deadline: 10_000 })).stdout;
-    }
-    catch (error) {
-        if (error instanceof lib_process/* ProgramError */.Zj)
-            throw error;
-        throw new Error("There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.", { cause: error });
-    }
-    const [context] = parseContexts(output);
-    const tls = context.TLSMaterial?.docker?.length ? context.Storage?.TLSPath : undefined;
-    return {
-        DOCKER_HOST: context.Endpoints.docker.Host,
-        ...(tls === undefined ? {} : { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: (0,external_node_path_.join)(tls, "docker") }),
-    };
-}
-
-// EXTERNAL MODULE: ./lib/docker/engine.js
-var docker_engine = __nccwpck_require__(8388);
-// EXTERNAL MODULE: ./lib/problems.js
-var problems = __nccwpck_require__(5451);
-;// CONCATENATED MODULE: ./lib/facts.js
-
-
-
-
-
-
-
-
-
-/** Reads what the runner says of the job. */
-function readJob(env) {
-    const workspace = env.GITHUB_WORKSPACE ?? process.cwd();
-    return {
-        architecture: process.arch === "arm64" ? "arm64" : "amd64",
-        workspace,
-        temp: env.RUNNER_TEMP ?? (0,external_node_os_.tmpdir)(),
-        systemTemp: (0,external_node_os_.tmpdir)(),
-        home: env.HOME || (0,external_node_os_.homedir)(),
-        id: env.GITHUB_JOB ?? "job",
-        runId: env.GITHUB_RUN_ID ?? "0",
-        attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
-        selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
-        path: (env.PATH ?? "").split(":"),
-        kubeconfig: firstOf(env.KUBECONFIG, workspace),
-        clusterName: env.KIND_CLUSTER_NAME || undefined,
-        network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
-    };
-}
-/** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
-function firstOf(list, workspace) {
-    const first = list?.split(":").find(Boolean);
-    return first === undefined ? undefined : (0,external_node_path_.resolve)(workspace, first);
-}
-/**
- * Asks the Docker daemon what a plan depends on.
- *
- * @returns the facts, or why there are none: a sentence that says what to do
- */
-async function readDaemon(env, run) {
-    let endpoint;
-    try {
-        endpoint = await resolveEndpoint(env, run);
-    }
-    catch (error) {
-        return { problem: (0,problems/* messageOf */.bD)(error) };
-    }
-    try {
-        const engine = new docker_engine/* Engine */.N(endpoint);
-        const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), (0,claim/* claims */.OM)(engine)]);
-        const disk = info.local ? await (0,promises_.statfs)(info.rootDirectory).catch(() => undefined) : undefined;
-        return {
-            endpoint,
-            info,
-            takenNames: [...new Set([...nodes.map((node) => node.cluster), ...claimed])],
-            freeBytes: disk === undefined ? undefined : disk.bavail * disk.bsize,
-        };
-    }
-    catch (error) {
-        return {
-            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${(0,problems/* messageOf */.bD)(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
-        };
-    }
-}
-/** The newest release of kind, from where GitHub redirects to. @throws when GitHub does not answer in time */
-async function latestKind() {
-    const client = new lib/* HttpClient */.Qq("kind-action", [], { allowRedirects: false, socketTimeout: 10_000 });
-    const response = await client.head("https://github.com/kubernetes-sigs/kind/releases/latest");
-    const version = /\/tag\/(v0\.\d+\.\d+)$/.exec(response.message.headers.location ?? "")?.[1];
-    if (version === undefined)
-        throw new Error(`GitHub names no latest release of kind (status ${response.message.statusCode})`);
-    return version;
-}
-/** Reads what set the job off. */
-async function readEvent(env) {
-    const payload = schemas/* looseObject */._H3({ repository: schemas/* looseObject */._H3({ default_branch: schemas/* string */.YjP() }) });
-    const event = await (0,promises_.readFile)(env.GITHUB_EVENT_PATH ?? "", "utf8")
-        .then(JSON.parse)
-        .catch(() => undefined);
-    const read = payload.safeParse(event);
-    return {
-        name: env.GITHUB_EVENT_NAME ?? "",
-        ref: env.GITHUB_REF ?? "",
-        defaultBranch: read.success ? read.data.repository.default_branch : undefined,
-    };
-}
-
-
-/***/ }),
-
-/***/ 342:
-/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
-
-__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1652);
-/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
-
-
-await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .createCluster */ .X);
-
-__webpack_async_result__();
-} catch(e) { __webpack_async_result__(e); } }, 1);
-
-/***/ }),
-
-/***/ 5451:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   JM: () => (/* binding */ BadInputs),
-/* harmony export */   O$: () => (/* binding */ unreadable),
-/* harmony export */   bD: () => (/* binding */ messageOf)
-/* harmony export */ });
-/** Everything that stands in the way of a run, found before anything was made. */
-class BadInputs extends Error {
-    name = "BadInputs";
-    problems;
-    constructor(problems) {
-        const lines = problems.map(({ input, value, reason }) => {
-            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
-            return `${input}${given}: ${reason}`;
-        });
-        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
-        super(`${count}${lines.join("\n- ")}`);
-        this.problems = problems;
-    }
-}
-const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
-/** What a caught value says: libraries throw more than errors. */
-const messageOf = (error) => (error instanceof Error ? error.message : String(error));
-/** Why a file that somebody named cannot be read. */
-function unreadable(error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT")
-        return "there is no such file";
-    if (code === "EISDIR")
-        return "is a folder";
-    if (code === "EACCES")
-        return "may not be read by this user";
-    return `cannot be read: ${messageOf(error)}`;
-}
-
-
-/***/ }),
-
-/***/ 7057:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  Zj: () => (/* binding */ ProgramError),
-  Hk: () => (/* binding */ endProcesses),
-  zh: () => (/* binding */ programRunner)
-});
-
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-;// CONCATENATED MODULE: external "node:string_decoder"
-const external_node_string_decoder_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:string_decoder");
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(8500);
-// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
-var exec = __nccwpck_require__(5260);
-;// CONCATENATED MODULE: ./lib/process.js
-
-
-
-
-/** A program ended with an error, or not in time. */
-class ProgramError extends Error {
-    name = "ProgramError";
-    output;
-    constructor(program, args, output, reason) {
-        const said = output.stderr.trim().split("\n").slice(-10).join("\n") ||
-            output.stdout.trim().split("\n").slice(-10).join("\n");
-        super(`\`${[program.split("/").at(-1), ...args].join(" ")}\` ${reason}${said && `:\n${said}`}`);
-        this.output = output;
-    }
-}
-/** Marks the processes of one job in their environment, where their descendants inherit it. */
-const markVariable = "KIND_ACTION_PROCESS";
-/**
- * Makes the only starter of programs that a step has.
- *
- * @param mark tells the processes of this job from all others on the machine: letters, digits and hyphens
- * @param env the environment that every program gets
- */
-function programRunner(mark, env) {
-    let started = 0;
-    return async (program, args, options = {}) => {
-        const own = `${mark}.${++started}`;
-        const stdout = new Collector(options.log);
-        const stderr = new Collector(options.log);
-        let late = false;
-        const stop = new AbortController();
-        if (options.deadline !== undefined) {
-            (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
-                .then(async () => {
-                late = true;
-                // A program that is just starting has no mark yet: it is looked for until it has ended.
-                while (!stop.signal.aborted)
-                    await endProcesses(own);
-            })
-                .catch(() => { });
-        }
+async function askNode(engine, { name, container }, deadline) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        let containerd;
         try {
-            // exec() splits its first argument as a command line; quoted, a path with spaces stays one word.
-            const exitCode = await (0,exec/* exec */.m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
-                silent: true,
-                ignoreReturnCode: true,
-                env: { ...env, ...options.env, [markVariable]: own },
-                ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-                listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
-            });
-            const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
-            if (late)
-                throw new ProgramError(program, args, output, `was ended after ${(options.deadline ?? 0) / 1000} s`);
-            if (output.exitCode !== 0 && options.mayFail !== true) {
-                throw new ProgramError(program, args, output, `failed with exit code ${output.exitCode}`);
-            }
-            return output;
+            const left = Math.max(until - performance.now(), 1_000);
+            containerd = await Containerd.in(engine, container, left);
+            const inventory = await containerd.inventory(left);
+            return { name, container, containerd, inventory };
         }
-        finally {
-            stop.abort();
+        catch (error) {
+            containerd?.close();
+            // A containerd that is just starting refuses the first question.
+            if (!(error instanceof GrpcError) || performance.now() + pause > until)
+                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(pause);
         }
-    };
-}
-/** Keeps a stream's text, and hands its lines on as they become whole. */
-class Collector {
-    #decoder = new external_node_string_decoder_namespaceObject.StringDecoder("utf8");
-    #log;
-    #text = "";
-    #line = "";
-    constructor(log) {
-        this.#log = log;
-    }
-    add(data) {
-        this.#take(this.#decoder.write(data));
-    }
-    end() {
-        this.#take(this.#decoder.end());
-        if (this.#line !== "")
-            this.#log?.line(this.#line);
-        this.#line = "";
-        return this.#text;
-    }
-    #take(text) {
-        this.#text += text;
-        const lines = (this.#line + text).split("\n");
-        this.#line = lines.pop() ?? "";
-        for (const line of lines)
-            this.#log?.line(line);
     }
 }
-/**
- * Ends every process that carries a mark, children before their parents, and waits until they are gone.
- *
- * @actions/exec cannot end what it started, and a process whose parent is gone has another parent: the mark in the
- * environment (/proc/PID/environ) finds both.
- *
- * @param mark that of a job, or of one program
- * @returns how many there were
- */
-async function endProcesses(mark, graceMilliseconds = 2_000) {
-    const began = performance.now();
-    const asked = new Set();
-    let quiet = 0;
-    // One look is not enough: a process that is just starting shows no environment for a moment.
-    while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
-        const left = await markedProcesses(mark);
-        quiet = left.length === 0 ? quiet + 1 : 0;
-        const patient = performance.now() - began < graceMilliseconds;
-        for (const { pid } of left) {
-            if (!patient)
-                signal(pid, "SIGKILL");
-            else if (!asked.has(pid))
-                signal(pid, "SIGTERM");
-            asked.add(pid);
-        }
-        await (0,external_node_timers_promises_.setTimeout)(20);
-    }
-    return asked.size;
-}
-/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
-const killMilliseconds = 2_000;
-async function markedProcesses(mark) {
-    const parents = new Map();
-    const marked = [];
-    await Promise.all((await (0,promises_.readdir)("/proc")).filter(isNumber).map(async (entry) => {
-        const pid = Number(entry);
-        // A process may end between the listing and the reading, or belong to somebody else: then it is not ours.
-        const [environ, stat] = await Promise.all([read(`/proc/${pid}/environ`), read(`/proc/${pid}/stat`)]);
-        // "PID (NAME) STATE PARENT …", where the name may hold spaces and parentheses.
-        const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        parents.set(pid, Number(parent));
-        const carried = environ.split("\0").find((variable) => variable.startsWith(`${markVariable}=`));
-        // A program's mark is its job's with a number behind: `mark` itself, or what begins with it and a dot.
-        if (`${carried}.`.startsWith(`${markVariable}=${mark}.`) && state !== "Z" && pid !== process.pid)
-            marked.push(pid);
+const pause = 200;
+
+;// CONCATENATED MODULE: ./lib/cluster/unpack-ahead.js
+
+
+
+/** What nodes run first, in that order: parts of the names of images. */
+const wanted = {
+    "control-plane": [
+        "/pause:",
+        "/etcd:",
+        "/kube-apiserver",
+        "/kube-controller-manager",
+        "/kube-scheduler",
+        "/kindnetd:",
+        "/kube-proxy",
+        "/coredns:",
+        "/local-path-provisioner:",
+    ],
+    worker: ["/pause:", "/kindnetd:", "/kube-proxy"],
+};
+/** The digests that the names of a node's own images stand for, as far as it will run them, in the order of need. */
+function unpackOrder({ names }, role) {
+    const digests = new Map([...names].flatMap(([name, id]) => {
+        const digest = name.split("@")[1];
+        return digest === undefined ? [] : [[id, digest]];
     }));
-    const depth = (pid) => {
-        let steps = 0;
-        for (let at = parents.get(pid); at !== undefined && at > 1 && steps < 1_000; at = parents.get(at))
-            steps++;
-        return steps;
-    };
-    return marked.map((pid) => ({ pid, depth: depth(pid) })).sort((a, b) => b.depth - a.depth);
-}
-const isNumber = (text) => /^\d+$/.test(text);
-const read = (file) => (0,promises_.readFile)(file, "latin1").catch(() => "");
-function signal(pid, name) {
-    try {
-        process.kill(pid, name);
-    }
-    catch {
-        // It ended by itself.
-    }
-}
-
-
-/***/ }),
-
-/***/ 3341:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   e: () => (/* binding */ runStep)
-/* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3838);
-/* harmony import */ var _facts_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2379);
-/* harmony import */ var _problems_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5451);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7057);
-
-
-
-
-
-/**
- * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
- * runner's signals, and that ends the process.
- */
-async function runStep(story) {
-    const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
-    const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)));
-    let cancelled = false;
-    const cancel = (signal) => {
-        if (cancelled)
-            return;
-        cancelled = true;
-        _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
-        // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
-        (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
-    };
-    process.on("SIGINT", cancel).on("SIGTERM", cancel);
-    try {
-        if (process.platform !== "linux") {
-            throw new Error(`kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`);
-        }
-        if (process.arch !== "x64" && process.arch !== "arm64") {
-            throw new Error(`kind-action runs on x64 and arm64 runners, and this one is ${process.arch}: kind is not published for it.`);
-        }
-        await story({
-            env: process.env,
-            job,
-            run,
-            start: programs.start,
-            printer: _actions_core__WEBPACK_IMPORTED_MODULE_1__,
-            began: Date.now(),
-        });
-    }
-    catch (error) {
-        if (!cancelled)
-            _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed((0,_problems_js__WEBPACK_IMPORTED_MODULE_3__/* .messageOf */ .bD)(error));
-    }
-    // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
-    if (programs.running() > 0)
-        await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
-    if (cancelled)
-        await new Promise(() => { });
-    // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
-    process.exit();
-}
-/** Starts programs, and knows how many run. */
-function counting(start) {
-    let running = 0;
-    return {
-        start: (...args) => {
-            running++;
-            return start(...args).finally(() => running--);
-        },
-        running: () => running,
-    };
-}
-function definedOf(env) {
-    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-}
-
-
-/***/ }),
-
-/***/ 3838:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-// ESM COMPAT FLAG
-__nccwpck_require__.r(__webpack_exports__);
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  ExitCode: () => (/* binding */ ExitCode),
-  addPath: () => (/* binding */ addPath),
-  debug: () => (/* binding */ debug),
-  endGroup: () => (/* binding */ endGroup),
-  error: () => (/* binding */ error),
-  exportVariable: () => (/* binding */ exportVariable),
-  getBooleanInput: () => (/* binding */ getBooleanInput),
-  getIDToken: () => (/* binding */ getIDToken),
-  getInput: () => (/* binding */ getInput),
-  getMultilineInput: () => (/* binding */ getMultilineInput),
-  getState: () => (/* binding */ getState),
-  group: () => (/* binding */ group),
-  info: () => (/* binding */ info),
-  isDebug: () => (/* binding */ isDebug),
-  markdownSummary: () => (/* reexport */ markdownSummary),
-  notice: () => (/* binding */ notice),
-  platform: () => (/* reexport */ platform_namespaceObject),
-  saveState: () => (/* binding */ saveState),
-  setCommandEcho: () => (/* binding */ setCommandEcho),
-  setFailed: () => (/* binding */ setFailed),
-  setOutput: () => (/* binding */ setOutput),
-  setSecret: () => (/* binding */ setSecret),
-  startGroup: () => (/* binding */ startGroup),
-  summary: () => (/* reexport */ summary),
-  toPlatformPath: () => (/* reexport */ toPlatformPath),
-  toPosixPath: () => (/* reexport */ toPosixPath),
-  toWin32Path: () => (/* reexport */ toWin32Path),
-  warning: () => (/* binding */ warning)
-});
-
-// NAMESPACE OBJECT: ./node_modules/@actions/core/lib/platform.js
-var platform_namespaceObject = {};
-__nccwpck_require__.r(platform_namespaceObject);
-__nccwpck_require__.d(platform_namespaceObject, {
-  arch: () => (arch),
-  getDetails: () => (getDetails),
-  isLinux: () => (isLinux),
-  isMacOS: () => (isMacOS),
-  isWindows: () => (isWindows),
-  platform: () => (platform)
-});
-
-// EXTERNAL MODULE: external "os"
-var external_os_ = __nccwpck_require__(857);
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/utils.js
-// We use any as a valid input type
-/* eslint-disable @typescript-eslint/no-explicit-any */
-/**
- * Sanitizes an input into a string so it can be passed into issueCommand safely
- * @param input input to sanitize into a string
- */
-function toCommandValue(input) {
-    if (input === null || input === undefined) {
-        return '';
-    }
-    else if (typeof input === 'string' || input instanceof String) {
-        return input;
-    }
-    return JSON.stringify(input);
+    const ids = wanted[role].flatMap((part) => [...names].filter(([name]) => name.includes(part)).map(([, id]) => id));
+    return [...new Set(ids)].flatMap((id) => digests.get(id) ?? []);
 }
 /**
+ * Makes the nodes of a cluster that starts unpack what they will run, while kubeadm still makes certificates: a node
+ * image brings its images packed, and the kubelet asks for all of them at once.
  *
- * @param annotationProperties
- * @returns The command properties to send with the actual annotation command
- * See IssueCommandProperties: https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs#L646
+ * @param deadline milliseconds, in which the nodes have to be up
  */
-function toCommandProperties(annotationProperties) {
-    if (!Object.keys(annotationProperties).length) {
-        return {};
-    }
-    return {
-        title: annotationProperties.title,
-        file: annotationProperties.file,
-        line: annotationProperties.startLine,
-        endLine: annotationProperties.endLine,
-        col: annotationProperties.startColumn,
-        endColumn: annotationProperties.endColumn
-    };
+async function unpackAhead(engine, cluster, deadline) {
+    const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, deadline);
+    await Promise.all(nodes.map(async (node) => {
+        const { containerd, inventory } = await askNode(engine, node, deadline);
+        containerd.close();
+        await unpack(engine, node.container.id, unpackOrder(inventory, node.role));
+    }));
 }
-//# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/command.js
 
+// EXTERNAL MODULE: ./lib/facts.js + 2 modules
+var facts = __nccwpck_require__(7653);
+;// CONCATENATED MODULE: ./lib/cluster/restart.js
 
-/**
- * Issues a command to the GitHub Actions runner
- *
- * @param command - The command name to issue
- * @param properties - Additional properties for the command (key-value pairs)
- * @param message - The message to include with the command
- * @remarks
- * This function outputs a specially formatted string to stdout that the Actions
- * runner interprets as a command. These commands can control workflow behavior,
- * set outputs, create annotations, mask values, and more.
- *
- * Command Format:
- *   ::name key=value,key=value::message
- *
- * @example
- * ```typescript
- * // Issue a warning annotation
- * issueCommand('warning', {}, 'This is a warning message');
- * // Output: ::warning::This is a warning message
- *
- * // Set an environment variable
- * issueCommand('set-env', { name: 'MY_VAR' }, 'some value');
- * // Output: ::set-env name=MY_VAR::some value
- *
- * // Add a secret mask
- * issueCommand('add-mask', {}, 'secretValue123');
- * // Output: ::add-mask::secretValue123
- * ```
- *
- * @internal
- * This is an internal utility function that powers the public API functions
- * such as setSecret, warning, error, and exportVariable.
- */
-function issueCommand(command, properties, message) {
-    const cmd = new Command(command, properties, message);
-    process.stdout.write(cmd.toString() + external_os_.EOL);
-}
-function issue(name, message = '') {
-    issueCommand(name, {}, message);
-}
-const CMD_STRING = '::';
-class Command {
-    constructor(command, properties, message) {
-        if (!command) {
-            command = 'missing.command';
-        }
-        this.command = command;
-        this.properties = properties;
-        this.message = message;
-    }
-    toString() {
-        let cmdStr = CMD_STRING + this.command;
-        if (this.properties && Object.keys(this.properties).length > 0) {
-            cmdStr += ' ';
-            let first = true;
-            for (const key in this.properties) {
-                if (this.properties.hasOwnProperty(key)) {
-                    const val = this.properties[key];
-                    if (val) {
-                        if (first) {
-                            first = false;
-                        }
-                        else {
-                            cmdStr += ',';
-                        }
-                        cmdStr += `${key}=${escapeProperty(val)}`;
-                    }
-                }
-            }
-        }
-        cmdStr += `${CMD_STRING}${escapeData(this.message)}`;
-        return cmdStr;
-    }
-}
-function escapeData(s) {
-    return toCommandValue(s)
-        .replace(/%/g, '%25')
-        .replace(/\r/g, '%0D')
-        .replace(/\n/g, '%0A');
-}
-function escapeProperty(s) {
-    return toCommandValue(s)
-        .replace(/%/g, '%25')
-        .replace(/\r/g, '%0D')
-        .replace(/\n/g, '%0A')
-        .replace(/:/g, '%3A')
-        .replace(/,/g, '%2C');
-}
-//# sourceMappingURL=command.js.map
-// EXTERNAL MODULE: external "crypto"
-var external_crypto_ = __nccwpck_require__(6982);
-// EXTERNAL MODULE: external "fs"
-var external_fs_ = __nccwpck_require__(9896);
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/file-command.js
-// For internal use, subject to change.
-// We use any as a valid input type
-/* eslint-disable @typescript-eslint/no-explicit-any */
-
-
-
-
-function issueFileCommand(command, message) {
-    const filePath = process.env[`GITHUB_${command}`];
-    if (!filePath) {
-        throw new Error(`Unable to find environment variable for file command ${command}`);
-    }
-    if (!external_fs_.existsSync(filePath)) {
-        throw new Error(`Missing file at path: ${filePath}`);
-    }
-    external_fs_.appendFileSync(filePath, `${toCommandValue(message)}${external_os_.EOL}`, {
-        encoding: 'utf8'
-    });
-}
-function prepareKeyValueMessage(key, value) {
-    const delimiter = `ghadelimiter_${external_crypto_.randomUUID()}`;
-    const convertedValue = toCommandValue(value);
-    // These should realistically never happen, but just in case someone finds a
-    // way to exploit uuid generation let's not allow keys or values that contain
-    // the delimiter.
-    if (key.includes(delimiter)) {
-        throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
-    }
-    if (convertedValue.includes(delimiter)) {
-        throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-    }
-    return `${key}<<${delimiter}${external_os_.EOL}${convertedValue}${external_os_.EOL}${delimiter}`;
-}
-//# sourceMappingURL=file-command.js.map
-// EXTERNAL MODULE: external "path"
-var external_path_ = __nccwpck_require__(6928);
-// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
-var lib = __nccwpck_require__(4942);
-// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/auth.js
-var auth = __nccwpck_require__(2145);
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/oidc-utils.js
-var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-
-class OidcClient {
-    static createHttpClient(allowRetry = true, maxRetry = 10) {
-        const requestOptions = {
-            allowRetries: allowRetry,
-            maxRetries: maxRetry
-        };
-        return new lib/* HttpClient */.Qq('actions/oidc-client', [new auth/* BearerCredentialHandler */.tZ(OidcClient.getRequestToken())], requestOptions);
-    }
-    static getRequestToken() {
-        const token = process.env['ACTIONS_ID_TOKEN_REQUEST_TOKEN'];
-        if (!token) {
-            throw new Error('Unable to get ACTIONS_ID_TOKEN_REQUEST_TOKEN env variable');
-        }
-        return token;
-    }
-    static getIDTokenUrl() {
-        const runtimeUrl = process.env['ACTIONS_ID_TOKEN_REQUEST_URL'];
-        if (!runtimeUrl) {
-            throw new Error('Unable to get ACTIONS_ID_TOKEN_REQUEST_URL env variable');
-        }
-        return runtimeUrl;
-    }
-    static getCall(id_token_url) {
-        return __awaiter(this, void 0, void 0, function* () {
-            var _a;
-            const httpclient = OidcClient.createHttpClient();
-            const res = yield httpclient
-                .getJson(id_token_url)
-                .catch(error => {
-                throw new Error(`Failed to get ID Token. \n 
-        Error Code : ${error.statusCode}\n 
-        Error Message: ${error.message}`);
-            });
-            const id_token = (_a = res.result) === null || _a === void 0 ? void 0 : _a.value;
-            if (!id_token) {
-                throw new Error('Response json body do not have ID Token field');
-            }
-            return id_token;
-        });
-    }
-    static getIDToken(audience) {
-        return __awaiter(this, void 0, void 0, function* () {
-            try {
-                // New ID Token is requested from action service
-                let id_token_url = OidcClient.getIDTokenUrl();
-                if (audience) {
-                    const encodedAudience = encodeURIComponent(audience);
-                    id_token_url = `${id_token_url}&audience=${encodedAudience}`;
-                }
-                debug(`ID token url is ${id_token_url}`);
-                const id_token = yield OidcClient.getCall(id_token_url);
-                setSecret(id_token);
-                return id_token;
-            }
-            catch (error) {
-                throw new Error(`Error message: ${error.message}`);
-            }
-        });
-    }
-}
-//# sourceMappingURL=oidc-utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/summary.js
-var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-const { access, appendFile, writeFile } = external_fs_.promises;
-const SUMMARY_ENV_VAR = 'GITHUB_STEP_SUMMARY';
-const SUMMARY_DOCS_URL = 'https://docs.github.com/actions/using-workflows/workflow-commands-for-github-actions#adding-a-job-summary';
-class Summary {
-    constructor() {
-        this._buffer = '';
-    }
-    /**
-     * Finds the summary file path from the environment, rejects if env var is not found or file does not exist
-     * Also checks r/w permissions.
-     *
-     * @returns step summary file path
-     */
-    filePath() {
-        return summary_awaiter(this, void 0, void 0, function* () {
-            if (this._filePath) {
-                return this._filePath;
-            }
-            const pathFromEnv = process.env[SUMMARY_ENV_VAR];
-            if (!pathFromEnv) {
-                throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
-            }
-            try {
-                yield access(pathFromEnv, external_fs_.constants.R_OK | external_fs_.constants.W_OK);
-            }
-            catch (_a) {
-                throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
-            }
-            this._filePath = pathFromEnv;
-            return this._filePath;
-        });
-    }
-    /**
-     * Wraps content in an HTML tag, adding any HTML attributes
-     *
-     * @param {string} tag HTML tag to wrap
-     * @param {string | null} content content within the tag
-     * @param {[attribute: string]: string} attrs key-value list of HTML attributes to add
-     *
-     * @returns {string} content wrapped in HTML element
-     */
-    wrap(tag, content, attrs = {}) {
-        const htmlAttrs = Object.entries(attrs)
-            .map(([key, value]) => ` ${key}="${value}"`)
-            .join('');
-        if (!content) {
-            return `<${tag}${htmlAttrs}>`;
-        }
-        return `<${tag}${htmlAttrs}>${content}</${tag}>`;
-    }
-    /**
-     * Writes text in the buffer to the summary buffer file and empties buffer. Will append by default.
-     *
-     * @param {SummaryWriteOptions} [options] (optional) options for write operation
-     *
-     * @returns {Promise<Summary>} summary instance
-     */
-    write(options) {
-        return summary_awaiter(this, void 0, void 0, function* () {
-            const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
-            const filePath = yield this.filePath();
-            const writeFunc = overwrite ? writeFile : appendFile;
-            yield writeFunc(filePath, this._buffer, { encoding: 'utf8' });
-            return this.emptyBuffer();
-        });
-    }
-    /**
-     * Clears the summary buffer and wipes the summary file
-     *
-     * @returns {Summary} summary instance
-     */
-    clear() {
-        return summary_awaiter(this, void 0, void 0, function* () {
-            return this.emptyBuffer().write({ overwrite: true });
-        });
-    }
-    /**
-     * Returns the current summary buffer as a string
-     *
-     * @returns {string} string of summary buffer
-     */
-    stringify() {
-        return this._buffer;
-    }
-    /**
-     * If the summary buffer is empty
-     *
-     * @returns {boolen} true if the buffer is empty
-     */
-    isEmptyBuffer() {
-        return this._buffer.length === 0;
-    }
-    /**
-     * Resets the summary buffer without writing to summary file
-     *
-     * @returns {Summary} summary instance
-     */
-    emptyBuffer() {
-        this._buffer = '';
-        return this;
-    }
-    /**
-     * Adds raw text to the summary buffer
-     *
-     * @param {string} text content to add
-     * @param {boolean} [addEOL=false] (optional) append an EOL to the raw text (default: false)
-     *
-     * @returns {Summary} summary instance
-     */
-    addRaw(text, addEOL = false) {
-        this._buffer += text;
-        return addEOL ? this.addEOL() : this;
-    }
-    /**
-     * Adds the operating system-specific end-of-line marker to the buffer
-     *
-     * @returns {Summary} summary instance
-     */
-    addEOL() {
-        return this.addRaw(external_os_.EOL);
-    }
-    /**
-     * Adds an HTML codeblock to the summary buffer
-     *
-     * @param {string} code content to render within fenced code block
-     * @param {string} lang (optional) language to syntax highlight code
-     *
-     * @returns {Summary} summary instance
-     */
-    addCodeBlock(code, lang) {
-        const attrs = Object.assign({}, (lang && { lang }));
-        const element = this.wrap('pre', this.wrap('code', code), attrs);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML list to the summary buffer
-     *
-     * @param {string[]} items list of items to render
-     * @param {boolean} [ordered=false] (optional) if the rendered list should be ordered or not (default: false)
-     *
-     * @returns {Summary} summary instance
-     */
-    addList(items, ordered = false) {
-        const tag = ordered ? 'ol' : 'ul';
-        const listItems = items.map(item => this.wrap('li', item)).join('');
-        const element = this.wrap(tag, listItems);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML table to the summary buffer
-     *
-     * @param {SummaryTableCell[]} rows table rows
-     *
-     * @returns {Summary} summary instance
-     */
-    addTable(rows) {
-        const tableBody = rows
-            .map(row => {
-            const cells = row
-                .map(cell => {
-                if (typeof cell === 'string') {
-                    return this.wrap('td', cell);
-                }
-                const { header, data, colspan, rowspan } = cell;
-                const tag = header ? 'th' : 'td';
-                const attrs = Object.assign(Object.assign({}, (colspan && { colspan })), (rowspan && { rowspan }));
-                return this.wrap(tag, data, attrs);
-            })
-                .join('');
-            return this.wrap('tr', cells);
-        })
-            .join('');
-        const element = this.wrap('table', tableBody);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds a collapsable HTML details element to the summary buffer
-     *
-     * @param {string} label text for the closed state
-     * @param {string} content collapsable content
-     *
-     * @returns {Summary} summary instance
-     */
-    addDetails(label, content) {
-        const element = this.wrap('details', this.wrap('summary', label) + content);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML image tag to the summary buffer
-     *
-     * @param {string} src path to the image you to embed
-     * @param {string} alt text description of the image
-     * @param {SummaryImageOptions} options (optional) addition image attributes
-     *
-     * @returns {Summary} summary instance
-     */
-    addImage(src, alt, options) {
-        const { width, height } = options || {};
-        const attrs = Object.assign(Object.assign({}, (width && { width })), (height && { height }));
-        const element = this.wrap('img', null, Object.assign({ src, alt }, attrs));
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML section heading element
-     *
-     * @param {string} text heading text
-     * @param {number | string} [level=1] (optional) the heading level, default: 1
-     *
-     * @returns {Summary} summary instance
-     */
-    addHeading(text, level) {
-        const tag = `h${level}`;
-        const allowedTag = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].includes(tag)
-            ? tag
-            : 'h1';
-        const element = this.wrap(allowedTag, text);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML thematic break (<hr>) to the summary buffer
-     *
-     * @returns {Summary} summary instance
-     */
-    addSeparator() {
-        const element = this.wrap('hr', null);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML line break (<br>) to the summary buffer
-     *
-     * @returns {Summary} summary instance
-     */
-    addBreak() {
-        const element = this.wrap('br', null);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML blockquote to the summary buffer
-     *
-     * @param {string} text quote text
-     * @param {string} cite (optional) citation url
-     *
-     * @returns {Summary} summary instance
-     */
-    addQuote(text, cite) {
-        const attrs = Object.assign({}, (cite && { cite }));
-        const element = this.wrap('blockquote', text, attrs);
-        return this.addRaw(element).addEOL();
-    }
-    /**
-     * Adds an HTML anchor tag to the summary buffer
-     *
-     * @param {string} text link text/content
-     * @param {string} href hyperlink
-     *
-     * @returns {Summary} summary instance
-     */
-    addLink(text, href) {
-        const element = this.wrap('a', text, { href });
-        return this.addRaw(element).addEOL();
-    }
-}
-const _summary = new Summary();
-/**
- * @deprecated use `core.summary`
- */
-const markdownSummary = _summary;
-const summary = _summary;
-//# sourceMappingURL=summary.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
-
-/**
- * toPosixPath converts the given path to the posix form. On Windows, \\ will be
- * replaced with /.
- *
- * @param pth. Path to transform.
- * @return string Posix path.
- */
-function toPosixPath(pth) {
-    return pth.replace(/[\\]/g, '/');
-}
-/**
- * toWin32Path converts the given path to the win32 form. On Linux, / will be
- * replaced with \\.
- *
- * @param pth. Path to transform.
- * @return string Win32 path.
- */
-function toWin32Path(pth) {
-    return pth.replace(/[/]/g, '\\');
-}
-/**
- * toPlatformPath converts the given path to a platform-specific path. It does
- * this by replacing instances of / and \ with the platform-specific path
- * separator.
- *
- * @param pth The path to platformize.
- * @return string The platform-specific path.
- */
-function toPlatformPath(pth) {
-    return pth.replace(/[/\\]/g, external_path_.sep);
-}
-//# sourceMappingURL=path-utils.js.map
-// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
-var exec = __nccwpck_require__(5260);
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/platform.js
-var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-const getWindowsInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
-    const { stdout: version } = yield exec/* getExecOutput */.H('powershell -command "(Get-CimInstance -ClassName Win32_OperatingSystem).Version"', undefined, {
-        silent: true
-    });
-    const { stdout: name } = yield exec/* getExecOutput */.H('powershell -command "(Get-CimInstance -ClassName Win32_OperatingSystem).Caption"', undefined, {
-        silent: true
-    });
-    return {
-        name: name.trim(),
-        version: version.trim()
-    };
-});
-const getMacOsInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
-    var _a, _b, _c, _d;
-    const { stdout } = yield exec/* getExecOutput */.H('sw_vers', undefined, {
-        silent: true
-    });
-    const version = (_b = (_a = stdout.match(/ProductVersion:\s*(.+)/)) === null || _a === void 0 ? void 0 : _a[1]) !== null && _b !== void 0 ? _b : '';
-    const name = (_d = (_c = stdout.match(/ProductName:\s*(.+)/)) === null || _c === void 0 ? void 0 : _c[1]) !== null && _d !== void 0 ? _d : '';
-    return {
-        name,
-        version
-    };
-});
-const getLinuxInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
-    const { stdout } = yield exec/* getExecOutput */.H('lsb_release', ['-i', '-r', '-s'], {
-        silent: true
-    });
-    const [name, version] = stdout.trim().split('\n');
-    return {
-        name,
-        version
-    };
-});
-const platform = external_os_.platform();
-const arch = external_os_.arch();
-const isWindows = platform === 'win32';
-const isMacOS = platform === 'darwin';
-const isLinux = platform === 'linux';
-function getDetails() {
-    return platform_awaiter(this, void 0, void 0, function* () {
-        return Object.assign(Object.assign({}, (yield (isWindows
-            ? getWindowsInfo()
-            : isMacOS
-                ? getMacOsInfo()
-                : getLinuxInfo()))), { platform,
-            arch,
-            isWindows,
-            isMacOS,
-            isLinux });
-    });
-}
-//# sourceMappingURL=platform.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/core.js
-var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-
-
-
-
-/**
- * The code to exit an action
- */
-var ExitCode;
-(function (ExitCode) {
-    /**
-     * A code indicating that the action was successful
-     */
-    ExitCode[ExitCode["Success"] = 0] = "Success";
-    /**
-     * A code indicating that the action was a failure
-     */
-    ExitCode[ExitCode["Failure"] = 1] = "Failure";
-})(ExitCode || (ExitCode = {}));
-//-----------------------------------------------------------------------
-// Variables
-//-----------------------------------------------------------------------
-/**
- * Sets env variable for this action and future actions in the job
- * @param name the name of the variable to set
- * @param val the value of the variable. Non-string values will be converted to a string via JSON.stringify
- */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-function exportVariable(name, val) {
-    const convertedVal = toCommandValue(val);
-    process.env[name] = convertedVal;
-    const filePath = process.env['GITHUB_ENV'] || '';
-    if (filePath) {
-        return issueFileCommand('ENV', prepareKeyValueMessage(name, val));
-    }
-    issueCommand('set-env', { name }, convertedVal);
-}
-/**
- * Registers a secret which will get masked from logs
- *
- * @param secret - Value of the secret to be masked
- * @remarks
- * This function instructs the Actions runner to mask the specified value in any
- * logs produced during the workflow run. Once registered, the secret value will
- * be replaced with asterisks (***) whenever it appears in console output, logs,
- * or error messages.
- *
- * This is useful for protecting sensitive information such as:
- * - API keys
- * - Access tokens
- * - Authentication credentials
- * - URL parameters containing signatures (SAS tokens)
- *
- * Note that masking only affects future logs; any previous appearances of the
- * secret in logs before calling this function will remain unmasked.
- *
- * @example
- * ```typescript
- * // Register an API token as a secret
- * const apiToken = "abc123xyz456";
- * setSecret(apiToken);
- *
- * // Now any logs containing this value will show *** instead
- * console.log(`Using token: ${apiToken}`); // Outputs: "Using token: ***"
- * ```
- */
-function setSecret(secret) {
-    issueCommand('add-mask', {}, secret);
-}
-/**
- * Prepends inputPath to the PATH (for this action and future actions)
- * @param inputPath
- */
-function addPath(inputPath) {
-    const filePath = process.env['GITHUB_PATH'] || '';
-    if (filePath) {
-        issueFileCommand('PATH', inputPath);
-    }
-    else {
-        issueCommand('add-path', {}, inputPath);
-    }
-    process.env['PATH'] = `${inputPath}${external_path_.delimiter}${process.env['PATH']}`;
-}
-/**
- * Gets the value of an input.
- * Unless trimWhitespace is set to false in InputOptions, the value is also trimmed.
- * Returns an empty string if the value is not defined.
- *
- * @param     name     name of the input to get
- * @param     options  optional. See InputOptions.
- * @returns   string
- */
-function getInput(name, options) {
-    const val = process.env[`INPUT_${name.replace(/ /g, '_').toUpperCase()}`] || '';
-    if (options && options.required && !val) {
-        throw new Error(`Input required and not supplied: ${name}`);
-    }
-    if (options && options.trimWhitespace === false) {
-        return val;
-    }
-    return val.trim();
-}
-/**
- * Gets the values of an multiline input.  Each value is also trimmed.
- *
- * @param     name     name of the input to get
- * @param     options  optional. See InputOptions.
- * @returns   string[]
- *
- */
-function getMultilineInput(name, options) {
-    const inputs = getInput(name, options)
-        .split('\n')
-        .filter(x => x !== '');
-    if (options && options.trimWhitespace === false) {
-        return inputs;
-    }
-    return inputs.map(input => input.trim());
-}
-/**
- * Gets the input value of the boolean type in the YAML 1.2 "core schema" specification.
- * Support boolean input list: `true | True | TRUE | false | False | FALSE` .
- * The return value is also in boolean type.
- * ref: https://yaml.org/spec/1.2/spec.html#id2804923
- *
- * @param     name     name of the input to get
- * @param     options  optional. See InputOptions.
- * @returns   boolean
- */
-function getBooleanInput(name, options) {
-    const trueValue = ['true', 'True', 'TRUE'];
-    const falseValue = ['false', 'False', 'FALSE'];
-    const val = getInput(name, options);
-    if (trueValue.includes(val))
-        return true;
-    if (falseValue.includes(val))
-        return false;
-    throw new TypeError(`Input does not meet YAML 1.2 "Core Schema" specification: ${name}\n` +
-        `Support boolean input list: \`true | True | TRUE | false | False | FALSE\``);
-}
-/**
- * Sets the value of an output.
- *
- * @param     name     name of the output to set
- * @param     value    value to store. Non-string values will be converted to a string via JSON.stringify
- */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-function setOutput(name, value) {
-    const filePath = process.env['GITHUB_OUTPUT'] || '';
-    if (filePath) {
-        return issueFileCommand('OUTPUT', prepareKeyValueMessage(name, value));
-    }
-    process.stdout.write(external_os_.EOL);
-    issueCommand('set-output', { name }, toCommandValue(value));
-}
-/**
- * Enables or disables the echoing of commands into stdout for the rest of the step.
- * Echoing is disabled by default if ACTIONS_STEP_DEBUG is not set.
- *
- */
-function setCommandEcho(enabled) {
-    issue('echo', enabled ? 'on' : 'off');
-}
-//-----------------------------------------------------------------------
-// Results
-//-----------------------------------------------------------------------
-/**
- * Sets the action status to failed.
- * When the action exits it will be with an exit code of 1
- * @param message add error issue message
- */
-function setFailed(message) {
-    process.exitCode = ExitCode.Failure;
-    error(message);
-}
-//-----------------------------------------------------------------------
-// Logging Commands
-//-----------------------------------------------------------------------
-/**
- * Gets whether Actions Step Debug is on or not
- */
-function isDebug() {
-    return process.env['RUNNER_DEBUG'] === '1';
-}
-/**
- * Writes debug message to user log
- * @param message debug message
- */
-function debug(message) {
-    issueCommand('debug', {}, message);
-}
-/**
- * Adds an error issue
- * @param message error issue message. Errors will be converted to string via toString()
- * @param properties optional properties to add to the annotation.
- */
-function error(message, properties = {}) {
-    issueCommand('error', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
-}
-/**
- * Adds a warning issue
- * @param message warning issue message. Errors will be converted to string via toString()
- * @param properties optional properties to add to the annotation.
- */
-function warning(message, properties = {}) {
-    issueCommand('warning', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
-}
-/**
- * Adds a notice issue
- * @param message notice issue message. Errors will be converted to string via toString()
- * @param properties optional properties to add to the annotation.
- */
-function notice(message, properties = {}) {
-    issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
-}
-/**
- * Writes info to log with console.log.
- * @param message info message
- */
-function info(message) {
-    process.stdout.write(message + external_os_.EOL);
-}
-/**
- * Begin an output group.
- *
- * Output until the next `groupEnd` will be foldable in this group
- *
- * @param name The name of the output group
- */
-function startGroup(name) {
-    issue('group', name);
-}
-/**
- * End an output group.
- */
-function endGroup() {
-    issue('endgroup');
-}
-/**
- * Wrap an asynchronous function call in a group.
- *
- * Returns the same type as the function itself.
- *
- * @param name The name of the group
- * @param fn The function to wrap in the group
- */
-function group(name, fn) {
-    return core_awaiter(this, void 0, void 0, function* () {
-        startGroup(name);
-        let result;
-        try {
-            result = yield fn();
-        }
-        finally {
-            endGroup();
-        }
-        return result;
-    });
-}
-//-----------------------------------------------------------------------
-// Wrapper action state
-//-----------------------------------------------------------------------
-/**
- * Saves state for current action, the state can only be retrieved by this action's post job execution.
- *
- * @param     name     name of the state to store
- * @param     value    value to store. Non-string values will be converted to a string via JSON.stringify
- */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-function saveState(name, value) {
-    const filePath = process.env['GITHUB_STATE'] || '';
-    if (filePath) {
-        return issueFileCommand('STATE', prepareKeyValueMessage(name, value));
-    }
-    issueCommand('save-state', { name }, toCommandValue(value));
-}
-/**
- * Gets the value of an state set by this action's main execution.
- *
- * @param     name     name of the state to get
- * @returns   string
- */
-function getState(name) {
-    return process.env[`STATE_${name}`] || '';
-}
-function getIDToken(aud) {
-    return core_awaiter(this, void 0, void 0, function* () {
-        return yield OidcClient.getIDToken(aud);
-    });
-}
-/**
- * Summary exports
- */
-
-/**
- * @deprecated use core.summary
- */
-
-/**
- * Path exports
- */
-
-/**
- * Platform utilities exports
- */
-
-//# sourceMappingURL=core.js.map
-
-/***/ }),
-
-/***/ 5260:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  m: () => (/* binding */ exec),
-  H: () => (/* binding */ getExecOutput)
-});
-
-// EXTERNAL MODULE: external "string_decoder"
-var external_string_decoder_ = __nccwpck_require__(3193);
-// EXTERNAL MODULE: external "os"
-var external_os_ = __nccwpck_require__(857);
-// EXTERNAL MODULE: external "events"
-var external_events_ = __nccwpck_require__(4434);
-// EXTERNAL MODULE: external "child_process"
-var external_child_process_ = __nccwpck_require__(5317);
-// EXTERNAL MODULE: external "path"
-var external_path_ = __nccwpck_require__(6928);
-// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
-var io = __nccwpck_require__(8701);
-// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io-util.js
-var io_util = __nccwpck_require__(90);
-;// CONCATENATED MODULE: external "timers"
-const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
-;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/toolrunner.js
-var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-
-
-
-
-
-/* eslint-disable @typescript-eslint/unbound-method */
-const IS_WINDOWS = process.platform === 'win32';
-/*
- * Class for running command line tools. Handles quoting and arg parsing in a platform agnostic way.
- */
-class ToolRunner extends external_events_.EventEmitter {
-    constructor(toolPath, args, options) {
-        super();
-        if (!toolPath) {
-            throw new Error("Parameter 'toolPath' cannot be null or empty.");
-        }
-        this.toolPath = toolPath;
-        this.args = args || [];
-        this.options = options || {};
-    }
-    _debug(message) {
-        if (this.options.listeners && this.options.listeners.debug) {
-            this.options.listeners.debug(message);
-        }
-    }
-    _getCommandString(options, noPrefix) {
-        const toolPath = this._getSpawnFileName();
-        const args = this._getSpawnArgs(options);
-        let cmd = noPrefix ? '' : '[command]'; // omit prefix when piped to a second tool
-        if (IS_WINDOWS) {
-            // Windows + cmd file
-            if (this._isCmdFile()) {
-                cmd += toolPath;
-                for (const a of args) {
-                    cmd += ` ${a}`;
-                }
-            }
-            // Windows + verbatim
-            else if (options.windowsVerbatimArguments) {
-                cmd += `"${toolPath}"`;
-                for (const a of args) {
-                    cmd += ` ${a}`;
-                }
-            }
-            // Windows (regular)
-            else {
-                cmd += this._windowsQuoteCmdArg(toolPath);
-                for (const a of args) {
-                    cmd += ` ${this._windowsQuoteCmdArg(a)}`;
-                }
-            }
-        }
-        else {
-            // OSX/Linux - this can likely be improved with some form of quoting.
-            // creating processes on Unix is fundamentally different than Windows.
-            // on Unix, execvp() takes an arg array.
-            cmd += toolPath;
-            for (const a of args) {
-                cmd += ` ${a}`;
-            }
-        }
-        return cmd;
-    }
-    _processLineBuffer(data, strBuffer, onLine) {
-        try {
-            let s = strBuffer + data.toString();
-            let n = s.indexOf(external_os_.EOL);
-            while (n > -1) {
-                const line = s.substring(0, n);
-                onLine(line);
-                // the rest of the string ...
-                s = s.substring(n + external_os_.EOL.length);
-                n = s.indexOf(external_os_.EOL);
-            }
-            return s;
-        }
-        catch (err) {
-            // streaming lines to console is best effort.  Don't fail a build.
-            this._debug(`error processing line. Failed with error ${err}`);
-            return '';
-        }
-    }
-    _getSpawnFileName() {
-        if (IS_WINDOWS) {
-            if (this._isCmdFile()) {
-                return process.env['COMSPEC'] || 'cmd.exe';
-            }
-        }
-        return this.toolPath;
-    }
-    _getSpawnArgs(options) {
-        if (IS_WINDOWS) {
-            if (this._isCmdFile()) {
-                let argline = `/D /S /C "${this._windowsQuoteCmdArg(this.toolPath)}`;
-                for (const a of this.args) {
-                    argline += ' ';
-                    argline += options.windowsVerbatimArguments
-                        ? a
-                        : this._windowsQuoteCmdArg(a);
-                }
-                argline += '"';
-                return [argline];
-            }
-        }
-        return this.args;
-    }
-    _endsWith(str, end) {
-        return str.endsWith(end);
-    }
-    _isCmdFile() {
-        const upperToolPath = this.toolPath.toUpperCase();
-        return (this._endsWith(upperToolPath, '.CMD') ||
-            this._endsWith(upperToolPath, '.BAT'));
-    }
-    _windowsQuoteCmdArg(arg) {
-        // for .exe, apply the normal quoting rules that libuv applies
-        if (!this._isCmdFile()) {
-            return this._uvQuoteCmdArg(arg);
-        }
-        // otherwise apply quoting rules specific to the cmd.exe command line parser.
-        // the libuv rules are generic and are not designed specifically for cmd.exe
-        // command line parser.
-        //
-        // for a detailed description of the cmd.exe command line parser, refer to
-        // http://stackoverflow.com/questions/4094699/how-does-the-windows-command-interpreter-cmd-exe-parse-scripts/7970912#7970912
-        // need quotes for empty arg
-        if (!arg) {
-            return '""';
-        }
-        // determine whether the arg needs to be quoted
-        const cmdSpecialChars = [
-            ' ',
-            '\t',
-            '&',
-            '(',
-            ')',
-            '[',
-            ']',
-            '{',
-            '}',
-            '^',
-            '=',
-            ';',
-            '!',
-            "'",
-            '+',
-            ',',
-            '`',
-            '~',
-            '|',
-            '<',
-            '>',
-            '"'
-        ];
-        let needsQuotes = false;
-        for (const char of arg) {
-            if (cmdSpecialChars.some(x => x === char)) {
-                needsQuotes = true;
-                break;
-            }
-        }
-        // short-circuit if quotes not needed
-        if (!needsQuotes) {
-            return arg;
-        }
-        // the following quoting rules are very similar to the rules that by libuv applies.
-        //
-        // 1) wrap the string in quotes
-        //
-        // 2) double-up quotes - i.e. " => ""
-        //
-        //    this is different from the libuv quoting rules. libuv replaces " with \", which unfortunately
-        //    doesn't work well with a cmd.exe command line.
-        //
-        //    note, replacing " with "" also works well if the arg is passed to a downstream .NET console app.
-        //    for example, the command line:
-        //          foo.exe "myarg:""my val"""
-        //    is parsed by a .NET console app into an arg array:
-        //          [ "myarg:\"my val\"" ]
-        //    which is the same end result when applying libuv quoting rules. although the actual
-        //    command line from libuv quoting rules would look like:
-        //          foo.exe "myarg:\"my val\""
-        //
-        // 3) double-up slashes that precede a quote,
-        //    e.g.  hello \world    => "hello \world"
-        //          hello\"world    => "hello\\""world"
-        //          hello\\"world   => "hello\\\\""world"
-        //          hello world\    => "hello world\\"
-        //
-        //    technically this is not required for a cmd.exe command line, or the batch argument parser.
-        //    the reasons for including this as a .cmd quoting rule are:
-        //
-        //    a) this is optimized for the scenario where the argument is passed from the .cmd file to an
-        //       external program. many programs (e.g. .NET console apps) rely on the slash-doubling rule.
-        //
-        //    b) it's what we've been doing previously (by deferring to node default behavior) and we
-        //       haven't heard any complaints about that aspect.
-        //
-        // note, a weakness of the quoting rules chosen here, is that % is not escaped. in fact, % cannot be
-        // escaped when used on the command line directly - even though within a .cmd file % can be escaped
-        // by using %%.
-        //
-        // the saving grace is, on the command line, %var% is left as-is if var is not defined. this contrasts
-        // the line parsing rules within a .cmd file, where if var is not defined it is replaced with nothing.
-        //
-        // one option that was explored was replacing % with ^% - i.e. %var% => ^%var^%. this hack would
-        // often work, since it is unlikely that var^ would exist, and the ^ character is removed when the
-        // variable is used. the problem, however, is that ^ is not removed when %* is used to pass the args
-        // to an external program.
-        //
-        // an unexplored potential solution for the % escaping problem, is to create a wrapper .cmd file.
-        // % can be escaped within a .cmd file.
-        let reverse = '"';
-        let quoteHit = true;
-        for (let i = arg.length; i > 0; i--) {
-            // walk the string in reverse
-            reverse += arg[i - 1];
-            if (quoteHit && arg[i - 1] === '\\') {
-                reverse += '\\'; // double the slash
-            }
-            else if (arg[i - 1] === '"') {
-                quoteHit = true;
-                reverse += '"'; // double the quote
-            }
-            else {
-                quoteHit = false;
-            }
-        }
-        reverse += '"';
-        return reverse.split('').reverse().join('');
-    }
-    _uvQuoteCmdArg(arg) {
-        // Tool runner wraps child_process.spawn() and needs to apply the same quoting as
-        // Node in certain cases where the undocumented spawn option windowsVerbatimArguments
-        // is used.
-        //
-        // Since this function is a port of quote_cmd_arg from Node 4.x (technically, lib UV,
-        // see https://github.com/nodejs/node/blob/v4.x/deps/uv/src/win/process.c for details),
-        // pasting copyright notice from Node within this function:
-        //
-        //      Copyright Joyent, Inc. and other Node contributors. All rights reserved.
-        //
-        //      Permission is hereby granted, free of charge, to any person obtaining a copy
-        //      of this software and associated documentation files (the "Software"), to
-        //      deal in the Software without restriction, including without limitation the
-        //      rights to use, copy, modify, merge, publish, distribute, sublicense, and/or
-        //      sell copies of the Software, and to permit persons to whom the Software is
-        //      furnished to do so, subject to the following conditions:
-        //
-        //      The above copyright notice and this permission notice shall be included in
-        //      all copies or substantial portions of the Software.
-        //
-        //      THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
-        //      IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
-        //      FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
-        //      AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
-        //      LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING
-        //      FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS
-        //      IN THE SOFTWARE.
-        if (!arg) {
-            // Need double quotation for empty argument
-            return '""';
-        }
-        if (!arg.includes(' ') && !arg.includes('\t') && !arg.includes('"')) {
-            // No quotation needed
-            return arg;
-        }
-        if (!arg.includes('"') && !arg.includes('\\')) {
-            // No embedded double quotes or backslashes, so I can just wrap
-            // quote marks around the whole thing.
-            return `"${arg}"`;
-        }
-        // Expected input/output:
-        //   input : hello"world
-        //   output: "hello\"world"
-        //   input : hello""world
-        //   output: "hello\"\"world"
-        //   input : hello\world
-        //   output: hello\world
-        //   input : hello\\world
-        //   output: hello\\world
-        //   input : hello\"world
-        //   output: "hello\\\"world"
-        //   input : hello\\"world
-        //   output: "hello\\\\\"world"
-        //   input : hello world\
-        //   output: "hello world\\" - note the comment in libuv actually reads "hello world\"
-        //                             but it appears the comment is wrong, it should be "hello world\\"
-        let reverse = '"';
-        let quoteHit = true;
-        for (let i = arg.length; i > 0; i--) {
-            // walk the string in reverse
-            reverse += arg[i - 1];
-            if (quoteHit && arg[i - 1] === '\\') {
-                reverse += '\\';
-            }
-            else if (arg[i - 1] === '"') {
-                quoteHit = true;
-                reverse += '\\';
-            }
-            else {
-                quoteHit = false;
-            }
-        }
-        reverse += '"';
-        return reverse.split('').reverse().join('');
-    }
-    _cloneExecOptions(options) {
-        options = options || {};
-        const result = {
-            cwd: options.cwd || process.cwd(),
-            env: options.env || process.env,
-            silent: options.silent || false,
-            windowsVerbatimArguments: options.windowsVerbatimArguments || false,
-            failOnStdErr: options.failOnStdErr || false,
-            ignoreReturnCode: options.ignoreReturnCode || false,
-            delay: options.delay || 10000
-        };
-        result.outStream = options.outStream || process.stdout;
-        result.errStream = options.errStream || process.stderr;
-        return result;
-    }
-    _getSpawnOptions(options, toolPath) {
-        options = options || {};
-        const result = {};
-        result.cwd = options.cwd;
-        result.env = options.env;
-        result['windowsVerbatimArguments'] =
-            options.windowsVerbatimArguments || this._isCmdFile();
-        if (options.windowsVerbatimArguments) {
-            result.argv0 = `"${toolPath}"`;
-        }
-        return result;
-    }
-    /**
-     * Exec a tool.
-     * Output will be streamed to the live console.
-     * Returns promise with return code
-     *
-     * @param     tool     path to tool to exec
-     * @param     options  optional exec options.  See ExecOptions
-     * @returns   number
-     */
-    exec() {
-        return __awaiter(this, void 0, void 0, function* () {
-            // root the tool path if it is unrooted and contains relative pathing
-            if (!io_util/* isRooted */.Qh(this.toolPath) &&
-                (this.toolPath.includes('/') ||
-                    (IS_WINDOWS && this.toolPath.includes('\\')))) {
-                // prefer options.cwd if it is specified, however options.cwd may also need to be rooted
-                this.toolPath = external_path_.resolve(process.cwd(), this.options.cwd || process.cwd(), this.toolPath);
-            }
-            // if the tool is only a file name, then resolve it from the PATH
-            // otherwise verify it exists (add extension on Windows if necessary)
-            this.toolPath = yield io/* which */.K7(this.toolPath, true);
-            return new Promise((resolve, reject) => __awaiter(this, void 0, void 0, function* () {
-                this._debug(`exec tool: ${this.toolPath}`);
-                this._debug('arguments:');
-                for (const arg of this.args) {
-                    this._debug(`   ${arg}`);
-                }
-                const optionsNonNull = this._cloneExecOptions(this.options);
-                if (!optionsNonNull.silent && optionsNonNull.outStream) {
-                    optionsNonNull.outStream.write(this._getCommandString(optionsNonNull) + external_os_.EOL);
-                }
-                const state = new ExecState(optionsNonNull, this.toolPath);
-                state.on('debug', (message) => {
-                    this._debug(message);
-                });
-                if (this.options.cwd && !(yield io_util/* exists */.t2(this.options.cwd))) {
-                    return reject(new Error(`The cwd: ${this.options.cwd} does not exist!`));
-                }
-                const fileName = this._getSpawnFileName();
-                const cp = external_child_process_.spawn(fileName, this._getSpawnArgs(optionsNonNull), this._getSpawnOptions(this.options, fileName));
-                let stdbuffer = '';
-                if (cp.stdout) {
-                    cp.stdout.on('data', (data) => {
-                        if (this.options.listeners && this.options.listeners.stdout) {
-                            this.options.listeners.stdout(data);
-                        }
-                        if (!optionsNonNull.silent && optionsNonNull.outStream) {
-                            optionsNonNull.outStream.write(data);
-                        }
-                        stdbuffer = this._processLineBuffer(data, stdbuffer, (line) => {
-                            if (this.options.listeners && this.options.listeners.stdline) {
-                                this.options.listeners.stdline(line);
-                            }
-                        });
-                    });
-                }
-                let errbuffer = '';
-                if (cp.stderr) {
-                    cp.stderr.on('data', (data) => {
-                        state.processStderr = true;
-                        if (this.options.listeners && this.options.listeners.stderr) {
-                            this.options.listeners.stderr(data);
-                        }
-                        if (!optionsNonNull.silent &&
-                            optionsNonNull.errStream &&
-                            optionsNonNull.outStream) {
-                            const s = optionsNonNull.failOnStdErr
-                                ? optionsNonNull.errStream
-                                : optionsNonNull.outStream;
-                            s.write(data);
-                        }
-                        errbuffer = this._processLineBuffer(data, errbuffer, (line) => {
-                            if (this.options.listeners && this.options.listeners.errline) {
-                                this.options.listeners.errline(line);
-                            }
-                        });
-                    });
-                }
-                cp.on('error', (err) => {
-                    state.processError = err.message;
-                    state.processExited = true;
-                    state.processClosed = true;
-                    state.CheckComplete();
-                });
-                cp.on('exit', (code) => {
-                    state.processExitCode = code;
-                    state.processExited = true;
-                    this._debug(`Exit code ${code} received from tool '${this.toolPath}'`);
-                    state.CheckComplete();
-                });
-                cp.on('close', (code) => {
-                    state.processExitCode = code;
-                    state.processExited = true;
-                    state.processClosed = true;
-                    this._debug(`STDIO streams have closed for tool '${this.toolPath}'`);
-                    state.CheckComplete();
-                });
-                state.on('done', (error, exitCode) => {
-                    if (stdbuffer.length > 0) {
-                        this.emit('stdline', stdbuffer);
-                    }
-                    if (errbuffer.length > 0) {
-                        this.emit('errline', errbuffer);
-                    }
-                    cp.removeAllListeners();
-                    if (error) {
-                        reject(error);
-                    }
-                    else {
-                        resolve(exitCode);
-                    }
-                });
-                if (this.options.input) {
-                    if (!cp.stdin) {
-                        throw new Error('child process missing stdin');
-                    }
-                    cp.stdin.end(this.options.input);
-                }
-            }));
-        });
-    }
-}
-/**
- * Convert an arg string to an array of args. Handles escaping
- *
- * @param    argString   string of arguments
- * @returns  string[]    array of arguments
- */
-function argStringToArray(argString) {
-    const args = [];
-    let inQuotes = false;
-    let escaped = false;
-    let arg = '';
-    function append(c) {
-        // we only escape double quotes.
-        if (escaped && c !== '"') {
-            arg += '\\';
-        }
-        arg += c;
-        escaped = false;
-    }
-    for (let i = 0; i < argString.length; i++) {
-        const c = argString.charAt(i);
-        if (c === '"') {
-            if (!escaped) {
-                inQuotes = !inQuotes;
-            }
-            else {
-                append(c);
-            }
-            continue;
-        }
-        if (c === '\\' && escaped) {
-            append(c);
-            continue;
-        }
-        if (c === '\\' && inQuotes) {
-            escaped = true;
-            continue;
-        }
-        if (c === ' ' && !inQuotes) {
-            if (arg.length > 0) {
-                args.push(arg);
-                arg = '';
-            }
-            continue;
-        }
-        append(c);
-    }
-    if (arg.length > 0) {
-        args.push(arg.trim());
-    }
-    return args;
-}
-class ExecState extends external_events_.EventEmitter {
-    constructor(options, toolPath) {
-        super();
-        this.processClosed = false; // tracks whether the process has exited and stdio is closed
-        this.processError = '';
-        this.processExitCode = 0;
-        this.processExited = false; // tracks whether the process has exited
-        this.processStderr = false; // tracks whether stderr was written to
-        this.delay = 10000; // 10 seconds
-        this.done = false;
-        this.timeout = null;
-        if (!toolPath) {
-            throw new Error('toolPath must not be empty');
-        }
-        this.options = options;
-        this.toolPath = toolPath;
-        if (options.delay) {
-            this.delay = options.delay;
-        }
-    }
-    CheckComplete() {
-        if (this.done) {
-            return;
-        }
-        if (this.processClosed) {
-            this._setResult();
-        }
-        else if (this.processExited) {
-            this.timeout = (0,external_timers_namespaceObject.setTimeout)(ExecState.HandleTimeout, this.delay, this);
-        }
-    }
-    _debug(message) {
-        this.emit('debug', message);
-    }
-    _setResult() {
-        // determine whether there is an error
-        let error;
-        if (this.processExited) {
-            if (this.processError) {
-                error = new Error(`There was an error when attempting to execute the process '${this.toolPath}'. This may indicate the process failed to start. Error: ${this.processError}`);
-            }
-            else if (this.processExitCode !== 0 && !this.options.ignoreReturnCode) {
-                error = new Error(`The process '${this.toolPath}' failed with exit code ${this.processExitCode}`);
-            }
-            else if (this.processStderr && this.options.failOnStdErr) {
-                error = new Error(`The process '${this.toolPath}' failed because one or more lines were written to the STDERR stream`);
-            }
-        }
-        // clear the timeout
-        if (this.timeout) {
-            clearTimeout(this.timeout);
-            this.timeout = null;
-        }
-        this.done = true;
-        this.emit('done', error, this.processExitCode);
-    }
-    static HandleTimeout(state) {
-        if (state.done) {
-            return;
-        }
-        if (!state.processClosed && state.processExited) {
-            const message = `The STDIO streams did not close within ${state.delay / 1000} seconds of the exit event from process '${state.toolPath}'. This may indicate a child process inherited the STDIO streams and has not yet exited.`;
-            state._debug(message);
-        }
-        state._setResult();
-    }
-}
-//# sourceMappingURL=toolrunner.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/exec.js
-var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-/**
- * Exec a command.
- * Output will be streamed to the live console.
- * Returns promise with return code
- *
- * @param     commandLine        command to execute (can include additional args). Must be correctly escaped.
- * @param     args               optional arguments for tool. Escaping is handled by the lib.
- * @param     options            optional exec options.  See ExecOptions
- * @returns   Promise<number>    exit code
- */
-function exec(commandLine, args, options) {
-    return exec_awaiter(this, void 0, void 0, function* () {
-        const commandArgs = argStringToArray(commandLine);
-        if (commandArgs.length === 0) {
-            throw new Error(`Parameter 'commandLine' cannot be null or empty.`);
-        }
-        // Path to tool to execute should be first arg
-        const toolPath = commandArgs[0];
-        args = commandArgs.slice(1).concat(args || []);
-        const runner = new ToolRunner(toolPath, args, options);
-        return runner.exec();
-    });
-}
-/**
- * Exec a command and get the output.
- * Output will be streamed to the live console.
- * Returns promise with the exit code and collected stdout and stderr
- *
- * @param     commandLine           command to execute (can include additional args). Must be correctly escaped.
- * @param     args                  optional arguments for tool. Escaping is handled by the lib.
- * @param     options               optional exec options.  See ExecOptions
- * @returns   Promise<ExecOutput>   exit code, stdout, and stderr
- */
-function getExecOutput(commandLine, args, options) {
-    return exec_awaiter(this, void 0, void 0, function* () {
-        var _a, _b;
-        let stdout = '';
-        let stderr = '';
-        //Using string decoder covers the case where a mult-byte character is split
-        const stdoutDecoder = new external_string_decoder_.StringDecoder('utf8');
-        const stderrDecoder = new external_string_decoder_.StringDecoder('utf8');
-        const originalStdoutListener = (_a = options === null || options === void 0 ? void 0 : options.listeners) === null || _a === void 0 ? void 0 : _a.stdout;
-        const originalStdErrListener = (_b = options === null || options === void 0 ? void 0 : options.listeners) === null || _b === void 0 ? void 0 : _b.stderr;
-        const stdErrListener = (data) => {
-            stderr += stderrDecoder.write(data);
-            if (originalStdErrListener) {
-                originalStdErrListener(data);
-            }
-        };
-        const stdOutListener = (data) => {
-            stdout += stdoutDecoder.write(data);
-            if (originalStdoutListener) {
-                originalStdoutListener(data);
-            }
-        };
-        const listeners = Object.assign(Object.assign({}, options === null || options === void 0 ? void 0 : options.listeners), { stdout: stdOutListener, stderr: stdErrListener });
-        const exitCode = yield exec(commandLine, args, Object.assign(Object.assign({}, options), { listeners }));
-        //flush any remaining characters
-        stdout += stdoutDecoder.end();
-        stderr += stderrDecoder.end();
+const kinds = "deployments?|deploy|statefulsets?|sts|daemonsets?|ds";
+const restart_form = new RegExp(`^(?:([a-z0-9][a-z0-9-]*)/)?((?:${kinds})/[a-z0-9][a-z0-9.-]*)$`);
+/** Reads `[NAMESPACE/]KIND/NAME`. @returns what it names, or what is wrong with it */
+function parseWorkload(text) {
+    const [matched, namespace, name = ""] = restart_form.exec(text) ?? [];
+    if (matched === undefined)
         return {
-            exitCode,
-            stdout,
-            stderr
+            problem: "wants deployment/NAME, statefulset/NAME or daemonset/NAME, with NAMESPACE/ before it if need be",
         };
-    });
+    return { namespace, name };
 }
-//# sourceMappingURL=exec.js.map
+/**
+ * Replaces the pods of workloads, all at once, and waits until the new ones are there: what the tag of a rebuilt image
+ * alone does not bring about.
+ *
+ * @param deadline milliseconds
+ * @throws naming the workload that did not get through, with kubectl's reason
+ */
+async function restart(workloads, on, log) {
+    const kubectl = (args, { namespace }, deadline) => on.run("kubectl", ["--context", on.context, ...(namespace === undefined ? [] : ["--namespace", namespace]), ...args], {
+        log,
+        deadline,
+    });
+    await Promise.all(workloads.map(async (workload) => {
+        const { name } = workload;
+        try {
+            await kubectl(["rollout", "restart", name], workload, 60_000);
+            if (on.deadline === 0)
+                return;
+            const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
+            await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
+        }
+        catch (error) {
+            throw new Error(`${name} was not restarted: ${messageOf(error)}`, { cause: error });
+        }
+    }));
+}
 
-/***/ }),
-
-/***/ 2377:
-/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  v: () => (/* binding */ create)
-});
-
-// UNUSED EXPORTS: hashFiles
-
-// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 7 modules
-var lib_core = __nccwpck_require__(3838);
 // EXTERNAL MODULE: external "fs"
 var external_fs_ = __nccwpck_require__(9896);
 ;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
@@ -76766,7 +71228,7 @@ var glob_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arg
  * @param patterns  Patterns separated by newlines
  * @param options   Glob options
  */
-function create(patterns, options) {
+function glob_create(patterns, options) {
     return glob_awaiter(this, void 0, void 0, function* () {
         return yield DefaultGlobber.create(patterns, options);
     });
@@ -76785,21 +71247,6344 @@ function glob_hashFiles(patterns_1) {
         if (options && typeof options.followSymbolicLinks === 'boolean') {
             followSymbolicLinks = options.followSymbolicLinks;
         }
-        const globber = yield create(patterns, { followSymbolicLinks });
+        const globber = yield glob_create(patterns, { followSymbolicLinks });
         return _hashFiles(globber, currentWorkspace, verbose);
     });
 }
 //# sourceMappingURL=glob.js.map
+;// CONCATENATED MODULE: ./lib/images/find-archives.js
+
+
+
+
+/**
+ * Finds the archives that a line of `load_archives` names: a path, or a glob as @actions/glob has them.
+ *
+ * @returns the files, in order of their names, or what is wrong with the line
+ */
+async function findArchives(pattern, workspace) {
+    const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [(0,external_node_path_.resolve)(workspace, pattern)];
+    if (paths.length === 0)
+        return { problem: "matches no file" };
+    try {
+        const entries = await Promise.all(paths.map((path) => (0,promises_.stat)(path)));
+        if (!entries.every((entry) => entry.isFile())) {
+            return { problem: "is not a file; wants image archives, as `docker save` writes them" };
+        }
+        return entries.map((entry, index) => ({ path: paths[index] ?? "", bytes: entry.size }));
+    }
+    catch (error) {
+        return { problem: (0,lib_problems/* unreadable */.O$)(error) };
+    }
+}
+async function matches(pattern, workspace) {
+    // In brackets, what would be a wildcard in the workspace's own path is itself.
+    const absolute = (0,external_node_path_.resolve)(workspace.replace(/[*?[]/g, "[$&]"), pattern);
+    const globber = await glob_create(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
+    return (await globber.glob()).toSorted();
+}
+
+;// CONCATENATED MODULE: ./lib/images/reference.js
+/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
+const longestRepository = 255;
+/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
+const longestReference = 1_024;
+const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
+const reference_component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const grammar = new RegExp(String.raw `^((?:${registry}/)?(${reference_component}(?:/${reference_component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
+/** The algorithms that go-digest knows. */
+const digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/**
+ * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
+ * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
+ *
+ * @returns the name, or why it is none, without the name itself
+ */
+function reference_fullName(reference) {
+    if (reference === "")
+        return { problem: "is empty" };
+    if (reference.length > longestReference)
+        return { problem: "is too long for the name of an image" };
+    if (/^[0-9a-f]{64}$/.test(reference))
+        return { problem: "is an image's ID, not a name" };
+    const { host, rest } = splitRegistry(reference);
+    const read = grammar.exec(`${host}/${rest}`);
+    if (read === null) {
+        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
+            ? { problem: "has upper case letters in its repository" }
+            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
+    }
+    const [, name, repository = "", tag, hash] = read;
+    if (repository.length > longestRepository) {
+        return { problem: `has a repository of more than ${longestRepository} characters` };
+    }
+    if (hash !== undefined && !digest.test(hash))
+        return { problem: "has a digest that is none" };
+    // A digest says more than a tag: with both, Docker and containerd drop the tag.
+    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
+}
+/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
+function splitRegistry(reference) {
+    const slash = reference.indexOf("/");
+    const first = reference.slice(0, Math.max(slash, 0));
+    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
+    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
+    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
+}
+
+;// CONCATENATED MODULE: ./lib/registry/upstreams.js
+/** What `default` stands for. */
+const upstreams_defaults = [
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "k8s.gcr.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+];
+/** Where a registry is: Docker Hub is the one whose images are not under its own name. */
+const urlOf = (name) => (name === "docker.io" ? "https://registry-1.docker.io" : `https://${name}`);
+/** What a file and a container can be named after. */
+const longestName = 100;
+const namePattern = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+/**
+ * Reads a line of `registry_proxies`: `default`, a registry, or `REGISTRY=URL` for one whose images come from elsewhere.
+ */
+function parseUpstreams(line) {
+    if (line === "default")
+        return upstreams_defaults.map((name) => ({ name, url: urlOf(name), mirror: undefined }));
+    const [, name = "", mirror] = /^([^=]*)(?:=(.*))?$/s.exec(line) ?? [];
+    if (!namePattern.test(name))
+        return { problem: "wants `default`, a registry such as ghcr.io, or REGISTRY=URL" };
+    if (name.length > longestName)
+        return { problem: `is longer than ${longestName} letters` };
+    if (mirror === undefined)
+        return [{ name, url: urlOf(name), mirror }];
+    const url = URL.parse(mirror);
+    if (url === null || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search || url.hash)
+        return {
+            problem: "wants behind = a URL with nothing but a host and a port, such as https://mirror.example:5000",
+        };
+    if (url.username || url.password)
+        return {
+            problem: "has credentials in its URL, which logs would show: give them in `registry_credentials`",
+        };
+    return [{ name, url: urlOf(name), mirror: url.origin }];
+}
+
+;// CONCATENATED MODULE: ./lib/inputs.js
+
+
+
+
+
+
+
+
+
+
+
+/** What kind takes as a cluster's name, and Docker as the beginning of a container's. */
+const clusterNamePattern = /^[a-z0-9][a-z0-9.-]*$/;
+const clusterNameRule = "wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
+const portRule = "wants a port, 1 to 65535";
+/**
+ * Reads every input. The only place that does: all problems are found at once, and told with the input's name.
+ *
+ * @param input the value of an input, empty when it was not given (core.getInput)
+ * @param workspace what relative paths start from
+ */
+async function readInputs(input, workspace) {
+    const reader = new Reader(input, workspace);
+    const [version, config, load] = await Promise.all([reader.version(), reader.config(), reader.load()]);
+    reader.unsupported();
+    const registries = reader.registries();
+    const nodeImage = reader.optional("node_image");
+    const kubernetesVersion = reader.matching("kubernetes_version", /^(stable|v?1\.\d+(\.\d+)?)$/, "wants a minor version (1.34), a full one (v1.34.11) or `stable`");
+    if (nodeImage !== undefined && kubernetesVersion !== undefined) {
+        reader.problem("kubernetes_version", `\`node_image\` (${nodeImage}) is given too: give one of the two`);
+    }
+    return {
+        version,
+        config,
+        load,
+        registries,
+        cache: {
+            ...reader.cacheKinds(),
+            save: reader.oneOf("cache_save", ["auto", "always", "never"]),
+            restoreDeadline: reader.duration("cache_restore_timeout", 120_000),
+            saveDeadline: reader.duration("cache_save_timeout", 300_000),
+            maxSize: reader.size("cache_max_size", 2_000_000_000),
+        },
+        nodeImage,
+        kubernetesVersion,
+        kubeconfig: reader.path("kubeconfig"),
+        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
+        wait: reader.duration("wait", 300_000),
+        verbosity: Number(reader.matching("verbosity", /^\d{1,2}$/, "wants a whole number, 0 or more") ?? 0),
+        kubectlVersion: withV(reader.matching("kubectl_version", /^v?1\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "wants a full version such as v1.36.3")),
+        installOnly: reader.boolean("install_only"),
+        fastStart: reader.boolean("fast_start", true),
+        ignoreFailedClean: reader.boolean("ignore_failed_clean"),
+        logs: reader.oneOf("logs", ["on-failure", "always", "never"]),
+        checksums: reader.perTool("checksums", /^[0-9a-f]{64}$/i, "a SHA-256 sum: 64 hexadecimal digits"),
+        downloadBaseUrls: reader.perTool("download_base_url", /^https?:\/\/\S+$/, "a URL that begins with https:// or http://"),
+        matrix: input("matrix"),
+        problems: reader.problems,
+    };
+}
+/** Reads the inputs of the step that loads into a cluster made earlier. */
+async function readLoadInputs(input, workspace) {
+    const reader = new Reader(input, workspace);
+    const load = await reader.load();
+    if (load.archives.length === 0 && load.images.length === 0 && reader.problems.length === 0) {
+        reader.problem("load_archives", "nothing to load: give `load_archives`, `load_images` or both");
+    }
+    return {
+        clusterName: reader.matching("cluster_name", clusterNamePattern, clusterNameRule),
+        load,
+        restart: reader.workloads("restart"),
+        wait: reader.duration("wait", 300_000),
+        problems: reader.problems,
+    };
+}
+const withV = (version) => version === undefined ? undefined : version.startsWith("v") ? version : `v${version}`;
+class Reader {
+    problems = [];
+    #input;
+    #workspace;
+    constructor(input, workspace) {
+        this.#input = input;
+        this.#workspace = workspace;
+    }
+    problem(input, reason, value = this.#input(input)) {
+        this.problems.push({ input, value, reason });
+    }
+    optional(name) {
+        return this.#input(name) || undefined;
+    }
+    matching(name, pattern, wants) {
+        const value = this.optional(name);
+        if (value === undefined || pattern.test(value))
+            return value;
+        this.problem(name, wants);
+        return undefined;
+    }
+    oneOf(name, allowed) {
+        const value = this.#input(name) || allowed[0];
+        const found = allowed.find((choice) => choice === value);
+        if (found === undefined)
+            this.problem(name, `wants one of ${allowed.join(", ")}`);
+        return found ?? allowed[0];
+    }
+    /** YAML's core schema, as core.getBooleanInput has it. */
+    boolean(name, fallback = false) {
+        const value = this.#input(name);
+        if (value === "")
+            return fallback;
+        if (/^(true|True|TRUE)$/.test(value))
+            return true;
+        if (!/^(false|False|FALSE)$/.test(value))
+            this.problem(name, "wants true or false");
+        return false;
+    }
+    /** A duration as Go writes it. */
+    duration(name, fallback) {
+        const value = this.#input(name);
+        if (value === "")
+            return fallback;
+        if (value === "0")
+            return 0;
+        const units = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+        if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(value)) {
+            this.problem(name, "wants a duration with its unit, such as 5m, 90s or 1m30s; 0s waits for nothing");
+            return fallback;
+        }
+        const parts = value.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
+        return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+    }
+    /** A size as Docker writes it, in units of a thousand. */
+    size(name, fallback) {
+        const value = this.#input(name);
+        if (value === "")
+            return fallback;
+        const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)\s*(MB|GB)$/.exec(value) ?? [];
+        if (amount !== undefined)
+            return Number(amount) * (unit === "GB" ? 1e9 : 1e6);
+        this.problem(name, "wants a size with its unit, such as 500MB or 2GB");
+        return fallback;
+    }
+    /** What is cached: each kind one a line, or `auto` for all of them, or `none`. */
+    cacheKinds() {
+        const all = ["node-image", "proxies"];
+        const lines = this.#lines("cache");
+        if (lines.length === 0 || (lines.length === 1 && lines[0] === "auto"))
+            return { kinds: [...all], auto: true };
+        if (lines.length === 1 && lines[0] === "none")
+            return { kinds: [], auto: false };
+        for (const line of lines.filter((each) => !all.some((kind) => kind === each)))
+            this.problem("cache", `wants \`auto\`, \`none\`, or some of ${all.join(", ")}, one a line`, line);
+        return { kinds: all.filter((kind) => lines.includes(kind)), auto: false };
+    }
+    path(name) {
+        const value = this.optional(name);
+        return value === undefined ? undefined : (0,external_node_path_.resolve)(this.#workspace, value);
+    }
+    /** `tool=value`, one a line. */
+    perTool(name, pattern, wants) {
+        const values = {};
+        for (const line of this.#lines(name)) {
+            const [, tool, value = ""] = /^(\w+)=(.*)$/.exec(line) ?? [];
+            if (tool !== "kind" && tool !== "kubectl") {
+                this.problem(name, "wants lines `kind=…` or `kubectl=…`", line);
+            }
+            else if (!pattern.test(value)) {
+                this.problem(name, `wants ${wants} behind \`${tool}=\``, line);
+            }
+            else {
+                values[tool] = name === "checksums" ? value.toLowerCase() : value.replace(/\/+$/, "");
+            }
+        }
+        return values;
+    }
+    async version() {
+        const fromFile = await this.#versionFromFile();
+        const name = fromFile === undefined ? "version" : "version_file";
+        const given = fromFile ?? (this.#input("version") || newestKind);
+        if (given === "latest")
+            return given;
+        if (looksLikeKubernetes(given)) {
+            this.problem(name, `is a Kubernetes version, and this input takes kind's (such as v0.33.0). For a Kubernetes version: \`kubernetes_version: ${given}\``, given);
+        }
+        else if (!/^v?0\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(given)) {
+            this.problem(name, "wants a version of kind such as v0.33.0, or `latest`", given);
+        }
+        else {
+            return given.startsWith("v") ? given : `v${given}`;
+        }
+        return newestKind;
+    }
+    /** A file that holds nothing but the version, or asdf's .tool-versions with a line `kind 0.33.0`. */
+    async #versionFromFile() {
+        const path = this.path("version_file");
+        if (path === undefined)
+            return undefined;
+        let content;
+        try {
+            content = await (0,promises_.readFile)(path, "utf8");
+        }
+        catch (error) {
+            this.problem("version_file", (0,lib_problems/* unreadable */.O$)(error));
+            return undefined;
+        }
+        const lines = content
+            .split("\n")
+            .map((line) => line.replace(/#.*/, "").trim())
+            .filter(Boolean);
+        const fromAsdf = lines.map((line) => /^kind\s+(\S+)/.exec(line)?.[1]).find(Boolean);
+        const alone = lines.length === 1 && /^\S+$/.test(lines[0] ?? "") ? lines[0] : undefined;
+        const version = fromAsdf ?? alone;
+        if (version === undefined) {
+            this.problem("version_file", "holds no version: wants a file with the version alone, or with a line `kind 0.33.0`");
+        }
+        return version;
+    }
+    /** A path, or the YAML itself: what spans lines or begins like a mapping is YAML. */
+    async config() {
+        const given = this.#input("config");
+        const inline = given.includes("\n") || /^((kind|apiVersion)\s*:|\{)/.test(given.trim());
+        const source = given === "" ? defaultClusterConfig : inline ? given : await this.#configFile(given);
+        const parsed = parseClusterConfig(source);
+        if ("config" in parsed)
+            return parsed.config;
+        for (const reason of parsed.problems)
+            this.problem("config", reason);
+        return inputs_defaults();
+    }
+    async #configFile(given) {
+        const path = (0,external_node_path_.resolve)(this.#workspace, given);
+        try {
+            return await (0,promises_.readFile)(path, "utf8");
+        }
+        catch (error) {
+            this.problem("config", `${(0,lib_problems/* unreadable */.O$)(error)}; wants the path of a kind configuration, or its YAML`);
+            return defaultClusterConfig;
+        }
+    }
+    async load() {
+        return { archives: await this.#archives(), images: this.#images(), nodes: this.#nodes() };
+    }
+    #images() {
+        const lines = [...new Set(this.#lines("load_images"))];
+        for (const line of lines) {
+            const name = reference_fullName(line);
+            if (typeof name !== "string")
+                this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
+            else if (name.includes("@"))
+                this.problem("load_images", "names a digest, which Docker's export does not keep: wants a tag", line);
+        }
+        return lines;
+    }
+    /** Names one a line or, as kind's --nodes has them, with commas between. */
+    #nodes() {
+        const names = this.#lines("load_nodes").flatMap((line) => line
+            .split(",")
+            .map((name) => name.trim())
+            .filter(Boolean));
+        const [first = "all"] = names;
+        if (names.length <= 1 && (first === "all" || first === "workers"))
+            return first;
+        for (const name of names) {
+            if (name === "all" || name === "workers" || !clusterNamePattern.test(name))
+                this.problem("load_nodes", "wants `all`, `workers`, or names of nodes, one a line", name);
+        }
+        return names;
+    }
+    /** `[NAMESPACE/]KIND/NAME`, one a line. */
+    workloads(name) {
+        return this.#lines(name).flatMap((line) => {
+            const workload = parseWorkload(line);
+            if ("problem" in workload) {
+                this.problem(name, workload.problem, line);
+                return [];
+            }
+            return [workload];
+        });
+    }
+    async #archives() {
+        const lines = this.#lines("load_archives");
+        const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
+        const archives = found.flatMap((result, index) => {
+            if (!("problem" in result))
+                return result;
+            this.problem("load_archives", result.problem, lines[index]);
+            return [];
+        });
+        return [...new Map(archives.map((archive) => [archive.path, archive])).values()];
+    }
+    /** Inputs that helm/kind-action has and this action will have: never silently without effect. */
+    unsupported() {
+        if (this.boolean("cloud_provider"))
+            this.problem("cloud_provider", "is not supported yet");
+    }
+    registries() {
+        const image = this.optional("registry_image") ?? defaultRegistryImage;
+        const fullImage = reference_fullName(image);
+        if (typeof fullImage !== "string")
+            this.problem("registry_image", fullImage.problem);
+        const name = this.matching("registry_name", /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/, "wants two or more lower-case letters, digits, dots and hyphens, with a letter or digit at both ends") ?? "kind-registry";
+        const port = Number(this.matching("registry_port", /^\d{1,5}$/, portRule) ?? 5000);
+        if (port < 1 || port > 65_535)
+            this.problem("registry_port", portRule);
+        const enableDelete = this.boolean("registry_enable_delete");
+        return {
+            image,
+            local: this.boolean("registry") ? { name, port, enableDelete } : undefined,
+            ...this.#proxies(),
+        };
+    }
+    #proxies() {
+        const upstreams = this.#upstreams();
+        const logins = this.#logins();
+        for (const { registry } of logins.given)
+            if (!upstreams.some(({ name }) => name === registry))
+                this.problem("registry_credentials", `has a line for ${registry}, which is not in \`registry_proxies\``, "");
+        return { upstreams, logins };
+    }
+    /** Nothing that is given here is ever shown. */
+    #logins() {
+        const lines = this.#lines("registry_credentials").map(parseCredentials);
+        const given = [];
+        for (const line of lines) {
+            if (line === "docker")
+                continue;
+            if ("problem" in line)
+                this.problem("registry_credentials", line.problem, "");
+            else
+                given.push(line);
+        }
+        return { given, docker: lines.includes("docker") };
+    }
+    /** A later line about a registry wins over an earlier one: `default` can be given with an exception. */
+    #upstreams() {
+        const upstreams = this.#lines("registry_proxies").flatMap((line) => {
+            const parsed = parseUpstreams(line);
+            if (!("problem" in parsed))
+                return parsed;
+            // What may hold a password is not shown.
+            this.problem("registry_proxies", parsed.problem, line.includes("@") ? "" : line);
+            return [];
+        });
+        return [...new Map(upstreams.map((upstream) => [upstream.name, upstream])).values()];
+    }
+    #lines(name) {
+        return this.#input(name)
+            .split("\n")
+            .map((line) => line.trim())
+            .filter(Boolean);
+    }
+}
+function inputs_defaults() {
+    const parsed = parseClusterConfig(defaultClusterConfig);
+    if ("config" in parsed)
+        return parsed.config;
+    throw new Error(`The default configuration is broken: ${parsed.problems.join(", ")}`);
+}
+
+;// CONCATENATED MODULE: ./lib/cache/keys.js
+
+/** Names a tool by what it is: an entry that holds something else can never be taken for it. */
+const toolKey = (name, checksum) => `kind-action-tool-v1-${name}-${checksum}`;
+/**
+ * What the keys of the proxies' index begin with: each job of a workflow has its own, which is its matrix's in common.
+ *
+ * @param architecture of what nodes pull
+ */
+function proxiesPrefix(job) {
+    const name = (0,external_node_crypto_.createHash)("sha256").update(`${job.workflow}\n${job.id}`).digest("hex").slice(0, 16);
+    return `kind-action-proxies-v1-${job.architecture}-${name}-`;
+}
+/**
+ * Whether a job leaves caches: entries of the default branch are seen by all branches, those of a pull request by
+ * itself alone, while both count against the repository's 10 GB. Jobs that run with the default branch's rights on
+ * somebody else's input (pull_request_target and its like) leave nothing: that is how caches get poisoned.
+ *
+ * @param save what the user says: `auto` is the above
+ */
+function savesCaches({ name, ref, defaultBranch }, save) {
+    if (save !== "auto")
+        return save === "always";
+    const trusted = ["push", "schedule", "workflow_dispatch", "repository_dispatch"].includes(name);
+    return trusted && defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
+}
+
+;// CONCATENATED MODULE: ./lib/cluster/compatibility.js
+
+/**
+ * Finds combinations that are known not to work, so that they fail before a minute is spent on them.
+ *
+ * @returns a sentence for each: what does not go together, and what does
+ */
+function incompatibilities(on) {
+    return [
+        ...new Set(on.images.flatMap((image) => [...cgroups(on, image), ...containerd(on, image), ...kubeadm(on, image)])),
+    ];
+}
+/** Kubernetes 1.35 makes `failCgroupV1: true` the kubelet's default, and kind's images dropped their support. */
+function cgroups({ cgroupVersion, config }, image) {
+    const kubernetes = kubernetesVersionOf(image);
+    if (cgroupVersion !== 1 || kubernetes === undefined || compareVersions(kubernetes, "v1.35.0") < 0)
+        return [];
+    if (config.kubeadmPatches.some((patch) => patch.failCgroupV1 === false))
+        return [];
+    return [
+        `Kubernetes ${kubernetes} does not run on cgroup v1, which the Docker daemon has: use \`kubernetes_version: 1.34\`, or a runner with cgroup v2 (every Ubuntu since 22.04)`,
+    ];
+}
+/** Node images of kind v0.32 and later hold containerd 2.3, whose configuration (version 4) an older kind cannot read. */
+function containerd({ kindVersion }, image) {
+    if (compareVersions(kindVersion, "v0.32.0") >= 0)
+        return [];
+    const known = knownNodeImage(image);
+    const kubernetes = kubernetesVersionOf(image);
+    const madeForNewer = known !== undefined && compareVersions(`${known.kind}.0`, "v0.32.0") >= 0;
+    const needsNewer = known === undefined && kubernetes !== undefined && compareVersions(kubernetes, "v1.36.0") >= 0;
+    if (!madeForNewer && !needsNewer)
+        return [];
+    const own = nodeImagesOf(kindVersion)[0];
+    const alternative = own === undefined
+        ? ""
+        : `, or \`kubernetes_version: ${minorOf(own.kubernetes).slice(1)}\` with this kind`;
+    return [
+        `kind ${kindVersion} cannot load images into ${image}, whose containerd is too new for it: use \`version: v0.32.0\` or later${alternative}`,
+    ];
+}
+/** kind writes kubeadm's configuration as v1beta4 from Kubernetes 1.36 on; a patch for another version touches nothing. */
+function kubeadm({ config }, image) {
+    const kubernetes = kubernetesVersionOf(image);
+    if (kubernetes === undefined || compareVersions(kubernetes, "v1.23.0") < 0)
+        return [];
+    const used = `kubeadm.k8s.io/${compareVersions(kubernetes, "v1.36.0") >= 0 ? "v1beta4" : "v1beta3"}`;
+    const versioned = config.kubeadmPatches.filter(({ apiVersion }) => apiVersion?.startsWith("kubeadm.k8s.io/"));
+    return versioned
+        .filter(({ kind, apiVersion }) => apiVersion !== used &&
+        !config.kubeadmPatches.some((other) => other.kind === kind && fits(other.apiVersion, used)))
+        .map(({ kind, apiVersion }) => `the patch of ${kind} is for ${apiVersion}, and kind configures Kubernetes ${kubernetes} with ${used}: it would change nothing. Write it for ${used}, or leave its apiVersion out`);
+}
+const fits = (apiVersion, used) => apiVersion === undefined || apiVersion === used;
+
+;// CONCATENATED MODULE: ./lib/cluster/fast-start.js
+
+/** Where nodes find {@link FastStart.manifests}: kubeadm looks there on workers, too. */
+const manifestPatchesFolder = "/kind-action/patches";
+/**
+ * Arguments that change when things happen. With several control planes there is a leader to be elected.
+ *
+ * etcd without fsync keeps what it acknowledged when it, its container or the node's container dies: that is in the
+ * kernel's memory. It does not survive the machine, which a cluster in containers does not either.
+ */
+const argumentsOf = [
+    { component: "controllerManager", name: "leader-elect", value: "false", alone: true },
+    { component: "controllerManager", name: "kube-api-qps", value: "300" },
+    { component: "controllerManager", name: "kube-api-burst", value: "400" },
+    { component: "scheduler", name: "leader-elect", value: "false", alone: true },
+    { component: "etcd", name: "unsafe-no-fsync", value: "true" },
+];
+/**
+ * Decides how a cluster is made to start fast. Pure. What a patch of the user's names is left to it.
+ *
+ * @param mounts whether the daemon can give nodes a folder of this machine
+ */
+function planFastStart(config, mounts) {
+    const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
+    const named = (text) => config.patches.some((patch) => patch.search(text) >= 0);
+    const args = argumentsOf.filter(({ component, name, alone }) => !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)));
+    const manifests = mounts && !named(ownPatches) ? probes : {};
+    return {
+        settings: [
+            ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
+            ...(Object.keys(manifests).length === 0
+                ? []
+                : [
+                    "control plane: first probes after a second, then each second",
+                    "CoreDNS: asked each second whether it is ready",
+                ]),
+        ],
+        patches: [
+            ...mergePatches(args, "v1beta3", asFields),
+            ...mergePatches(args.filter((arg) => !hasList(arg.component, config)), "v1beta4", asList),
+            ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
+        ],
+        json6902: appends(args.filter((arg) => hasList(arg.component, config))),
+        manifests,
+    };
+}
+/** kubeadm takes no etcd of its own beside one that is elsewhere. */
+const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
+const ownPatches = /\bpatches["']?\s*:|\/patches/;
+const titles = {
+    controllerManager: "controller manager",
+    scheduler: "scheduler",
+    etcd: "etcd",
+};
+/** Arguments as kubeadm takes them up to v1beta3. */
+const asFields = (args) => Object.fromEntries(args.map(({ name, value }) => [name, value]));
+/** Arguments as kubeadm takes them from v1beta4 on, which kind uses from Kubernetes 1.36 on. */
+const asList = (args) => args.map(({ name, value }) => ({ name, value }));
+function mergePatches(args, version, form) {
+    if (args.length === 0)
+        return [];
+    const of = (component) => args.filter((arg) => arg.component === component);
+    const extra = (component) => of(component).length === 0 ? undefined : { extraArgs: form(of(component)) };
+    const etcd = extra("etcd");
+    return [
+        (0,dist/* stringify */.As)({
+            apiVersion: `kubeadm.k8s.io/${version}`,
+            kind: "ClusterConfiguration",
+            controllerManager: extra("controllerManager"),
+            scheduler: extra("scheduler"),
+            etcd: etcd && { local: etcd },
+        }),
+    ];
+}
+/**
+ * Whether kind gives a component a list of arguments of its own, which a merge would replace:
+ * pkg/cluster/internal/kubeadm/config.go, ConfigTemplateBetaV4.
+ */
+const hasList = (component, { hasFeatureGates, ipFamily }) => component === "controllerManager" ||
+    (component === "scheduler" && (hasFeatureGates || ipFamily === "ipv6"));
+/** Arguments at the end of the lists that kind makes. */
+function appends(args) {
+    if (args.length === 0)
+        return [];
+    const operations = args.map(({ component, name, value }) => ({
+        op: "add",
+        path: `/${component}/extraArgs/-`,
+        value: { name, value },
+    }));
+    return [
+        {
+            group: "kubeadm.k8s.io",
+            version: "v1beta4",
+            kind: "ClusterConfiguration",
+            patch: (0,dist/* stringify */.As)(operations),
+        },
+    ];
+}
+const directory = (version) => ["InitConfiguration", "JoinConfiguration"].map((kind) => (0,dist/* stringify */.As)({
+    apiVersion: `kubeadm.k8s.io/${version}`,
+    kind,
+    patches: { directory: manifestPatchesFolder },
+}));
+/**
+ * A kubelet that is younger than a probe's period puts the first one off by a random part of it. What fails until it is
+ * given up takes as long as with kubeadm's own periods of 10 s.
+ */
+const probes = {
+    ...Object.fromEntries(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].map((name) => [
+        `${name}+strategic.yaml`,
+        (0,dist/* stringify */.As)({
+            apiVersion: "v1",
+            kind: "Pod",
+            spec: {
+                containers: [
+                    { name, startupProbe: { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 240 } },
+                ],
+            },
+        }),
+    ])),
+    // Before Kubernetes 1.31, kubeadm says that it ignores this one.
+    "corednsdeployment+strategic.yaml": (0,dist/* stringify */.As)({
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        spec: {
+            template: {
+                spec: {
+                    containers: [{ name: "coredns", readinessProbe: { periodSeconds: 1, failureThreshold: 30 } }],
+                },
+            },
+        },
+    }),
+};
+
+;// CONCATENATED MODULE: ./lib/logs/artifact-name.js
+
+/**
+ * Names the logs of one cluster so that no other job of the workflow run has the same name: jobs of a matrix differ
+ * in nothing else than its values, and GitHub refuses a second artifact of a name.
+ *
+ * @param on.matrix the job's matrix as JSON, `null` outside of one
+ */
+function artifactName(on) {
+    const values = leaves(parse(on.matrix));
+    const words = [
+        "kind-logs",
+        on.job,
+        on.cluster,
+        ...values,
+        ...(on.attempt === "1" ? [] : [`attempt-${on.attempt}`]),
+    ];
+    const name = words.join("-").replace(/[^A-Za-z0-9._-]+/g, "-");
+    // Values that differ only in what a name may not hold, or beyond its length, differ in the sum.
+    const exact = name.length <= 100 && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
+    return exact
+        ? name
+        : `${name.slice(0, 90)}-${(0,external_node_crypto_.createHash)("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
+}
+function parse(json) {
+    try {
+        return JSON.parse(json);
+    }
+    catch {
+        return json;
+    }
+}
+function leaves(value) {
+    if (value === null || value === undefined || value === "")
+        return [];
+    if (typeof value === "object")
+        return Object.values(value).flatMap(leaves);
+    return [String(value)];
+}
+
+;// CONCATENATED MODULE: ./lib/registry/plan.js
+
+
+/** What the user's configuration has of its own where the action would have to write. */
+const ownMirrors = /registry["']?\]?[./]["']?(mirrors|configs)/;
+const ownFolder = /config_path["']?\s*[=:]\s*["']([^"']*)["']/;
+/**
+ * Decides which registries a cluster gets.
+ *
+ * @param on.folder of this run's own
+ * @param on.temp the job's, which has one folder for the proxies of all clusters that it makes
+ * @param on.localDaemon whether containers can have folders of this machine
+ * @param problems gets what stands in their way
+ */
+function planRegistries({ registries: { image, local, upstreams, logins }, config }, on, problems) {
+    if (local === undefined && upstreams.length === 0)
+        return undefined;
+    const input = local === undefined ? "registry_proxies" : "registry";
+    if (config.mounts.some((path) => path === hostsFolder || path.startsWith(`${hostsFolder}/`)))
+        problems.push({
+            input,
+            value: "",
+            reason: `\`config\` mounts a folder of yours at ${hostsFolder} in a node, where the action would have to write: leave the mount out, or the registry to it`,
+        });
+    if (config.containerdPatches.some((patch) => ownMirrors.test(patch)))
+        problems.push({
+            input,
+            value: "",
+            reason: `\`config\` has registry mirrors of its own in \`containerdConfigPatches\`, which containerd does not take together with ${hostsFolder}: leave them out`,
+        });
+    if (config.containerdPatches.some((patch) => !(ownFolder.exec(patch)?.[1] ?? hostsFolder).includes(hostsFolder)))
+        problems.push({
+            input,
+            value: "",
+            reason: `\`config\` has containerd look for registries elsewhere than in ${hostsFolder} (\`config_path\`): leave that out, and the action's are found`,
+        });
+    return {
+        image,
+        local,
+        proxies: upstreams.length === 0
+            ? undefined
+            : {
+                upstreams,
+                logins,
+                folders: on.localDaemon
+                    ? { shared: (0,external_node_path_.join)(on.temp, "kind-action-proxies"), own: (0,external_node_path_.join)(on.folder, "proxies") }
+                    : undefined,
+            },
+    };
+}
+
+;// CONCATENATED MODULE: ./lib/plan.js
+
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * Decides what will be made. Pure: the same situation gives the same plan.
+ *
+ * @returns the plan, and everything that stands in its way, the problems of the inputs included
+ */
+function makePlan(situation) {
+    const { inputs, job, run } = situation;
+    const problems = [...inputs.problems];
+    const warnings = [];
+    const kindVersion = resolveKind(situation, warnings);
+    const folder = (0,external_node_path_.join)(job.temp, `kind-action-${run}`);
+    const cluster = inputs.installOnly
+        ? undefined
+        : planCluster(situation, kindVersion, folder, problems, warnings);
+    const images = cluster?.images ?? [
+        nodeImageFor(kindVersion, inputs.kubernetesVersion ?? "stable")?.image ?? "",
+    ];
+    const kubernetes = images.map(kubernetesVersionOf).find((version) => version !== undefined);
+    const kind = planTool("kind", kindVersion, inputs, job);
+    const kubectl = planTool("kubectl", inputs.kubectlVersion ?? kubectlFor(kubernetes, kindVersion, job.architecture), inputs, job);
+    for (const { name, version, checksum, checksumUrl } of [kind, kubectl]) {
+        if (checksum === undefined)
+            warnings.push(`${name} ${version} is not among the versions this action knows by hash: its download is checked against ${checksumUrl} alone. \`checksums\` can pin it.`);
+    }
+    const caches = planCaches(situation);
+    return { plan: { run, folder, kind, kubectl, cluster, caches, warnings }, problems };
+}
+function planCaches({ inputs: { cache, registries, installOnly }, job, event }) {
+    return {
+        nodeImage: !installOnly && cache.kinds.includes("node-image"),
+        onlyIfFaster: cache.auto,
+        proxies: !installOnly && cache.kinds.includes("proxies") && registries.upstreams.length > 0
+            ? proxiesPrefix(job)
+            : undefined,
+        saves: savesCaches(event, cache.save),
+        restoreDeadline: cache.restoreDeadline,
+        saveDeadline: cache.saveDeadline,
+        maxSize: cache.maxSize,
+    };
+}
+function resolveKind({ inputs, latest }, warnings) {
+    if (inputs.version !== "latest")
+        return inputs.version;
+    if (typeof latest === "string")
+        return latest;
+    if (latest !== undefined) {
+        warnings.push(`The latest version of kind cannot be found out (${latest.problem}): ${newestKind} is used, the newest that this version of the action knows.`);
+    }
+    return newestKind;
+}
+/** The inputs that have to go together. */
+const combined = ["version", "version_file", "config", "kubernetes_version"];
+function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems, warnings) {
+    const name = inputs.clusterName ?? inputs.config.name ?? job.clusterName ?? "kind";
+    const images = planImages(inputs, kindVersion, problems, warnings);
+    const nodes = planNodes(inputs, name);
+    if (!clusterNamePattern.test(name)) {
+        problems.push({
+            input: name === inputs.config.name ? "config" : "cluster_name",
+            value: name,
+            reason: `as the name of a cluster, ${clusterNameRule}`,
+        });
+    }
+    const controlPlanes = inputs.config.nodes.filter(({ role }) => role === "control-plane").length;
+    const longest = controlPlanes > 1 ? `${name}-external-load-balancer` : `${name}-control-plane`;
+    if (longest.length > 63) {
+        problems.push({
+            input: "cluster_name",
+            value: name,
+            reason: `is too long: a host name has at most 63 letters, and ${longest} is one; ${63 - longest.length + name.length} are left for the cluster's`,
+        });
+    }
+    if ("problem" in daemon) {
+        problems.push({ input: "runner", value: "", reason: daemon.problem });
+    }
+    else {
+        problems.push(...daemonProblems(inputs, daemon, name, images.length));
+    }
+    const cgroupVersion = "problem" in daemon ? undefined : daemon.info.cgroupVersion;
+    // Where a default stands in for what could not be read, its troubles are not the user's.
+    const asMeant = !inputs.problems.some(({ input }) => combined.includes(input));
+    for (const reason of asMeant
+        ? incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
+        : []) {
+        problems.push({
+            input: imageInput(inputs),
+            value: inputs.kubernetesVersion ?? inputs.nodeImage ?? "",
+            reason,
+        });
+    }
+    const local = !("problem" in daemon) && daemon.info.local;
+    const registries = planRegistries(inputs, { folder, temp: job.temp, localDaemon: local }, problems);
+    const containerdPatches = registries === undefined ? [] : hostsFolderPatches(images);
+    const fastStart = inputs.fastStart
+        ? planFast(inputs, { name, images, nodes, folder, mounts: local, containerdPatches })
+        : undefined;
+    return {
+        name,
+        config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, { containerdPatches }),
+        fastStart,
+        workspace: job.workspace,
+        nodes: nodes.map(({ name: node }) => node),
+        images: [...new Set(images)],
+        loadBalancer: controlPlanes > 1 ? loadBalancerOf(kindVersion) : undefined,
+        network: job.network,
+        kubeconfig: inputs.kubeconfig ??
+            (job.selfHosted ? (0,external_node_path_.join)(folder, "kubeconfig") : (job.kubeconfig ?? (0,external_node_path_.join)(job.home, ".kube", "config"))),
+        verbosity: inputs.verbosity,
+        wait: inputs.wait,
+        readiness: inputs.config.disableDefaultCNI ? "api" : "everything",
+        registries,
+        load: { archives: inputs.load.archives, images: inputs.load.images, folder: (0,external_node_path_.join)(folder, "images") },
+        loadInto: planLoadNodes(inputs, nodes, problems),
+        alwaysPullsImages: inputs.config.alwaysPullsImages,
+        logs: {
+            when: inputs.logs,
+            // Not in RUNNER_TEMP, which the runner empties: where nothing takes the logs, they have to outlive the job.
+            folder: (0,external_node_path_.join)(job.systemTemp, `kind-logs-${name}-${run}`),
+            artifact: artifactName({ job: job.id, cluster: name, matrix: inputs.matrix, attempt: job.attempt }),
+        },
+        ignoreFailedClean: inputs.ignoreFailedClean,
+    };
+}
+function planFast({ config }, on) {
+    const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
+    const folder = (0,external_node_path_.join)(on.folder, "kubeadm-patches");
+    const mounted = Object.keys(manifests).length > 0;
+    const render = (ownNetwork) => renderClusterConfig(config, on.name, on.images, {
+        ...patches,
+        containerdPatches: on.containerdPatches,
+        ownNetwork,
+        mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
+    });
+    const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
+    const first = controlPlanes[0];
+    const entrance = controlPlanes.length > 1 ? `${on.name}-external-load-balancer` : first?.name;
+    return {
+        settings,
+        folder,
+        files: manifests,
+        config: render(false),
+        configWithout: renderClusterConfig(config, on.name, on.images, {
+            containerdPatches: on.containerdPatches,
+        }),
+        network: first === undefined || config.disableDefaultCNI
+            ? undefined
+            : {
+                image: on.images[on.nodes.indexOf(first)] ?? "",
+                controlPlane: first.name,
+                podSubnet: config.podSubnet ?? defaultPodSubnet[config.ipFamily],
+                endpoint: `${entrance}:6443`,
+                config: render(true),
+            },
+    };
+}
+/** Nodes with the names that kind will give them; without any, kind makes a single control plane. */
+function planNodes(inputs, cluster) {
+    const configured = inputs.config.nodes.length === 0 ? [{ role: "control-plane" }] : inputs.config.nodes;
+    const names = nodeNames(cluster, configured);
+    return configured.map(({ role }, index) => ({ role, name: names[index] ?? "" }));
+}
+function planLoadNodes(inputs, nodes, problems) {
+    const selected = selectNodes(nodes, inputs.load.nodes);
+    if (!("problem" in selected))
+        return selected.map(({ name }) => name);
+    const given = typeof inputs.load.nodes === "string" ? inputs.load.nodes : inputs.load.nodes.join(", ");
+    problems.push({ input: "load_nodes", value: given, reason: selected.problem });
+    return [];
+}
+/** The image of every node of the configuration: the inputs win over the configuration, and that over kind's default. */
+function planImages(inputs, kindVersion, problems, warnings) {
+    const all = inputs.nodeImage ?? tableImage(inputs, kindVersion, problems);
+    const nodes = inputs.config.nodes.length === 0 ? [{ image: undefined }] : inputs.config.nodes;
+    const fallback = nodeImagesOf(kindVersion)[0]?.image;
+    const images = nodes.map((node) => all ?? node.image ?? fallback);
+    if (images.includes(undefined) && inputs.kubernetesVersion === undefined) {
+        problems.push({
+            input: "version",
+            value: kindVersion,
+            reason: "is a kind whose node images this version of the action does not know: name one with `node_image`",
+        });
+    }
+    const known = images.filter((image) => image !== undefined);
+    for (const image of new Set(known)) {
+        if (!image.includes("@sha256:"))
+            warnings.push(`The node image ${image} is named without a digest: what it is may change between runs.`);
+        else if (knownNodeImage(image) === undefined)
+            warnings.push(`The node image ${image} is not one that was released with a kind this action knows: whether it fits kind ${kindVersion} shows when it starts.`);
+    }
+    return known;
+}
+function tableImage(inputs, kindVersion, problems) {
+    const wanted = inputs.kubernetesVersion;
+    if (wanted === undefined)
+        return undefined;
+    const found = nodeImageFor(kindVersion, wanted);
+    if (found === undefined) {
+        const offered = nodeImagesOf(kindVersion).map(({ kubernetes }) => kubernetes.slice(1));
+        const offer = offered.length === 0
+            ? "none that this version of the action knows; name one with `node_image`"
+            : offered.join(", ");
+        problems.push({
+            input: "kubernetes_version",
+            value: wanted,
+            reason: `kind ${kindVersion} has no node image for it. It has: ${offer}`,
+        });
+    }
+    return found?.image;
+}
+const imageInput = (inputs) => inputs.kubernetesVersion !== undefined
+    ? "kubernetes_version"
+    : inputs.nodeImage !== undefined
+        ? "node_image"
+        : "config";
+/** What a node takes on disk beside its image: the copy of /var, and what Kubernetes writes in its first minutes. */
+const bytesPerNode = 500_000_000;
+const bytesPerImage = 1_500_000_000;
+function daemonProblems(inputs, daemon, name, nodes) {
+    const problems = [];
+    if (daemon.takenNames.includes(name)) {
+        problems.push({
+            input: "cluster_name",
+            value: name,
+            reason: `a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: \`kind delete cluster --name ${name}; docker ps --all --quiet --filter label=kind-action.cluster=${name} | xargs --no-run-if-empty docker rm --force --volumes; docker volume rm --force kind-action.${name}\``,
+        });
+    }
+    const archives = inputs.load.archives.reduce((sum, archive) => sum + archive.bytes, 0);
+    const needed = bytesPerImage + nodes * (bytesPerNode + archives);
+    if (daemon.freeBytes !== undefined && daemon.freeBytes < needed) {
+        problems.push({
+            input: "runner",
+            value: "",
+            reason: `the disk under ${daemon.info.rootDirectory} has ${gigabytes(daemon.freeBytes)} free, and ${nodes} node(s) with what they load need about ${gigabytes(needed)}`,
+        });
+    }
+    return problems;
+}
+const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
+/** kubectl works with a cluster of its own minor version and its neighbours: the cluster's own, as far as its hash is known. */
+function kubectlFor(kubernetes, kindVersion, architecture) {
+    const version = kubernetes ?? nodeImagesOf(kindVersion)[0]?.kubernetes ?? nodeImagesOf(newestKind)[0]?.kubernetes ?? "";
+    if (knownChecksum("kubectl", version, architecture) !== undefined)
+        return version;
+    return newestKubectlOf(minorOf(version)) ?? version;
+}
+function planTool(name, version, inputs, job) {
+    const architecture = job.architecture;
+    const url = {
+        kind: `${inputs.downloadBaseUrls.kind ?? "https://github.com/kubernetes-sigs/kind/releases/download"}/${version}/kind-linux-${architecture}`,
+        kubectl: `${inputs.downloadBaseUrls.kubectl ?? "https://dl.k8s.io/release"}/${version}/bin/linux/${architecture}/kubectl`,
+    }[name];
+    return {
+        name,
+        version,
+        architecture,
+        checksum: inputs.checksums[name] ?? knownChecksum(name, version, architecture),
+        url,
+        checksumUrl: name === "kind" ? `${url}.sha256sum` : `${url}.sha256`,
+    };
+}
+
+// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
+var lib_io = __nccwpck_require__(8701);
+// EXTERNAL MODULE: ./node_modules/semver/index.js
+var node_modules_semver = __nccwpck_require__(2088);
+// EXTERNAL MODULE: external "child_process"
+var external_child_process_ = __nccwpck_require__(5317);
+;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/manifest.js
+var manifest_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+
+
+
+// Internal object for testability (allows mocking in ESM)
+const _internal = {
+    readLinuxVersionFile() {
+        const lsbReleaseFile = '/etc/lsb-release';
+        const osReleaseFile = '/etc/os-release';
+        let contents = '';
+        if (external_fs_.existsSync(lsbReleaseFile)) {
+            contents = external_fs_.readFileSync(lsbReleaseFile).toString();
+        }
+        else if (external_fs_.existsSync(osReleaseFile)) {
+            contents = external_fs_.readFileSync(osReleaseFile).toString();
+        }
+        return contents;
+    }
+};
+function _findMatch(versionSpec, stable, candidates, archFilter) {
+    return manifest_awaiter(this, void 0, void 0, function* () {
+        const platFilter = os.platform();
+        let result;
+        let match;
+        let file;
+        for (const candidate of candidates) {
+            const version = candidate.version;
+            debug(`check ${version} satisfies ${versionSpec}`);
+            if (semver.satisfies(version, versionSpec) &&
+                (!stable || candidate.stable === stable)) {
+                file = candidate.files.find(item => {
+                    debug(`${item.arch}===${archFilter} && ${item.platform}===${platFilter}`);
+                    let chk = item.arch === archFilter && item.platform === platFilter;
+                    if (chk && item.platform_version) {
+                        const osVersion = _getOsVersion();
+                        if (osVersion === item.platform_version) {
+                            chk = true;
+                        }
+                        else {
+                            chk = semver.satisfies(osVersion, item.platform_version);
+                        }
+                    }
+                    return chk;
+                });
+                if (file) {
+                    debug(`matched ${candidate.version}`);
+                    match = candidate;
+                    break;
+                }
+            }
+        }
+        if (match && file) {
+            // clone since we're mutating the file list to be only the file that matches
+            result = Object.assign({}, match);
+            result.files = [file];
+        }
+        return result;
+    });
+}
+function _getOsVersion() {
+    // TODO: add windows and other linux, arm variants
+    // right now filtering on version is only an ubuntu and macos scenario for tools we build for hosted (python)
+    const plat = os.platform();
+    let version = '';
+    if (plat === 'darwin') {
+        version = cp.execSync('sw_vers -productVersion').toString();
+    }
+    else if (plat === 'linux') {
+        // lsb_release process not in some containers, readfile
+        // Run cat /etc/lsb-release
+        // DISTRIB_ID=Ubuntu
+        // DISTRIB_RELEASE=18.04
+        // DISTRIB_CODENAME=bionic
+        // DISTRIB_DESCRIPTION="Ubuntu 18.04.4 LTS"
+        const lsbContents = _internal.readLinuxVersionFile();
+        if (lsbContents) {
+            const lines = lsbContents.split('\n');
+            for (const line of lines) {
+                const parts = line.split('=');
+                if (parts.length === 2 &&
+                    (parts[0].trim() === 'VERSION_ID' ||
+                        parts[0].trim() === 'DISTRIB_RELEASE')) {
+                    version = parts[1].trim().replace(/^"/, '').replace(/"$/, '');
+                    break;
+                }
+            }
+        }
+    }
+    return version;
+}
+// Alias for backwards compatibility
+function _readLinuxVersionFile() {
+    return _internal.readLinuxVersionFile();
+}
+//# sourceMappingURL=manifest.js.map
+// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
+var lib_exec = __nccwpck_require__(5260);
+;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/retry-helper.js
+var retry_helper_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+/**
+ * Internal class for retries
+ */
+class RetryHelper {
+    constructor(maxAttempts, minSeconds, maxSeconds) {
+        if (maxAttempts < 1) {
+            throw new Error('max attempts should be greater than or equal to 1');
+        }
+        this.maxAttempts = maxAttempts;
+        this.minSeconds = Math.floor(minSeconds);
+        this.maxSeconds = Math.floor(maxSeconds);
+        if (this.minSeconds > this.maxSeconds) {
+            throw new Error('min seconds should be less than or equal to max seconds');
+        }
+    }
+    execute(action, isRetryable) {
+        return retry_helper_awaiter(this, void 0, void 0, function* () {
+            let attempt = 1;
+            while (attempt < this.maxAttempts) {
+                // Try
+                try {
+                    return yield action();
+                }
+                catch (err) {
+                    if (isRetryable && !isRetryable(err)) {
+                        throw err;
+                    }
+                    lib_core.info(err.message);
+                }
+                // Sleep
+                const seconds = this.getSleepAmount();
+                lib_core.info(`Waiting ${seconds} seconds before trying again`);
+                yield this.sleep(seconds);
+                attempt++;
+            }
+            // Last attempt
+            return yield action();
+        });
+    }
+    getSleepAmount() {
+        return (Math.floor(Math.random() * (this.maxSeconds - this.minSeconds + 1)) +
+            this.minSeconds);
+    }
+    sleep(seconds) {
+        return retry_helper_awaiter(this, void 0, void 0, function* () {
+            return new Promise(resolve => setTimeout(resolve, seconds * 1000));
+        });
+    }
+}
+//# sourceMappingURL=retry-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/tool-cache.js
+var tool_cache_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+class HTTPError extends Error {
+    constructor(httpStatusCode) {
+        super(`Unexpected HTTP response: ${httpStatusCode}`);
+        this.httpStatusCode = httpStatusCode;
+        Object.setPrototypeOf(this, new.target.prototype);
+    }
+}
+const tool_cache_IS_WINDOWS = process.platform === 'win32';
+const IS_MAC = process.platform === 'darwin';
+const userAgent = 'actions/tool-cache';
+/**
+ * Download a tool from an url and stream it into a file
+ *
+ * @param url       url of tool to download
+ * @param dest      path to download tool
+ * @param auth      authorization header
+ * @param headers   other headers
+ * @returns         path to downloaded tool
+ */
+function downloadTool(url, dest, auth, headers) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        dest = dest || external_path_.join(_getTempDirectory(), external_crypto_.randomUUID());
+        yield lib_io/* mkdirP */.U$(external_path_.dirname(dest));
+        lib_core.debug(`Downloading ${url}`);
+        lib_core.debug(`Destination ${dest}`);
+        const maxAttempts = 3;
+        const minSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MIN_SECONDS', 10);
+        const maxSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MAX_SECONDS', 20);
+        const retryHelper = new RetryHelper(maxAttempts, minSeconds, maxSeconds);
+        return yield retryHelper.execute(() => tool_cache_awaiter(this, void 0, void 0, function* () {
+            return yield downloadToolAttempt(url, dest || '', auth, headers);
+        }), (err) => {
+            if (err instanceof HTTPError && err.httpStatusCode) {
+                // Don't retry anything less than 500, except 408 Request Timeout and 429 Too Many Requests
+                if (err.httpStatusCode < 500 &&
+                    err.httpStatusCode !== 408 &&
+                    err.httpStatusCode !== 429) {
+                    return false;
+                }
+            }
+            // Otherwise retry
+            return true;
+        });
+    });
+}
+function downloadToolAttempt(url, dest, auth, headers) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        if (external_fs_.existsSync(dest)) {
+            throw new Error(`Destination file path ${dest} already exists`);
+        }
+        // Get the response headers
+        const http = new lib/* HttpClient */.Qq(userAgent, [], {
+            allowRetries: false
+        });
+        if (auth) {
+            lib_core.debug('set auth');
+            if (headers === undefined) {
+                headers = {};
+            }
+            headers.authorization = auth;
+        }
+        const response = yield http.get(url, headers);
+        if (response.message.statusCode !== 200) {
+            const err = new HTTPError(response.message.statusCode);
+            lib_core.debug(`Failed to download from "${url}". Code(${response.message.statusCode}) Message(${response.message.statusMessage})`);
+            throw err;
+        }
+        // Download the response body
+        const pipeline = external_util_.promisify(external_stream_.pipeline);
+        const responseMessageFactory = _getGlobal('TEST_DOWNLOAD_TOOL_RESPONSE_MESSAGE_FACTORY', () => response.message);
+        const readStream = responseMessageFactory();
+        let succeeded = false;
+        try {
+            yield pipeline(readStream, external_fs_.createWriteStream(dest));
+            lib_core.debug('download complete');
+            succeeded = true;
+            return dest;
+        }
+        finally {
+            // Error, delete dest before retry
+            if (!succeeded) {
+                lib_core.debug('download failed');
+                try {
+                    yield lib_io/* rmRF */.Yz(dest);
+                }
+                catch (err) {
+                    lib_core.debug(`Failed to delete '${dest}'. ${err.message}`);
+                }
+            }
+        }
+    });
+}
+/**
+ * Extract a .7z file
+ *
+ * @param file     path to the .7z file
+ * @param dest     destination directory. Optional.
+ * @param _7zPath  path to 7zr.exe. Optional, for long path support. Most .7z archives do not have this
+ * problem. If your .7z archive contains very long paths, you can pass the path to 7zr.exe which will
+ * gracefully handle long paths. By default 7zdec.exe is used because it is a very small program and is
+ * bundled with the tool lib. However it does not support long paths. 7zr.exe is the reduced command line
+ * interface, it is smaller than the full command line interface, and it does support long paths. At the
+ * time of this writing, it is freely available from the LZMA SDK that is available on the 7zip website.
+ * Be sure to check the current license agreement. If 7zr.exe is bundled with your action, then the path
+ * to 7zr.exe can be pass to this function.
+ * @returns        path to the destination directory
+ */
+function extract7z(file, dest, _7zPath) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        ok(tool_cache_IS_WINDOWS, 'extract7z() not supported on current OS');
+        ok(file, 'parameter "file" is required');
+        dest = yield _createExtractFolder(dest);
+        const originalCwd = process.cwd();
+        process.chdir(dest);
+        if (_7zPath) {
+            try {
+                const logLevel = core.isDebug() ? '-bb1' : '-bb0';
+                const args = [
+                    'x', // eXtract files with full paths
+                    logLevel, // -bb[0-3] : set output log level
+                    '-bd', // disable progress indicator
+                    '-sccUTF-8', // set charset for for console input/output
+                    file
+                ];
+                const options = {
+                    silent: true
+                };
+                yield exec(`"${_7zPath}"`, args, options);
+            }
+            finally {
+                process.chdir(originalCwd);
+            }
+        }
+        else {
+            const escapedScript = path
+                .join(__dirname, '..', 'scripts', 'Invoke-7zdec.ps1')
+                .replace(/'/g, "''")
+                .replace(/"|\n|\r/g, ''); // double-up single quotes, remove double quotes and newlines
+            const escapedFile = file.replace(/'/g, "''").replace(/"|\n|\r/g, '');
+            const escapedTarget = dest.replace(/'/g, "''").replace(/"|\n|\r/g, '');
+            const command = `& '${escapedScript}' -Source '${escapedFile}' -Target '${escapedTarget}'`;
+            const args = [
+                '-NoLogo',
+                '-Sta',
+                '-NoProfile',
+                '-NonInteractive',
+                '-ExecutionPolicy',
+                'Unrestricted',
+                '-Command',
+                command
+            ];
+            const options = {
+                silent: true
+            };
+            try {
+                const powershellPath = yield io.which('powershell', true);
+                yield exec(`"${powershellPath}"`, args, options);
+            }
+            finally {
+                process.chdir(originalCwd);
+            }
+        }
+        return dest;
+    });
+}
+/**
+ * Extract a compressed tar archive
+ *
+ * @param file     path to the tar
+ * @param dest     destination directory. Optional.
+ * @param flags    flags for the tar command to use for extraction. Defaults to 'xz' (extracting gzipped tars). Optional.
+ * @returns        path to the destination directory
+ */
+function extractTar(file_1, dest_1) {
+    return tool_cache_awaiter(this, arguments, void 0, function* (file, dest, flags = 'xz') {
+        if (!file) {
+            throw new Error("parameter 'file' is required");
+        }
+        // Create dest
+        dest = yield _createExtractFolder(dest);
+        // Determine whether GNU tar
+        core.debug('Checking tar --version');
+        let versionOutput = '';
+        yield exec('tar --version', [], {
+            ignoreReturnCode: true,
+            silent: true,
+            listeners: {
+                stdout: (data) => (versionOutput += data.toString()),
+                stderr: (data) => (versionOutput += data.toString())
+            }
+        });
+        core.debug(versionOutput.trim());
+        const isGnuTar = versionOutput.toUpperCase().includes('GNU TAR');
+        // Initialize args
+        let args;
+        if (flags instanceof Array) {
+            args = flags;
+        }
+        else {
+            args = [flags];
+        }
+        if (core.isDebug() && !flags.includes('v')) {
+            args.push('-v');
+        }
+        let destArg = dest;
+        let fileArg = file;
+        if (tool_cache_IS_WINDOWS && isGnuTar) {
+            args.push('--force-local');
+            destArg = dest.replace(/\\/g, '/');
+            // Technically only the dest needs to have `/` but for aesthetic consistency
+            // convert slashes in the file arg too.
+            fileArg = file.replace(/\\/g, '/');
+        }
+        if (isGnuTar) {
+            // Suppress warnings when using GNU tar to extract archives created by BSD tar
+            args.push('--warning=no-unknown-keyword');
+            args.push('--overwrite');
+        }
+        args.push('-C', destArg, '-f', fileArg);
+        yield exec(`tar`, args);
+        return dest;
+    });
+}
+/**
+ * Extract a xar compatible archive
+ *
+ * @param file     path to the archive
+ * @param dest     destination directory. Optional.
+ * @param flags    flags for the xar. Optional.
+ * @returns        path to the destination directory
+ */
+function extractXar(file_1, dest_1) {
+    return tool_cache_awaiter(this, arguments, void 0, function* (file, dest, flags = []) {
+        ok(IS_MAC, 'extractXar() not supported on current OS');
+        ok(file, 'parameter "file" is required');
+        dest = yield _createExtractFolder(dest);
+        let args;
+        if (flags instanceof Array) {
+            args = flags;
+        }
+        else {
+            args = [flags];
+        }
+        args.push('-x', '-C', dest, '-f', file);
+        if (core.isDebug()) {
+            args.push('-v');
+        }
+        const xarPath = yield io.which('xar', true);
+        yield exec(`"${xarPath}"`, _unique(args));
+        return dest;
+    });
+}
+/**
+ * Extract a zip
+ *
+ * @param file     path to the zip
+ * @param dest     destination directory. Optional.
+ * @returns        path to the destination directory
+ */
+function extractZip(file, dest) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        if (!file) {
+            throw new Error("parameter 'file' is required");
+        }
+        dest = yield _createExtractFolder(dest);
+        if (tool_cache_IS_WINDOWS) {
+            yield extractZipWin(file, dest);
+        }
+        else {
+            yield extractZipNix(file, dest);
+        }
+        return dest;
+    });
+}
+function extractZipWin(file, dest) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        // build the powershell command
+        const escapedFile = file.replace(/'/g, "''").replace(/"|\n|\r/g, ''); // double-up single quotes, remove double quotes and newlines
+        const escapedDest = dest.replace(/'/g, "''").replace(/"|\n|\r/g, '');
+        const pwshPath = yield io.which('pwsh', false);
+        //To match the file overwrite behavior on nix systems, we use the overwrite = true flag for ExtractToDirectory
+        //and the -Force flag for Expand-Archive as a fallback
+        if (pwshPath) {
+            //attempt to use pwsh with ExtractToDirectory, if this fails attempt Expand-Archive
+            const pwshCommand = [
+                `$ErrorActionPreference = 'Stop' ;`,
+                `try { Add-Type -AssemblyName System.IO.Compression.ZipFile } catch { } ;`,
+                `try { [System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }`,
+                `catch { if (($_.Exception.GetType().FullName -eq 'System.Management.Automation.MethodException') -or ($_.Exception.GetType().FullName -eq 'System.Management.Automation.RuntimeException') ){ Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force } else { throw $_ } } ;`
+            ].join(' ');
+            const args = [
+                '-NoLogo',
+                '-NoProfile',
+                '-NonInteractive',
+                '-ExecutionPolicy',
+                'Unrestricted',
+                '-Command',
+                pwshCommand
+            ];
+            core.debug(`Using pwsh at path: ${pwshPath}`);
+            yield exec(`"${pwshPath}"`, args);
+        }
+        else {
+            const powershellCommand = [
+                `$ErrorActionPreference = 'Stop' ;`,
+                `try { Add-Type -AssemblyName System.IO.Compression.FileSystem } catch { } ;`,
+                `if ((Get-Command -Name Expand-Archive -Module Microsoft.PowerShell.Archive -ErrorAction Ignore)) { Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force }`,
+                `else {[System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }`
+            ].join(' ');
+            const args = [
+                '-NoLogo',
+                '-Sta',
+                '-NoProfile',
+                '-NonInteractive',
+                '-ExecutionPolicy',
+                'Unrestricted',
+                '-Command',
+                powershellCommand
+            ];
+            const powershellPath = yield io.which('powershell', true);
+            core.debug(`Using powershell at path: ${powershellPath}`);
+            yield exec(`"${powershellPath}"`, args);
+        }
+    });
+}
+function extractZipNix(file, dest) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        const unzipPath = yield io.which('unzip', true);
+        const args = [file];
+        if (!core.isDebug()) {
+            args.unshift('-q');
+        }
+        args.unshift('-o'); //overwrite with -o, otherwise a prompt is shown which freezes the run
+        yield exec(`"${unzipPath}"`, args, { cwd: dest });
+    });
+}
+/**
+ * Caches a directory and installs it into the tool cacheDir
+ *
+ * @param sourceDir    the directory to cache into tools
+ * @param tool          tool name
+ * @param version       version of the tool.  semver format
+ * @param arch          architecture of the tool.  Optional.  Defaults to machine architecture
+ */
+function cacheDir(sourceDir, tool, version, arch) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        version = semver.clean(version) || version;
+        arch = arch || os.arch();
+        core.debug(`Caching tool ${tool} ${version} ${arch}`);
+        core.debug(`source dir: ${sourceDir}`);
+        if (!fs.statSync(sourceDir).isDirectory()) {
+            throw new Error('sourceDir is not a directory');
+        }
+        // Create the tool dir
+        const destPath = yield _createToolPath(tool, version, arch);
+        // copy each child item. do not move. move can fail on Windows
+        // due to anti-virus software having an open handle on a file.
+        for (const itemName of fs.readdirSync(sourceDir)) {
+            const s = path.join(sourceDir, itemName);
+            yield io.cp(s, destPath, { recursive: true });
+        }
+        // write .complete
+        _completeToolPath(tool, version, arch);
+        return destPath;
+    });
+}
+/**
+ * Caches a downloaded file (GUID) and installs it
+ * into the tool cache with a given targetName
+ *
+ * @param sourceFile    the file to cache into tools.  Typically a result of downloadTool which is a guid.
+ * @param targetFile    the name of the file name in the tools directory
+ * @param tool          tool name
+ * @param version       version of the tool.  semver format
+ * @param arch          architecture of the tool.  Optional.  Defaults to machine architecture
+ */
+function cacheFile(sourceFile, targetFile, tool, version, arch) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        version = node_modules_semver.clean(version) || version;
+        arch = arch || external_os_.arch();
+        lib_core.debug(`Caching tool ${tool} ${version} ${arch}`);
+        lib_core.debug(`source file: ${sourceFile}`);
+        if (!external_fs_.statSync(sourceFile).isFile()) {
+            throw new Error('sourceFile is not a file');
+        }
+        // create the tool dir
+        const destFolder = yield _createToolPath(tool, version, arch);
+        // copy instead of move. move can fail on Windows due to
+        // anti-virus software having an open handle on a file.
+        const destPath = external_path_.join(destFolder, targetFile);
+        lib_core.debug(`destination file ${destPath}`);
+        yield lib_io.cp(sourceFile, destPath);
+        // write .complete
+        _completeToolPath(tool, version, arch);
+        return destFolder;
+    });
+}
+/**
+ * Finds the path to a tool version in the local installed tool cache
+ *
+ * @param toolName      name of the tool
+ * @param versionSpec   version of the tool
+ * @param arch          optional arch.  defaults to arch of computer
+ */
+function find(toolName, versionSpec, arch) {
+    if (!toolName) {
+        throw new Error('toolName parameter is required');
+    }
+    if (!versionSpec) {
+        throw new Error('versionSpec parameter is required');
+    }
+    arch = arch || external_os_.arch();
+    // attempt to resolve an explicit version
+    if (!isExplicitVersion(versionSpec)) {
+        const localVersions = findAllVersions(toolName, arch);
+        const match = evaluateVersions(localVersions, versionSpec);
+        versionSpec = match;
+    }
+    // check for the explicit version in the cache
+    let toolPath = '';
+    if (versionSpec) {
+        versionSpec = node_modules_semver.clean(versionSpec) || '';
+        const cachePath = external_path_.join(_getCacheDirectory(), toolName, versionSpec, arch);
+        lib_core.debug(`checking cache: ${cachePath}`);
+        if (external_fs_.existsSync(cachePath) && external_fs_.existsSync(`${cachePath}.complete`)) {
+            lib_core.debug(`Found tool in cache ${toolName} ${versionSpec} ${arch}`);
+            toolPath = cachePath;
+        }
+        else {
+            lib_core.debug('not found');
+        }
+    }
+    return toolPath;
+}
+/**
+ * Finds the paths to all versions of a tool that are installed in the local tool cache
+ *
+ * @param toolName  name of the tool
+ * @param arch      optional arch.  defaults to arch of computer
+ */
+function findAllVersions(toolName, arch) {
+    const versions = [];
+    arch = arch || external_os_.arch();
+    const toolPath = external_path_.join(_getCacheDirectory(), toolName);
+    if (external_fs_.existsSync(toolPath)) {
+        const children = external_fs_.readdirSync(toolPath);
+        for (const child of children) {
+            if (isExplicitVersion(child)) {
+                const fullPath = external_path_.join(toolPath, child, arch || '');
+                if (external_fs_.existsSync(fullPath) && external_fs_.existsSync(`${fullPath}.complete`)) {
+                    versions.push(child);
+                }
+            }
+        }
+    }
+    return versions;
+}
+function getManifestFromRepo(owner_1, repo_1, auth_1) {
+    return tool_cache_awaiter(this, arguments, void 0, function* (owner, repo, auth, branch = 'master') {
+        let releases = [];
+        const treeUrl = `https://api.github.com/repos/${owner}/${repo}/git/trees/${branch}`;
+        const http = new httpm.HttpClient('tool-cache');
+        const headers = {};
+        if (auth) {
+            core.debug('set auth');
+            headers.authorization = auth;
+        }
+        const response = yield http.getJson(treeUrl, headers);
+        if (!response.result) {
+            return releases;
+        }
+        let manifestUrl = '';
+        for (const item of response.result.tree) {
+            if (item.path === 'versions-manifest.json') {
+                manifestUrl = item.url;
+                break;
+            }
+        }
+        headers['accept'] = 'application/vnd.github.VERSION.raw';
+        let versionsRaw = yield (yield http.get(manifestUrl, headers)).readBody();
+        if (versionsRaw) {
+            // shouldn't be needed but protects against invalid json saved with BOM
+            versionsRaw = versionsRaw.replace(/^\uFEFF/, '');
+            try {
+                releases = JSON.parse(versionsRaw);
+            }
+            catch (_a) {
+                core.debug('Invalid json');
+            }
+        }
+        return releases;
+    });
+}
+function findFromManifest(versionSpec_1, stable_1, manifest_1) {
+    return tool_cache_awaiter(this, arguments, void 0, function* (versionSpec, stable, manifest, archFilter = os.arch()) {
+        // wrap the internal impl
+        const match = yield mm._findMatch(versionSpec, stable, manifest, archFilter);
+        return match;
+    });
+}
+function _createExtractFolder(dest) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        if (!dest) {
+            // create a temp dir
+            dest = path.join(_getTempDirectory(), crypto.randomUUID());
+        }
+        yield io.mkdirP(dest);
+        return dest;
+    });
+}
+function _createToolPath(tool, version, arch) {
+    return tool_cache_awaiter(this, void 0, void 0, function* () {
+        const folderPath = external_path_.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
+        lib_core.debug(`destination ${folderPath}`);
+        const markerPath = `${folderPath}.complete`;
+        yield lib_io/* rmRF */.Yz(folderPath);
+        yield lib_io/* rmRF */.Yz(markerPath);
+        yield lib_io/* mkdirP */.U$(folderPath);
+        return folderPath;
+    });
+}
+function _completeToolPath(tool, version, arch) {
+    const folderPath = external_path_.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
+    const markerPath = `${folderPath}.complete`;
+    external_fs_.writeFileSync(markerPath, '');
+    lib_core.debug('finished caching tool');
+}
+/**
+ * Check if version string is explicit
+ *
+ * @param versionSpec      version string to check
+ */
+function isExplicitVersion(versionSpec) {
+    const c = node_modules_semver.clean(versionSpec) || '';
+    lib_core.debug(`isExplicit: ${c}`);
+    const valid = node_modules_semver.valid(c) != null;
+    lib_core.debug(`explicit? ${valid}`);
+    return valid;
+}
+/**
+ * Get the highest satisfiying semantic version in `versions` which satisfies `versionSpec`
+ *
+ * @param versions        array of versions to evaluate
+ * @param versionSpec     semantic version spec to satisfy
+ */
+function evaluateVersions(versions, versionSpec) {
+    let version = '';
+    lib_core.debug(`evaluating ${versions.length} versions`);
+    versions = versions.sort((a, b) => {
+        if (node_modules_semver.gt(a, b)) {
+            return 1;
+        }
+        return -1;
+    });
+    for (let i = versions.length - 1; i >= 0; i--) {
+        const potential = versions[i];
+        const satisfied = node_modules_semver.satisfies(potential, versionSpec);
+        if (satisfied) {
+            version = potential;
+            break;
+        }
+    }
+    if (version) {
+        lib_core.debug(`matched: ${version}`);
+    }
+    else {
+        lib_core.debug('match not found');
+    }
+    return version;
+}
+/**
+ * Gets RUNNER_TOOL_CACHE
+ */
+function _getCacheDirectory() {
+    const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
+    (0,external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined');
+    return cacheDirectory;
+}
+/**
+ * Gets RUNNER_TEMP
+ */
+function _getTempDirectory() {
+    const tempDirectory = process.env['RUNNER_TEMP'] || '';
+    (0,external_assert_.ok)(tempDirectory, 'Expected RUNNER_TEMP to be defined');
+    return tempDirectory;
+}
+/**
+ * Gets a global variable
+ */
+function _getGlobal(key, defaultValue) {
+    /* eslint-disable @typescript-eslint/no-explicit-any */
+    const value = global[key];
+    /* eslint-enable @typescript-eslint/no-explicit-any */
+    return value !== undefined ? value : defaultValue;
+}
+/**
+ * Returns an array of unique values.
+ * @param values Values to make unique.
+ */
+function _unique(values) {
+    return Array.from(new Set(values));
+}
+//# sourceMappingURL=tool-cache.js.map
+;// CONCATENATED MODULE: ./lib/tools/install.js
+
+
+
+
+
+
+
+
+
+/** A tool is 10 to 60 MB: by then a download would have been faster. */
+const restoreDeadline = 20_000;
+/**
+ * Has a tool at its version: from the runner, the tool cache or the Actions cache where the hash fits, else downloaded.
+ * Nothing is run to find out what it is, and nothing is handed out that was not hashed just before: a tool cache on a
+ * self-hosted runner is everybody's.
+ *
+ * @throws when it cannot be downloaded, or is not what it should be
+ */
+async function installTool(tool, on, log) {
+    const expected = tool.checksum;
+    const version = tool.version.replace(/^v/, "");
+    const candidates = await onPath(tool.name, on.path);
+    for (const candidate of candidates) {
+        if ((await sha256(candidate).catch(() => "")) === expected)
+            return found(candidate, "runner");
+    }
+    const cached = find(tool.name, version, tool.architecture);
+    if (cached !== "") {
+        const path = (0,external_node_path_.join)(cached, tool.name);
+        if ((await sha256(path).catch(() => "")) === expected)
+            return found(path, "tool cache");
+        log.warning(`${path} in the tool cache is not ${tool.name} ${tool.version}: it is downloaded again.`);
+        await (0,promises_.rm)(cached, { recursive: true, force: true });
+    }
+    const restored = (0,external_node_path_.join)(on.cache.folder, tool.name);
+    const { outcome, reason } = await on.cache.restore({
+        path: tool.name,
+        key: toolKey(tool.name, expected),
+        deadline: restoreDeadline,
+    });
+    if (outcome === "failed")
+        log.line(`${tool.name} does not come out of the cache: ${reason}`);
+    if ((await sha256(restored).catch(() => "")) === expected) {
+        return found(await keep(tool, restored), "Actions cache");
+    }
+    return found(await keep(tool, await download(tool, expected, on.folder, log)), "download");
+    function found(path, from) {
+        log.line(`${tool.name} ${tool.version} from the ${from}: ${path}`);
+        return {
+            name: tool.name,
+            version: tool.version,
+            path,
+            checksum: expected,
+            from,
+            first: path === candidates[0],
+        };
+    }
+}
+async function download(tool, expected, folder, log) {
+    log.line(`Downloading ${tool.url}`);
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    const file = (0,external_node_path_.join)(folder, `${tool.name}-download`);
+    await (0,promises_.rm)(file, { force: true });
+    try {
+        await downloadTool(tool.url, file);
+    }
+    catch (error) {
+        throw new Error(`${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${(0,lib_problems/* messageOf */.bD)(error)}. ` +
+            "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.", { cause: error });
+    }
+    const actual = await sha256(file);
+    if (actual !== expected) {
+        await (0,promises_.rm)(file, { force: true });
+        throw new Error(`${tool.url} is not ${tool.name} ${tool.version}: its SHA-256 is ${actual}, expected ${expected}. ` +
+            "It was not run. A mirror that serves its own builds needs their sums in `checksums`.");
+    }
+    return file;
+}
+/** Moves a program that was checked into the tool cache. */
+async function keep(tool, file) {
+    await (0,promises_.chmod)(file, 0o755);
+    const cached = await cacheFile(file, tool.name, tool.name, tool.version.replace(/^v/, ""), tool.architecture);
+    await (0,promises_.rm)(file, { force: true });
+    return (0,external_node_path_.join)(cached, tool.name);
+}
+/**
+ * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
+ * upstream.
+ *
+ * @throws when there is no such version, or its sum cannot be read
+ */
+async function pinTool(tool) {
+    return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
+}
+async function publishedChecksum(tool) {
+    const client = new lib/* HttpClient */.Qq("kind-action", [], {
+        allowRetries: true,
+        maxRetries: 3,
+        socketTimeout: 15_000,
+    });
+    let status;
+    let body;
+    try {
+        const response = await client.get(tool.checksumUrl);
+        status = response.message.statusCode;
+        body = await response.readBody();
+    }
+    catch (error) {
+        throw new Error(`is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${(0,lib_problems/* messageOf */.bD)(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``, { cause: error });
+    }
+    const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+    if (status === 200 && sum !== undefined)
+        return sum.toLowerCase();
+    if (status === 404)
+        throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
+    throw new Error(`${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`);
+}
+/** Every program of that name in the folders of PATH. */
+async function onPath(name, folders) {
+    const paths = [
+        ...new Set(folders.filter((folder) => (0,external_node_path_.isAbsolute)(folder)).map((folder) => (0,external_node_path_.join)(folder, name))),
+    ];
+    const files = await Promise.all(paths.map((path) => (0,promises_.stat)(path).then((entry) => entry.isFile() && (entry.mode & 0o111) !== 0, () => false)));
+    return paths.filter((_, index) => files[index]);
+}
+/** The SHA-256 sum of a file, in hexadecimal. */
+async function sha256(file) {
+    const hash = (0,external_node_crypto_.createHash)("sha256");
+    await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_.createReadStream)(file, { highWaterMark: 1 << 20 }), hash);
+    return hash.digest("hex");
+}
+/** The folder to put on PATH for a tool. */
+const folderOf = (tool) => (0,external_node_path_.dirname)(tool.path);
+
+;// CONCATENATED MODULE: ./lib/decide.js
+
+
+
+
+
+
+
+
+/** Reads the inputs and the machine at once, and makes the plan from both. */
+async function decide(on) {
+    const [inputs, daemon, event] = await Promise.all([
+        readInputs(lib_core.getInput, on.job.workspace),
+        (0,facts/* readDaemon */.n7)(on.env, on.start),
+        (0,facts/* readEvent */.j_)(on.env),
+    ]);
+    for (const secret of inputs.registries.logins.given.flatMap(secretsOf))
+        (0,lib_core.setSecret)(secret);
+    const latest = inputs.version === "latest"
+        ? await (0,facts/* latestKind */.cP)().catch((error) => ({
+            problem: (0,lib_problems/* messageOf */.bD)(error),
+        }))
+        : undefined;
+    const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run, event });
+    const [kind, kubectl] = await Promise.all([
+        pin(plan.kind, "version", problems),
+        pin(plan.kubectl, "kubectl_version", problems),
+    ]);
+    if (problems.length > 0 || kind === undefined || kubectl === undefined)
+        throw new lib_problems/* BadInputs */.JM(problems);
+    return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
+}
+/** Looks for a version that the action does not know before anything is made for it. */
+async function pin(tool, input, problems) {
+    try {
+        return await pinTool(tool);
+    }
+    catch (error) {
+        problems.push({
+            input,
+            value: tool.version,
+            reason: (0,lib_problems/* messageOf */.bD)(error),
+        });
+        return undefined;
+    }
+}
+/** What post must know from the first moment on. */
+async function firstState(plan, daemon, on) {
+    const cluster = plan.cluster && {
+        name: plan.cluster.name,
+        network: plan.cluster.network,
+        kubeconfig: {
+            path: plan.cluster.kubeconfig,
+            existed: await (0,promises_.stat)(plan.cluster.kubeconfig).then(() => true, () => false),
+        },
+        logs: plan.cluster.logs,
+        ignoreFailedClean: plan.cluster.ignoreFailedClean,
+    };
+    return {
+        version: 1,
+        run: plan.run,
+        folder: plan.folder,
+        began: on.began,
+        endpoint: { ...daemon?.endpoint },
+        ...(cluster === undefined ? {} : { cluster }),
+        saves: [],
+        images: [],
+        saveDeadline: plan.caches.saveDeadline,
+        succeeded: false,
+    };
+}
+
+// EXTERNAL MODULE: ./lib/docker/engine.js
+var docker_engine = __nccwpck_require__(8388);
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(8522);
+;// CONCATENATED MODULE: ./lib/images/refused.js
+/** For what is broken rather than wrong. */
+const again = "Make the archive again, and see that all of it is copied";
+/** For what never was an image's archive. */
+const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
+/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
+class Refused extends Error {
+    name = "Refused";
+    /** What to do about it: a sentence without its full stop. */
+    advice;
+    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
+    constructor(reason, advice = again, options) {
+        super(reason, options);
+        this.advice = advice;
+    }
+}
+/**
+ * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
+ * line ends, escape sequences and characters that turn a line around.
+ */
+const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
+const longest = 120;
+
+;// CONCATENATED MODULE: ./lib/images/decompress.js
+
+
+
+
+
+
+
+/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
+const signatures = [
+    ["gzip", /^1f8b08/],
+    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
+];
+const recompress = "Compress it with gzip or zstd, or not at all";
+const foreign = [
+    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
+    ["compressed with xz", /^fd377a585a00/, recompress],
+    ["compressed with lz4", /^04224d18/, recompress],
+    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
+];
+/** As many bytes of a file as the signatures look at. */
+const signatureBytes = 10;
+/** @param head the first bytes of a file or a layer */
+function compressionOf(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
+}
+/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
+function refuseForeign(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    const found = foreign.find(([, signature]) => signature.test(bytes));
+    if (found !== undefined)
+        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
+}
+/**
+ * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
+ * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
+ *
+ * @param compressed bytes of the archive
+ */
+const limitsOf = (compressed) => ({
+    bytes: Math.max(1024 ** 3, 100 * compressed),
+    frames: 2_000,
+});
+/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
+const chunkSize = 1024 * 1024;
+/**
+ * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
+ * than some megabytes.
+ *
+ * @param folder an existing one; the file gets a name of its own there
+ * @returns the file; after an error there is none
+ * @throws Refused when the archive is damaged, cut off, or a decompression bomb
+ */
+async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
+    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    try {
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
+            let bytes = 0;
+            for await (const chunk of chunks) {
+                bytes += chunk.length;
+                if (bytes > limits.bytes)
+                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
+                yield chunk;
+            }
+        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        return copy;
+    }
+    catch (error) {
+        await (0,promises_.rm)(copy, { force: true });
+        throw refusal(error, compression);
+    }
+}
+async function* gunzipped(archive) {
+    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
+    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
+    fed.catch(() => { });
+    yield* decompressor;
+    await fed;
+}
+/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
+async function* unzstd(archive, most) {
+    let start = 0;
+    for (let frames = 0; start < archive.size; frames++) {
+        if (frames === most)
+            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
+        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
+        const from = start;
+        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
+            let end = from;
+            for await (const chunk of archive.stream(from, archive.size)) {
+                yield chunk;
+                end += chunk.length;
+                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
+                if (from + decompressor.bytesWritten < end)
+                    return;
+            }
+        }, decompressor);
+        fed.catch(() => { });
+        yield* decompressor;
+        await fed;
+        start += decompressor.bytesWritten;
+    }
+}
+function refusal(error, compression) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "Z_BUF_ERROR")
+        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
+    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
+        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
+    }
+    if (/^(?:Z|ZSTD)_/.test(code))
+        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
+    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
+        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
+    return error;
+}
+
+;// CONCATENATED MODULE: ./lib/images/document-kinds.js
+
+/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
+const mostLayers = 1_000;
+/** Images of an archive, platforms of an image, names of an image. */
+const mostImages = 1_000;
+/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
+const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
+    .max(most, `has more than ${most} elements`)
+    .pipe(schemas/* array */.YOg(element))
+    .nullish()
+    .transform((elements) => elements ?? []);
+const document_kinds_digest = schemas/* string */.YjP("is not a text")
+    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
+const document_kinds_text = schemas/* string */.YjP("is not a text");
+/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
+const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
+/** Go writes what is not there as an empty text, and reads it so. */
+const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
+    .transform((value) => value ?? undefined);
+const document_kinds_optionalText = optional(document_kinds_text);
+const optionalWord = optional(word);
+const descriptor = schemas/* object */.Ikc({
+    mediaType: document_kinds_text,
+    digest: document_kinds_digest,
+    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
+    urls: list(schemas/* unknown */.L5J(), mostImages),
+    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
+    annotations: schemas/* object */.Ikc({
+        "io.containerd.image.name": document_kinds_optionalText,
+        "org.opencontainers.image.ref.name": document_kinds_optionalText,
+        "vnd.docker.reference.type": document_kinds_optionalText,
+        "io.containerd.manifest.subject": document_kinds_optionalText,
+    }, "is not an object")
+        .nullish()
+        .transform((annotations) => annotations ?? undefined),
+}, "is not an object");
+const [ociIndex, dockerIndex] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const ociManifest = "application/vnd.oci.image.manifest.v1+json";
+/** Docker's own manifest, which containerd writes for archives that have none. */
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+const ociConfig = "application/vnd.oci.image.config.v1+json";
+/** Docker's config, with the same fields. */
+const dockerConfig = "application/vnd.docker.container.image.v1+json";
+const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
+const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
+const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
+/**
+ * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
+ * refuses it, too.
+ */
+const absent = schemas/* undefined */.Vxk("does not belong there").optional();
+/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
+const indexKind = {
+    name: "image index",
+    schema: schemas/* object */.Ikc({
+        mediaType: document_kinds_optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
+        manifests: list(descriptor, mostImages),
+        config: absent,
+        layers: absent,
+    }, "it is not an object"),
+};
+/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
+const manifestKind = {
+    name: "image manifest",
+    schema: schemas/* object */.Ikc({
+        mediaType: document_kinds_optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
+        config: descriptor,
+        layers: list(descriptor, mostLayers),
+        manifests: absent,
+    }, "it is not an object"),
+};
+/** An image's config (OCI image-spec, config.md; Docker's is the same). */
+const configKind = {
+    name: "image config",
+    schema: schemas/* object */.Ikc({
+        os: optionalWord,
+        architecture: optionalWord,
+        variant: optionalWord,
+        rootfs: schemas/* object */.Ikc({ diff_ids: list(document_kinds_digest, mostLayers) }, "is not an object")
+            .nullish()
+            .transform((rootfs) => rootfs?.diff_ids ?? []),
+    }, "it is not an object"),
+};
+/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
+const layoutKind = {
+    name: "oci-layout file",
+    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
+};
+const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
+/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
+const savedImagesKind = {
+    name: "list of images",
+    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
+        .max(mostImages, `it has more than ${mostImages} elements`)
+        .pipe(schemas/* array */.YOg(savedImage)),
+};
+
+;// CONCATENATED MODULE: ./lib/images/documents.js
+
+
+/**
+ * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
+ * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
+ */
+const mostOfDocument = 4 * 1024 ** 2;
+/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
+const mostOfAll = 32 * 1024 ** 2;
+/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
+class Documents {
+    #tar;
+    #file;
+    #left = mostOfAll;
+    constructor(tar, file) {
+        this.#tar = tar;
+        this.#file = file;
+    }
+    /**
+     * Reads a document by what refers to it.
+     *
+     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
+     */
+    async read(of, kind) {
+        const name = `the ${kind.name} ${of.digest}`;
+        const bytes = await this.#bytes(documents_blobPath(of.digest), name);
+        if (bytes === undefined)
+            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
+        if (bytes.length !== of.size)
+            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
+        if (digestOf(bytes) !== of.digest)
+            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
+        const { digest, size, mediaType } = of;
+        return { document: { digest, size, mediaType, bytes }, content: documents_parse(bytes, name, kind) };
+    }
+    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
+    async named(file, kind) {
+        const bytes = await this.#bytes(file, quoted(file));
+        return bytes && { bytes, content: documents_parse(bytes, `${quoted(file)} in it`, kind) };
+    }
+    /** Counts a document that was made, not read, to those that are held. */
+    count(bytes) {
+        this.#left -= bytes;
+        if (this.#left < 0)
+            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
+    }
+    async #bytes(file, name) {
+        const content = this.#tar.find(file);
+        if (content === undefined)
+            return undefined;
+        if (content.size > mostOfDocument)
+            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
+        this.count(content.size);
+        return Buffer.from(await this.#file.bytes(content.offset, content.size));
+    }
+}
+/** Where an OCI layout has what a digest names. */
+const documents_blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
+const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
+function documents_parse(bytes, name, kind) {
+    let json;
+    try {
+        json = JSON.parse(bytes.toString());
+    }
+    catch (error) {
+        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
+    }
+    const read = kind.schema.safeParse(json);
+    if (read.success)
+        return read.data;
+    const [issue] = read.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/layers.js
+
+
+/** Docker's layers as its own manifests call them. */
+const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
+/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
+const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
+const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
+/**
+ * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
+ *
+ * @throws Refused when one is not of the size it should be, or none that can be loaded
+ */
+function findLayers(manifest, tar) {
+    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
+        if (foreignTypes.test(mediaType) || urls.length > 0)
+            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
+        if (!layerTypes.test(mediaType))
+            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
+        const content = tar.find(documents_blobPath(digest));
+        if (content !== undefined && content.size !== size)
+            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
+        return { digest, size, mediaType, offset: content?.offset };
+    });
+}
+/** @throws Refused when a config is not that of an image with so many layers */
+function checkCount(layers, config, id) {
+    if (layers.length !== config.rootfs.length)
+        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/platform.js
+/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
+const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
+/** What a config says it is for. One that does not say is taken to be for the nodes. */
+const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
+/**
+ * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
+ *
+ * @returns 0: not at all; the higher, the better
+ */
+function fitness(image, node) {
+    if (image.os !== node.os)
+        return 0;
+    if (architectureOf(image) !== architectureOf(node))
+        return 0;
+    if ((image.variant || undefined) === (node.variant || undefined))
+        return 3;
+    if (variantOf(image) === variantOf(node))
+        return 2;
+    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
+    return variantOf(image) === undefined ? 1 : 0;
+}
+/** What uname and some builders say, in Go's words. */
+const synonyms = new Map([
+    ["x86_64", "amd64"],
+    ["aarch64", "arm64"],
+]);
+const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
+/** The first variant of an architecture is the same as none. */
+function variantOf(platform) {
+    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
+    return platform.variant === first ? undefined : platform.variant || undefined;
+}
+
+;// CONCATENATED MODULE: ./lib/images/docker-archive.js
+
+
+
+
+
+
+
+/**
+ * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
+ * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
+ * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
+ * another way has the same ones.
+ *
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readDockerArchive(contents, node) {
+    const list = await contents.documents.named("manifest.json", savedImagesKind);
+    if (list === undefined)
+        throw new Refused(whatItIs(contents.tar), saveIt);
+    const layers = layerReader(contents);
+    const candidates = [];
+    for (const saved of list.content)
+        candidates.push(await readSaved(saved, contents, layers, node));
+    return candidates;
+}
+async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
+    const read = await documents.named(configFile, configKind);
+    if (read === undefined)
+        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+    const config = describe(read.bytes, dockerConfig);
+    const claimed = digestInName(configFile);
+    if (claimed !== undefined && claimed !== config.digest)
+        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+    checkCount(files, read.content, config.digest);
+    const platform = platformOf(read.content, node);
+    const fit = fitness(platform, node);
+    if (fit === 0)
+        return { names, platforms: [platform], fitness: fit, image: undefined };
+    const layers = [];
+    for (const [index, file] of files.entries()) {
+        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
+    }
+    const manifest = describe(manifestOf(config, layers), dockerManifest);
+    documents.count(manifest.size);
+    const image = {
+        id: config.digest,
+        platform: platformText(platform),
+        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+        documents: [manifest, config],
+        layers,
+    };
+    return { names, platforms: [platform], fitness: fit, image };
+}
+function whatItIs(tar) {
+    if (tar.find("repositories") !== undefined)
+        return "it has no manifest.json: it was saved by a Docker older than 1.10";
+    if (tar.find("index.json") !== undefined)
+        return "it has an index.json, but no oci-layout file and no manifest.json";
+    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
+}
+const describe = (bytes, mediaType) => ({
+    digest: digestOf(bytes),
+    size: bytes.length,
+    mediaType,
+    bytes,
+});
+/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
+const digestInName = (file) => {
+    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
+    return hex && `sha256:${hex}`;
+};
+/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
+function manifestOf(config, layers) {
+    return Buffer.from(JSON.stringify({
+        schemaVersion: 2,
+        mediaType: dockerManifest,
+        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
+        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    }));
+}
+/** Looks into every layer once: images of one archive share them. */
+function layerReader({ file, tar }) {
+    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
+    const hashes = new Map();
+    return async (name, diffId) => {
+        const content = tar.find(name);
+        if (content === undefined)
+            throw new Refused(`the layer ${quoted(name)} is not in it`);
+        const { offset, size } = content;
+        if (!hashes.has(offset)) {
+            const head = await file.bytes(offset, Math.min(size, signatureBytes));
+            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
+        }
+        const digest = hashes.get(offset);
+        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
+        if (digest !== undefined)
+            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
+        const claimed = digestInName(name);
+        if (claimed !== undefined && claimed !== diffId)
+            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
+        return { digest: diffId, size, mediaType: dockerLayer, offset };
+    };
+}
+async function hash(file, { offset, size }) {
+    const sum = (0,external_node_crypto_.createHash)("sha256");
+    for await (const chunk of file.stream(offset, offset + size))
+        sum.update(chunk);
+    return `sha256:${sum.digest("hex")}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/oci-archive.js
+
+
+
+
+/** An index of indexes of images is as deep as any tool goes. */
+const deepest = 8;
+/**
+ * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
+ * write it.
+ *
+ * @returns undefined when the archive is none
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readOciArchive(contents, node) {
+    const layout = await contents.documents.named("oci-layout", layoutKind);
+    if (layout === undefined)
+        return undefined;
+    const index = await contents.documents.named("index.json", indexKind);
+    if (index === undefined)
+        throw new Refused("it is an OCI layout without an index.json");
+    const saved = await savedNames(contents);
+    const targets = new Map();
+    const candidates = [];
+    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
+        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
+        targets.set(entry.digest, target);
+        const given = nameOf(entry);
+        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
+        candidates.push({ ...target, names });
+    }
+    return candidates;
+}
+/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+    annotations?.["io.containerd.manifest.subject"] !== undefined ||
+    (platform?.os === "unknown" && platform.architecture === "unknown");
+/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
+function nameOf({ annotations }) {
+    const name = annotations?.["org.opencontainers.image.ref.name"];
+    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
+}
+/** The names that `docker save` gives images in its own list, by the digest of their config. */
+async function savedNames({ documents }) {
+    const list = await documents.named("manifest.json", savedImagesKind);
+    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
+        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
+        RepoTags,
+    ]));
+}
+async function readTarget(target, contents, node) {
+    const rated = [];
+    const silent = [];
+    for await (const lead of leadsOf(target, contents)) {
+        if (rated.length + silent.length === mostImages)
+            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
+        // Without an index around it, containerd goes by the config, whatever index.json says.
+        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
+        if (platform)
+            rated.push({ ...lead, platform });
+        else
+            silent.push(lead);
+    }
+    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
+        for (const lead of silent) {
+            const read = await readManifest(lead.manifest, contents);
+            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
+        }
+    }
+    const platforms = rated.map(({ platform }) => platform);
+    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
+    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
+    if (best === undefined)
+        return { platforms, fitness: 0, image: undefined };
+    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
+    const layers = findLayers(manifest.content, contents.tar);
+    checkCount(layers, config.content, config.document.digest);
+    const { digest, size, mediaType } = target;
+    const image = {
+        id: config.document.digest,
+        platform: platformText(platformOf(config.content, node)),
+        target: { digest, size, mediaType },
+        documents: [...best.indexes, manifest.document, config.document],
+        layers,
+    };
+    return { platforms, fitness: fit, image };
+}
+async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
+    const { digest, mediaType } = reference;
+    if (isAbout(reference))
+        return;
+    if (isManifest(mediaType))
+        yield { manifest: reference, indexes };
+    else if (isIndex(mediaType)) {
+        if (seen.has(digest))
+            return;
+        seen.add(digest);
+        if (indexes.length === deepest)
+            throw new Refused(`its image indexes are more than ${deepest} deep`);
+        const { document, content } = await contents.documents.read(reference, indexKind);
+        for (const child of content.manifests)
+            yield* leadsOf(child, contents, [...indexes, document], seen);
+    }
+    else if (indexes.length === 0) {
+        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
+    }
+}
+async function readManifest(reference, { documents }) {
+    const manifest = await documents.read(reference, manifestKind);
+    const { config } = manifest.content;
+    if (!isConfig(config.mediaType))
+        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
+    return { manifest, config: await documents.read(config, configKind) };
+}
+
+;// CONCATENATED MODULE: ./lib/images/open-file.js
+
+/** What lies this close together is read with one system call: an archive's small members are neighbours. */
+const windowBytes = 64 * 1024;
+const chunkBytes = 1024 * 1024;
+/** A file that is read here and there, never as a whole. */
+class OpenFile {
+    size;
+    #handle;
+    #window = Buffer.alloc(0);
+    #windowAt = 0;
+    constructor(handle, size) {
+        this.#handle = handle;
+        this.size = size;
+    }
+    /** @param handle stays the caller's to close */
+    static async of(handle) {
+        const { size } = await handle.stat();
+        return new OpenFile(handle, size);
+    }
+    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
+    async bytes(position, length) {
+        const end = Math.min(position + length, this.size);
+        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
+            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
+            this.#windowAt = position;
+        }
+        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
+    }
+    /** The bytes from a position to another, in pieces of a megabyte. */
+    async *stream(position, end) {
+        for (let at = position; at < end; at += chunkBytes) {
+            yield await this.#read(at, Math.min(chunkBytes, end - at));
+        }
+    }
+    async #read(position, length) {
+        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
+        let filled = 0;
+        while (filled < buffer.length) {
+            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
+            if (bytesRead === 0)
+                throw new Refused("it became shorter while it was read");
+            filled += bytesRead;
+        }
+        return buffer;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/selection.js
+
+
+
+/**
+ * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
+ *
+ * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
+ * different images do
+ */
+function selectImages(candidates, node) {
+    if (candidates.length === 0)
+        throw new Refused("it holds no image", saveNamed);
+    const images = new Map();
+    for (const [name, named] of byName(candidates)) {
+        const image = best(name, named, node);
+        const known = images.get(image.target.digest);
+        if (known === undefined)
+            images.set(image.target.digest, { ...image, names: [name] });
+        else
+            known.names.push(name);
+    }
+    return [...images.values()];
+}
+function byName(candidates) {
+    const named = new Map();
+    for (const candidate of candidates) {
+        if (candidate.names.length === 0) {
+            const id = candidate.image?.id;
+            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
+        }
+        for (const name of new Set(candidate.names.map(checkedName))) {
+            const known = named.get(name);
+            if (known === undefined)
+                named.set(name, [candidate]);
+            else
+                known.push(candidate);
+        }
+    }
+    return named;
+}
+function checkedName(given) {
+    const name = reference_fullName(given);
+    if (typeof name === "string")
+        return name;
+    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
+}
+function best(name, candidates, node) {
+    const most = Math.max(...candidates.map(({ fitness }) => fitness));
+    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
+    const [image] = images;
+    if (image === undefined) {
+        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
+        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
+    }
+    const other = images.find(({ id }) => id !== image.id);
+    if (other !== undefined)
+        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
+    return image;
+}
+/** The official images of Docker Hub are for ten platforms at most. */
+const mostShown = 10;
+/** How the tools that make archives are told a name. */
+const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
+    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
+
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var header = __nccwpck_require__(6532);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new header/* Header */.Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
+;// CONCATENATED MODULE: ./lib/images/tar-index.js
+
+
+
+
+const blockBytes = 512;
+const zeros = Buffer.alloc(blockBytes);
+/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
+const mostMembers = 50_000;
+/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
+const mostHeaderBytes = 1024 * 1024;
+/** Linux takes no longer path (PATH_MAX). */
+const tar_index_longestName = 4_096;
+/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
+class TarIndex {
+    #members;
+    constructor(members) {
+        this.#members = members;
+    }
+    /**
+     * Finds a file, through symbolic and hard links.
+     *
+     * @returns undefined when nothing has the name
+     * @throws Refused when what has the name is no file, or a link that leads to none
+     */
+    find(name) {
+        const seen = new Set();
+        for (let at = clean(name);;) {
+            const member = this.#members.get(at);
+            if (member === undefined && seen.size === 0)
+                return undefined;
+            if (member === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
+            if (member.is === "file")
+                return member;
+            if (member.is === "other")
+                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
+            if (member.to === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
+            if (seen.has(at))
+                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
+            seen.add(at);
+            at = member.to;
+        }
+    }
+}
+/**
+ * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
+ * what is between them. Of members with one name the last counts, as for tar itself.
+ *
+ * @throws Refused when it is no tar, damaged, cut off, or larger than any image
+ */
+async function readTarIndex(file) {
+    const members = new Map();
+    let next = {};
+    let position = 0;
+    for (let headers = 0; position < file.size; headers++) {
+        const header = await headerAt(file, position);
+        if (header === undefined)
+            break;
+        if (headers === mostMembers)
+            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
+        const offset = position + blockBytes;
+        if (announcing.has(header.type)) {
+            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
+            if (size > mostHeaderBytes)
+                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
+            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
+            position = offset + padded(size);
+            continue;
+        }
+        const name = next.path || header.path || "";
+        const target = next.linkpath || header.linkpath || "";
+        if (name.length > tar_index_longestName || target.length > tar_index_longestName)
+            throw new Refused(`its header at byte ${position} has a name of more than ${tar_index_longestName} characters`);
+        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
+        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
+        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
+        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
+        next = {};
+        position = start + padded(size);
+    }
+    return new TarIndex(members);
+}
+const announcing = new Set([
+    "ExtendedHeader",
+    "OldExtendedHeader",
+    "GlobalExtendedHeader",
+    "NextFileHasLongPath",
+    "OldGnuLongPath",
+    "NextFileHasLongLinkpath",
+]);
+const bodiless = new Set([
+    "Link",
+    "SymbolicLink",
+    "Directory",
+    "CharacterDevice",
+    "BlockDevice",
+    "FIFO",
+]);
+function announced(type, bytes) {
+    const text = bytes.toString();
+    switch (type) {
+        case "ExtendedHeader":
+        case "OldExtendedHeader": {
+            const { path, linkpath, size } = Pax.parse(text, {});
+            return {
+                ...(path ? { path } : {}),
+                ...(linkpath ? { linkpath } : {}),
+                ...(size === undefined ? {} : { size }),
+                sparse: text.includes(" GNU.sparse."),
+            };
+        }
+        case "NextFileHasLongLinkpath":
+            return { linkpath: text.replace(/\0.*$/s, "") };
+        case "NextFileHasLongPath":
+        case "OldGnuLongPath":
+            return { path: text.replace(/\0.*$/s, "") };
+        default:
+            // Global records hold the commit of a `git archive` and the like: nothing about one member.
+            return {};
+    }
+}
+function memberOf(header, name, target, content, sparse) {
+    switch (header.type) {
+        case "File":
+        case "OldFile":
+        case "ContiguousFile":
+            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
+        case "Link":
+            return { is: "link", to: inside(target), target };
+        case "SymbolicLink":
+            return {
+                is: "link",
+                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
+                target,
+            };
+        default:
+            return { is: "other", kind: tar_index_kinds[header.type] ?? "of an unknown kind" };
+    }
+}
+const tar_index_kinds = {
+    Directory: "a folder",
+    CharacterDevice: "a device",
+    BlockDevice: "a device",
+    FIFO: "a named pipe",
+    SparseFile: "a sparse file",
+};
+/** A name in the archive; undefined for what is not in any. */
+function inside(path) {
+    const name = clean(path);
+    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
+}
+const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
+/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
+async function headerAt(file, position) {
+    const block = await file.bytes(position, 2 * blockBytes);
+    const first = block.subarray(0, blockBytes);
+    if (isZero(first) && isZero(block.subarray(blockBytes)))
+        return undefined;
+    const header = first.length < blockBytes ? undefined : tar_index_decoded(first);
+    if (header?.cksumValid)
+        return header;
+    if (position === 0)
+        throw new Refused("it is not a tar archive", saveIt);
+    if (first.length < blockBytes)
+        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
+    throw new Refused(`it is damaged: there is no header at byte ${position}`);
+}
+function tar_index_decoded(block) {
+    try {
+        return new header/* Header */.Y(block);
+    }
+    catch {
+        // Numbers that are none.
+        return undefined;
+    }
+}
+const isZero = (block) => block.equals(zeros.subarray(0, block.length));
+function sizeOf(size, start, file, what) {
+    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
+        throw new Refused(`it is damaged: ${what} in it has no size`);
+    if (start + size > file.size)
+        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
+    return size;
+}
+/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
+async function afterSparseMap(file, position) {
+    const [inHeader, inBlock] = [482, 504];
+    let more = (await file.bytes(position, blockBytes))[inHeader];
+    let at = position + blockBytes;
+    for (; more === 1; at += blockBytes)
+        more = (await file.bytes(at, blockBytes))[inBlock];
+    return at;
+}
+const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
+
+;// CONCATENATED MODULE: ./lib/images/archive.js
+
+
+
+
+
+
+
+
+
+
+/** An archive that cannot be loaded: which, why, and what to do about it. */
+class BadArchive extends Error {
+    name = "BadArchive";
+    constructor(path, reason, advice, options) {
+        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
+    }
+}
+/**
+ * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
+ * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
+ * the OCI layout counts, as for containerd.
+ *
+ * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
+ * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
+ * to compare its digest.
+ *
+ * @param on.platform what the nodes run
+ * @param on.scratch an existing folder for the decompressed copy, which the caller removes
+ * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
+ */
+async function archive_readArchive(path, on) {
+    try {
+        const copy = await opened(path, async (archive) => {
+            if (archive.size === 0)
+                throw new Refused("it is empty", saveIt);
+            const head = await archive.bytes(0, signatureBytes);
+            refuseForeign(head);
+            const compression = compressionOf(head);
+            return compression && (await decompress(archive, compression, on.scratch));
+        });
+        const file = copy ?? path;
+        try {
+            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
+        }
+        catch (error) {
+            if (copy !== undefined)
+                await (0,promises_.rm)(copy, { force: true });
+            throw error;
+        }
+    }
+    catch (error) {
+        if (error instanceof Refused)
+            throw new BadArchive(path, error.message, error.advice, { cause: error });
+        if (!(error instanceof Error && "syscall" in error))
+            throw error;
+        throw new BadArchive(path, (0,lib_problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
+            cause: error,
+        });
+    }
+}
+async function opened(path, use) {
+    let handle;
+    try {
+        handle = await (0,promises_.open)(path);
+        return await use(await OpenFile.of(handle));
+    }
+    finally {
+        await handle?.close();
+    }
+}
+async function readImages(file, node) {
+    const tar = await readTarIndex(file);
+    const contents = { file, tar, documents: new Documents(tar, file) };
+    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
+    return selectImages(candidates, node);
+}
+
+;// CONCATENATED MODULE: ./lib/images/pull.js
+
+
+
+/** What a pull did not survive the first time, it may the second. */
+const attempts = 3;
+/**
+ * Sees to it that the Docker daemon has an image.
+ * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
+ *
+ * @throws when it cannot be pulled
+ */
+async function ensureImage(image, on, log, pause = external_node_timers_promises_.setTimeout) {
+    if ((await on.engine.imageId(image)) !== undefined) {
+        log.line(`${image} is there already.`);
+        return;
+    }
+    for (let attempt = 1;; attempt++) {
+        try {
+            await on.run("docker", ["pull", image], { env: on.endpoint, log, deadline: 15 * 60_000 });
+            return;
+        }
+        catch (error) {
+            if (!(error instanceof lib_process/* ProgramError */.Zj) || attempt === attempts || isFinal(error)) {
+                throw new Error(`The image ${image} cannot be pulled: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+                    cause: error,
+                });
+            }
+            log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
+            await pause(2_000 * attempt);
+        }
+    }
+}
+/** Answers that do not change by asking again. */
+const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
+
+;// CONCATENATED MODULE: ./lib/images/daemon-images.js
+
+
+
+
+
+
+
+/**
+ * Looks images up in the daemon, all at once. Those it lacks are pulled first.
+ *
+ * @throws naming the image that cannot be had
+ */
+async function findDaemonImages(references, on, log) {
+    return await Promise.all(references.map(async (reference) => {
+        const name = reference_fullName(reference);
+        if (typeof name !== "string")
+            throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
+        const there = await on.engine.imageId(reference);
+        if (there !== undefined)
+            return { reference, fullName: name, id: there };
+        log.line(`${reference} is not in the Docker daemon: it is pulled.`);
+        await ensureImage(reference, on, log);
+        const id = await on.engine.imageId(reference);
+        if (id === undefined)
+            throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
+        return { reference, fullName: name, id };
+    }));
+}
+/** Docker's API from which on an export can be told its platform: 28.0. */
+const exportsOnePlatform = "1.48";
+/**
+ * Has the daemon export images into one archive, in which what they share is once.
+ *
+ * @param folder where the archive goes
+ * @returns the archive's path
+ */
+async function daemon_images_saveDaemonImages(images, { engine, platform, folder }) {
+    const path = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    const { apiVersion } = await engine.info();
+    const names = images.map(({ reference }) => reference);
+    try {
+        const stream = await engine.saveImages(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(stream, (0,external_node_fs_.createWriteStream)(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
+    }
+    catch (error) {
+        throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${(0,lib_problems/* messageOf */.bD)(error)}`, {
+            cause: error,
+        });
+    }
+    return path;
+}
+/** Compares versions such as 1.41 number by number. */
+function atLeast(version, least) {
+    const [a, b] = [version, least].map((text) => text.split(".").map(Number));
+    const [major = 0, minor = 0] = a ?? [];
+    const [leastMajor = 0, leastMinor = 0] = b ?? [];
+    return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+}
+
+;// CONCATENATED MODULE: ./lib/images/docker-load.js
+
+
+
+
+/**
+ * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
+ * The daemon compares each layer with what the config says of it.
+ * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
+ *
+ * @returns its bytes, layers in the order in which they come; they end with an error when one does not
+ */
+function dockerArchive({ config, id, layers, name }) {
+    const path = ({ diffId }) => `${diffId}/layer.tar`;
+    const manifest = JSON.stringify([{ Config: `${id}.json`, RepoTags: [name], Layers: layers.map(path) }]);
+    async function* pieces() {
+        yield* file(`${id}.json`, Buffer.from(config));
+        const different = new Map(layers.map((layer) => [layer.diffId, layer]));
+        for await (const { layer, source } of asTheyCome([...different.values()])) {
+            const { size } = await (0,promises_.stat)(source);
+            yield docker_load_header(path(layer), size);
+            yield* (0,external_node_fs_.createReadStream)(source, { highWaterMark: 1 << 20 });
+            yield Buffer.alloc(padding(size));
+        }
+        yield* file("manifest.json", Buffer.from(manifest));
+        yield Buffer.alloc(2 * block);
+    }
+    return external_node_stream_.Readable.from(pieces(), { objectMode: false });
+}
+async function* asTheyCome(layers) {
+    const waiting = new Map(layers.map((layer) => [layer, layer.file.then((source) => ({ layer, source }))]));
+    while (waiting.size > 0) {
+        const next = await Promise.race(waiting.values());
+        waiting.delete(next.layer);
+        yield next;
+    }
+}
+const block = 512;
+const padding = (size) => (block - (size % block)) % block;
+function docker_load_header(path, size) {
+    const bytes = Buffer.alloc(block);
+    new header/* Header */.Y({ path, size, mode: 0o644, type: "File", uid: 0, gid: 0, mtime: new Date(0) }).encode(bytes, 0);
+    return bytes;
+}
+function* file(path, content) {
+    yield docker_load_header(path, content.length);
+    yield content;
+    yield Buffer.alloc(padding(content.length));
+}
+
+;// CONCATENATED MODULE: ./lib/images/documents-of.js
+
+
+
+
+
+
+
+
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
+const documents_of_mostOfDocument = 4 * 1024 ** 2;
+/** Platforms that are named when none of them fits. */
+const documents_of_mostShown = 10;
+/**
+ * Looks from a digest that is trusted through documents that are not: from the index, if there is one, to the platform's
+ * manifest and its config. Nothing of a document is looked at before it has the digest that it was asked by.
+ *
+ * @param documents texts, in this order, and no others: whatever somebody else has kept
+ * @throws why they are not those of the image
+ */
+function documents_of_verifyDocuments(digest, platform, documents) {
+    const texts = schemas/* array */.YOg(schemas/* string */.YjP()).max(3).safeParse(documents);
+    if (!texts.success)
+        throw new Error(`What should be the documents of ${digest} is no list of three texts.`);
+    const way = documentsFrom(digest, platform);
+    let step = way.next();
+    for (const text of texts.data) {
+        if (step.done === true)
+            throw new Error(`There is one document too many among those of ${digest}.`);
+        step = way.next(text);
+    }
+    if (step.done !== true)
+        throw new Error(`${step.value.digest} is not among the documents of ${digest}.`);
+    return step.value;
+}
+/**
+ * Asks for one document after the other, and is given its text.
+ *
+ * @throws when it is not what was asked for, or leads to no image for the platform
+ */
+function* documentsFrom(digest, platform) {
+    const first = yield* documents_of_document("manifests", { digest });
+    const chosen = isIndexDocument(first)
+        ? choose(read(first, indexKind, digest).manifests, platform, digest)
+        : undefined;
+    const source = chosen === undefined ? first : yield* documents_of_document("manifests", chosen);
+    const name = chosen?.digest ?? digest;
+    const manifest = read(source, manifestKind, name);
+    if (!isConfig(manifest.config.mediaType))
+        throw new Error(`${name} is not an image: its config is of the type ${quoted(manifest.config.mediaType)}.`);
+    const configDigest = manifest.config.digest;
+    const config = read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
+    const made = platformOf(config, platform);
+    // Where an index names the platform, that counts, as for containerd.
+    if (chosen === undefined && fitness(made, platform) === 0)
+        throw new Error(`${name} is for ${platformText(made)}, not for ${platformText(platform)}.`);
+    if (manifest.layers.length !== config.rootfs.length)
+        throw new Error(`${name} has ${manifest.layers.length} layers, and ${config.rootfs.length} according to its config.`);
+    return { configDigest, diffIds: config.rootfs };
+}
+function* documents_of_document(from, { digest, size }) {
+    if (size !== undefined && size > documents_of_mostOfDocument)
+        throw tooLarge(digest);
+    const text = yield { from, digest };
+    if (text.length > documents_of_mostOfDocument)
+        throw tooLarge(digest);
+    const bytes = Buffer.from(text);
+    const actual = digestOf(bytes);
+    if (actual !== digest)
+        throw new Error(`What should be ${digest} hashes to ${actual}.`);
+    if (size !== undefined && bytes.length !== size)
+        throw new Error(`${digest} has ${bytes.length} bytes, and should have ${size}.`);
+    try {
+        return JSON.parse(text);
+    }
+    catch (error) {
+        throw new Error(`${digest} is not JSON.`, { cause: error });
+    }
+}
+const tooLarge = (digest) => new Error(`${digest} has more than the ${documents_of_mostOfDocument} bytes that are read of a document.`);
+/** The type of an index need not be in it. */
+const isIndexDocument = (json) => schemas/* object */.Ikc({ manifests: schemas/* array */.YOg(schemas/* unknown */.L5J()) }).safeParse(json).success;
+function read(json, kind, digest) {
+    const parsed = kind.schema.safeParse(json);
+    if (parsed.success)
+        return parsed.data;
+    const [issue] = parsed.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Error(`${digest} is no ${kind.name}: ${place}${issue?.message ?? ""}.`);
+}
+/** An index in an index is passed over: no image that is to be had by its digest needs one. */
+function choose(listed, wanted, digest) {
+    const rated = listed.flatMap((reference) => reference.platform && isManifest(reference.mediaType)
+        ? [{ reference, platform: reference.platform, fit: fitness(reference.platform, wanted) }]
+        : []);
+    const most = Math.max(0, ...rated.map(({ fit }) => fit));
+    const best = rated.find(({ fit }) => fit > 0 && fit === most);
+    if (best !== undefined)
+        return best.reference;
+    const platforms = [...new Set(rated.map(({ platform }) => platformText(platform)))];
+    const shown = platforms.length > documents_of_mostShown ? [...platforms.slice(0, documents_of_mostShown), "…"] : platforms;
+    throw new Error(`${digest} lists no image for ${platformText(wanted)}, but for ${shown.join(", ") || "no platform at all"}.`);
+}
+const manifestTypes = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    dockerManifest,
+];
+/** What is behind a name of an image that says its digest. */
+const pinned = /^([^/]+)\/(.+)@(sha256:[0-9a-f]{64})$/;
+/**
+ * Gets the documents of an image from its registry: some kilobytes, each of which has the digest that it was asked by.
+ *
+ * @param reference with its digest; a tag beside it does not count
+ * @param registry where it is asked for instead, or with a login
+ * @throws when the registry does not answer, or not with the documents of an image for the platform
+ */
+async function documents_of_documentsOf(reference, platform, registry) {
+    const name = fullName(reference);
+    const [, host, repository, digest] = (typeof name === "string" && pinned.exec(name)) || [];
+    if (host === undefined || repository === undefined || digest === undefined)
+        throw new Error(`${JSON.stringify(reference)} is not the name of an image with its SHA-256 digest.`);
+    try {
+        const asked = registry ?? new RegistryClient(registryUrl(host));
+        const way = documentsFrom(digest, platform);
+        const documents = [];
+        let step = way.next();
+        while (step.done !== true) {
+            const text = await ask(asked, repository, step.value);
+            documents.push(text);
+            step = way.next(text);
+        }
+        return { ...step.value, documents };
+    }
+    catch (error) {
+        throw new Error(`The documents of ${reference} cannot be had: ${messageOf(error)}`, { cause: error });
+    }
+}
+async function ask(registry, repository, { from, digest }) {
+    const accepted = from === "manifests" ? manifestTypes : [];
+    const { status, body } = await registry.get(`/v2/${repository}/${from}/${digest}`, accepted);
+    if (status === 200)
+        return body.toString();
+    const why = reasons[status] ?? "it should have it";
+    throw new Error(`the registry answers with status ${status} when asked for ${digest}: ${why}.`);
+}
+const reasons = {
+    401: "it wants a login",
+    403: "it wants another login",
+    404: "it does not have it",
+    429: "it has been asked too often",
+};
+
+;// CONCATENATED MODULE: ./lib/images/kept-layers.js
+
+
+
+
+/** A layer has an entry of its own, named by the SHA-256 of its tar in hexadecimal: images share it. */
+const pathOf = (diffId) => `layer-${diffId}`;
+const keyOf = (diffId) => `kind-action-layer-v1-${diffId}`;
+const taken = new WeakMap();
+/** The file of a layer, restored once for all images that need it now. Each of them has to leave it. */
+function takeLayer(cache, diffId) {
+    const layers = taken.get(cache) ?? new Map();
+    taken.set(cache, layers);
+    const before = layers.get(diffId);
+    const layer = before?.removal === undefined && before !== undefined
+        ? before
+        : { file: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+    layers.set(diffId, layer);
+    layer.users++;
+    // Whoever waits for it is told. Nobody may have come to that.
+    layer.file.catch(() => { });
+    return layer.file;
+}
+/** Removes the file of a layer, unless another image needs it. */
+async function leaveLayer(cache, diffId) {
+    const layer = taken.get(cache)?.get(diffId);
+    if (layer === undefined || --layer.users > 0)
+        return;
+    layer.removal = (0,promises_.rm)((0,external_node_path_.join)(cache.folder, pathOf(diffId)), { force: true, recursive: true });
+    await layer.removal;
+}
+async function restoreLayer(cache, diffId) {
+    const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
+    if (outcome !== "hit")
+        throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
+    const file = (0,external_node_path_.join)(cache.folder, pathOf(diffId));
+    if (!(await (0,promises_.lstat)(file)).isFile())
+        throw new Error(`the layer sha256:${diffId} is no file`);
+    return file;
+}
+/** Keeps a layer. @param from where its bytes are */
+async function kept_layers_saveLayer(cache, diffId, from) {
+    const path = join(cache.folder, pathOf(diffId));
+    try {
+        const bytes = createReadStream(from.file, { start: from.offset, end: from.offset + from.size - 1 });
+        await pipeline(bytes, createWriteStream(path));
+        return await cache.save({ path: pathOf(diffId), key: keyOf(diffId) });
+    }
+    finally {
+        await rm(path, { force: true });
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/kept-image.js
+
+
+
+
+
+
+
+
+
+/** What of an image is in the cache, beside its layers: these have entries of their own, which images share. */
+const kept_image_index = schemas/* strictObject */.rej({
+    version: schemas/* literal */.euz(1),
+    /** The texts that lead from the digest to the layers. */
+    documents: schemas/* array */.YOg(schemas/* string */.YjP()).max(3),
+    /** The bytes of each layer, in order. */
+    layers: schemas/* array */.YOg(schemas/* int */.Whr().nonnegative()).max(127),
+    /** How long it took to pull it, in seconds. */
+    pulled: schemas/* number */.aig(),
+    /** How long it took to restore it, if that was longer. */
+    restored: schemas/* number */.aig().optional(),
+});
+const kept_image_indexPath = (image) => `image-${kept_image_short(image.digest)}`;
+const prefixOf = ({ digest, platform }) => `kind-action-image-v1-${platform.architecture}-${hexOf(digest)}-`;
+const indexKey = (image, slow = false) => `${prefixOf(image)}${slow ? "slow" : "image"}`;
+const hexOf = (digest) => digest.replace("sha256:", "");
+const kept_image_short = (digest) => hexOf(digest).slice(0, 16);
+/** The name that an image has in the Docker daemon when it comes out of the cache. */
+const restoredTag = (digest) => `kind-action/restored:${kept_image_short(digest)}`;
+/** Left free on a disk that is not ours alone. */
+const kept_image_spare = 500_000_000;
+/**
+ * Gives the Docker daemon an image out of the cache. The image is the one with the digest, whatever the cache holds: texts
+ * lead from the digest to the config and the hashes of all layers, which the daemon compares.
+ *
+ * @param onlyIfFaster whether an image that took longer to restore than to pull is left to be pulled
+ */
+async function restoreImage(cache, engine, image, onlyIfFaster, log) {
+    const prefix = prefixOf(image);
+    const found = await cache.restore({ path: kept_image_indexPath(image), key: prefix, prefixes: [prefix] });
+    if (found.outcome !== "hit") {
+        if (found.reason !== undefined)
+            log.line(`Not from the cache: ${found.reason}`);
+        return {
+            outcome: found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss",
+            bytes: 0,
+        };
+    }
+    try {
+        const { documents, layers, pulled, restored } = await kept_image_readIndex(cache, image);
+        const { configDigest, diffIds } = documents_of_verifyDocuments(image.digest, image.platform, documents);
+        if ((await engine.imageId(configDigest)) !== undefined) {
+            await engine.tag(configDigest, image.tag);
+            return { outcome: "hit", bytes: 0, pulled };
+        }
+        if (onlyIfFaster && restored !== undefined) {
+            log.line(`Not from the cache: restoring took ${restored} s, pulling ${pulled} s.`);
+            return { outcome: "skipped", bytes: 0 };
+        }
+        const bytes = layers.reduce((sum, size) => sum + size, 0);
+        const { bavail, bsize } = await (0,promises_.statfs)(cache.folder);
+        if (bavail * bsize < 3 * bytes + kept_image_spare) {
+            log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
+            return { outcome: "skipped", bytes: 0 };
+        }
+        const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
+        const archive = dockerArchive({
+            config: documents.at(-1) ?? "",
+            id: hexOf(configDigest),
+            name: image.tag,
+            layers: diffIds.map((diffId) => ({
+                diffId: hexOf(diffId),
+                file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
+            })),
+        });
+        try {
+            await engine.loadImage(archive);
+        }
+        finally {
+            // A daemon that wants no more of it leaves a file open.
+            archive.destroy();
+            await Promise.allSettled(files.values());
+            for (const diffId of files.keys())
+                await leaveLayer(cache, hexOf(diffId));
+        }
+        const id = await engine.imageId(image.tag);
+        if (id === configDigest)
+            return { outcome: "hit", bytes, pulled };
+        if (id !== undefined)
+            await engine.untag(image.tag);
+        throw new Error(`the Docker daemon has made ${id} of it, not ${configDigest}`);
+    }
+    catch (error) {
+        log.line(`The entry ${found.key} is not used: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+        return { outcome: "miss", bytes: 0 };
+    }
+}
+const kept_image_indexFile = (cache, image) => (0,external_node_path_.join)(cache.folder, kept_image_indexPath(image), "index.json");
+/** The longest that is read: its documents are some kilobytes. */
+const mostOfIndex = 32 * 1024 ** 2;
+/** @throws when it is not what it should be */
+async function kept_image_readIndex(cache, image) {
+    const file = kept_image_indexFile(cache, image);
+    const found = await (0,promises_.lstat)(file);
+    // What is no file may have no end.
+    if (!found.isFile() || found.size > mostOfIndex)
+        throw new Error("its index is no file, or too large");
+    let json;
+    try {
+        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
+    }
+    catch (error) {
+        throw new Error("its index is not JSON", { cause: error });
+    }
+    const read = kept_image_index.safeParse(json);
+    if (!read.success)
+        throw new Error("its index is not what it should be", { cause: read.error });
+    return read.data;
+}
+/**
+ * Keeps an image of the Docker daemon in the cache.
+ *
+ * @param seconds how long it took to pull it
+ * @param folder for the daemon's export
+ */
+async function saveImage(cache, engine, image, { seconds, folder }, log) {
+    if (!(await cache.wants({ path: kept_image_indexPath(image), key: indexKey(image) }))) {
+        log.line(`${image.reference} is in the cache already, or cannot be saved.`);
+        return;
+    }
+    const { documents } = await documentsOf(image.reference, image.platform);
+    const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
+    if ((await engine.imageId(image.reference)) !== configDigest) {
+        log.line(`${image.reference} is not cached: this Docker daemon does not keep images by their configs.`);
+        return;
+    }
+    // A name of our own: with another one of its repository, Docker would remove the digest, too.
+    const name = restoredTag(image.digest);
+    await mkdir(folder, { recursive: true });
+    const own = await mkdtemp(join(folder, "image-"));
+    try {
+        await engine.tag(configDigest, name);
+        const on = { engine, platform: image.platform, folder: own };
+        const archive = await saveDaemonImages([{ reference: name, fullName: name, id: configDigest }], on);
+        const read = await readArchive(archive, { platform: image.platform, scratch: own });
+        const layers = read.images[0]?.layers ?? [];
+        for (const [position, layer] of layers.entries()) {
+            const diffId = hexOf(diffIds[position] ?? "");
+            if (hexOf(layer.digest) !== diffId || layer.offset === undefined) {
+                log.line(`${image.reference} is not cached: this Docker daemon keeps its layers packed.`);
+                return;
+            }
+            const part = { file: read.file, offset: layer.offset, size: layer.size };
+            const { outcome, reason } = await saveLayer(cache, diffId, part);
+            log.line(`layer ${diffId.slice(0, 12)}: ${outcome}${reason ? `, ${reason}` : ""}, ${layer.size} bytes`);
+            if (outcome !== "saved" && outcome !== "exists")
+                return;
+        }
+        await saveIndex(cache, image, {
+            version: 1,
+            documents: [...documents],
+            layers: layers.map(({ size }) => size),
+            pulled: seconds,
+        }, log);
+    }
+    finally {
+        await rm(own, { recursive: true, force: true });
+        await engine.untag(name);
+    }
+}
+/** Notes that an image takes longer to restore than to pull. */
+async function saveVerdict(cache, image, restored, log) {
+    const before = await kept_image_readIndex(cache, image);
+    if (restored > before.pulled)
+        await saveIndex(cache, image, { ...before, restored }, log);
+}
+async function saveIndex(cache, image, content, log) {
+    const path = kept_image_indexPath(image);
+    await mkdir(join(cache.folder, path), { recursive: true });
+    await writeFile(kept_image_indexFile(cache, image), JSON.stringify(content));
+    const key = indexKey(image, content.restored !== undefined);
+    const { outcome } = await cache.save({ path, key });
+    log.line(`${key}: ${outcome}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/obtain.js
+
+
+/**
+ * Sees to it that the Docker daemon has an image: out of the cache where that can be, else pulled.
+ *
+ * @param on.cache none where images do not come from there
+ * @throws when it cannot be pulled
+ */
+async function obtainImage({ reference, tag }, on, log) {
+    const began = performance.now();
+    const seconds = () => Math.round(performance.now() - began) / 1000;
+    const there = tag ?? reference;
+    if (await isThere(reference, tag, on.engine)) {
+        log.line(`${there} is there already.`);
+        return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
+    }
+    const pinned = pinnedImage(reference, on.platform, tag);
+    const restored = on.cache && pinned && (await restoreImage(on.cache.store, on.engine, pinned, on.cache.onlyIfFaster, log));
+    if (pinned !== undefined && restored?.outcome === "hit") {
+        const took = seconds();
+        log.line(`${reference} came out of the cache in ${took} s; pulling it once took ${restored.pulled} s.`);
+        return { reference, name: pinned.tag, from: "cache", seconds: took, restored };
+    }
+    const pulling = performance.now();
+    await ensureImage(reference, on, log);
+    if (tag !== undefined)
+        await on.engine.tag(reference, tag);
+    const took = Math.round(performance.now() - pulling) / 1000;
+    return { reference, name: there, from: "registry", seconds: took, restored };
+}
+/** Whether the daemon has the image under the name that others use. One that it has otherwise gets that name. */
+async function isThere(reference, tag, engine) {
+    if (tag !== undefined && (await engine.imageId(tag)) !== undefined)
+        return true;
+    if ((await engine.imageId(reference)) === undefined)
+        return false;
+    if (tag !== undefined)
+        await engine.tag(reference, tag);
+    return true;
+}
+/** An image as the cache knows it, if it is named by its digest. */
+function pinnedImage(reference, platform, tag) {
+    const digest = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1];
+    return digest === undefined ? undefined : { reference, digest, platform, tag: tag ?? restoredTag(digest) };
+}
+/** What post is to keep of the images that were obtained, as the state has it. */
+const savedImages = (images, architecture) => images
+    .filter(({ reference, from }) => from !== "daemon" && reference.includes("@sha256:"))
+    .map(({ reference, name, from, seconds }) => ({
+    reference,
+    architecture,
+    restored: from === "cache",
+    seconds,
+    ...(name !== reference && from === "registry" && { tag: name }),
+}));
+
+;// CONCATENATED MODULE: ./lib/images/transfer/file-identity.js
+
+/** How the container that links tells files apart, for GNU `stat --format`. */
+const identityFormat = "%i %s %.9Y";
+/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
+async function identityOf(file) {
+    const { ino, size, mtimeNs } = await (0,promises_.stat)(file, { bigint: true });
+    const nanoseconds = String(mtimeNs % 1000000000n).padStart(9, "0");
+    return `${ino} ${size} ${mtimeNs / 1000000000n}.${nanoseconds}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/blob-links.js
+
+
+
+/**
+ * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
+ * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
+ */
+const blob_links_answers = `
+staging=
+declare -A copies
+while read -r command a b c d; do
+  case $command in
+    staging) staging=/volumes/$a/_data ;;
+    identity) stat --format '${identityFormat}' "/archives/$a" ;;
+    stage)
+      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
+      copies[$d]=$!
+      ;;
+    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
+    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
+    *) echo "unknown command: $command" >&2; false ;;
+  esac
+  printf '\\004%d\\n' $?
+done
+`;
+const deadline = 300_000;
+/**
+ * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
+ * every node's. containerd has to be told of it afterwards (ContentStore.adopt).
+ */
+class BlobLinks {
+    #engine;
+    #container;
+    #conversation;
+    #archives;
+    #staged = new Map();
+    constructor(engine, container, conversation, archives) {
+        this.#engine = engine;
+        this.#container = container;
+        this.#conversation = conversation;
+        this.#archives = archives;
+    }
+    /**
+     * @param on.archives the files that blobs come from
+     * @param on.image an image with bash and coreutils that the daemon has
+     * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
+     */
+    static async open(engine, on) {
+        const { id, program, volume } = await engine.runAlone({
+            image: on.image,
+            argv: ["bash", "-c", blob_links_answers],
+            labels: on.labels,
+            binds: [
+                { source: on.volumes, target: "/volumes", readOnly: false },
+                ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
+            ],
+            volume: "/staging",
+        });
+        const links = new BlobLinks(engine, id, new Conversation(program, "the container that links"), on.archives);
+        try {
+            await links.#conversation.ask(["staging", volume], deadline);
+            await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
+            return links;
+        }
+        catch (error) {
+            await links.close();
+            throw error;
+        }
+    }
+    /** Begins to write a blob where it can be linked from, once however often it is asked to. */
+    stage(blob) {
+        if (this.#staged.has(blob.digest))
+            return;
+        const { offset, size, digest } = blob;
+        const command = ["stage", this.#archive(blob), String(offset), String(size), blob_links_hexOf(digest)];
+        const begun = this.#conversation.ask(command, deadline);
+        this.#staged.set(digest, { begun, identity: undefined });
+        // Who links it hears of it.
+        begun.catch(() => { });
+    }
+    /**
+     * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
+     *
+     * @param verified the identity of the file in which the blob was found to be what its digest says
+     * @throws when the file that was staged is another one
+     */
+    async link(blob, verified, volume) {
+        if ((await this.#identity(blob)) !== verified)
+            throw new Error(`${blob.file} was changed while it was loaded.`);
+        await this.#conversation.ask(["link", volume, blob_links_hexOf(blob.digest)], deadline);
+    }
+    /** What the file was when the blob had been staged from it. */
+    #identity(blob) {
+        this.stage(blob);
+        const staged = this.#staged.get(blob.digest);
+        if (staged === undefined)
+            throw new Error(`${blob.digest} was not staged.`);
+        staged.identity ??= staged.begun
+            .then(() => this.#conversation.ask(["staged", this.#archive(blob), blob_links_hexOf(blob.digest)], deadline))
+            .then((identity) => identity.trim());
+        return staged.identity;
+    }
+    #archive({ file }) {
+        return String(this.#archives.indexOf(file));
+    }
+    /** Ends when nothing of it is left: container, staged blobs. */
+    async close() {
+        const removed = this.#engine.removed(this.#container);
+        this.#conversation.close();
+        await removed;
+    }
+    /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
+    async #mustBeSame(file, index) {
+        const [here, there] = await Promise.all([
+            identityOf(file),
+            this.#conversation.ask(["identity", String(index)], deadline),
+        ]);
+        if (there.trim() !== here)
+            throw new Error(`${file} is another file for the Docker daemon`);
+    }
+}
+/**
+ * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
+ * plain local volume of one folder, and nothing of their own below it.
+ */
+function linkable(nodes) {
+    const volumes = new Map();
+    const roots = new Set();
+    for (const { id, mounts } of nodes) {
+        const own = mounts.find(({ destination }) => destination === "/var");
+        const hidden = mounts.some(({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var");
+        const suffix = `/${own?.name}/_data`;
+        if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
+            return undefined;
+        volumes.set(id, own.name ?? "");
+        roots.add(own.source.slice(0, -suffix.length));
+    }
+    const [root, ...others] = roots;
+    return root === undefined || others.length > 0 ? undefined : { root, volumes };
+}
+const blob_links_hexOf = (digest) => digest.slice("sha256:".length);
+
+;// CONCATENATED MODULE: ./lib/images/transfer/blob-bytes.js
+
+/**
+ * A blob's bytes, a piece at a time: each is good until the next is asked for, so that however much is sent, memory holds
+ * one piece.
+ *
+ * @throws when the file has become shorter
+ */
+async function* bytesOf({ file, offset, size }) {
+    const handle = await (0,promises_.open)(file);
+    const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
+    try {
+        for (let done = 0; done < size;) {
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
+            if (bytesRead === 0)
+                throw new Error(`${file} became shorter while it was loaded.`);
+            yield buffer.subarray(0, bytesRead);
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+}
+const chunk = 512 * 1024;
+
+;// CONCATENATED MODULE: ./lib/images/transfer/image-names.js
+/**
+ * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
+ * does, what is made of an archive in Docker's format has a manifest of its own.
+ */
+function allNames({ names, content: { target } }) {
+    if (!target.mediaType.startsWith("application/vnd.oci."))
+        return [...names];
+    const repositories = names.map((name) => name.replace(/[:@][^/]*$/, ""));
+    return [...new Set([...names, ...repositories.map((repository) => `${repository}@${target.digest}`)])];
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/node-plan.js
+
+/** From here on a blob is worth linking: it costs 8 ms in all, and sending a megabyte through Docker about 5. */
+const largeBlob = 4_000_000;
+/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
+const worthLinking = 32_000_000;
+/**
+ * Decides what a node needs. Pure.
+ *
+ * @param canLink whether blobs can be linked into this node's content store
+ * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ */
+function planNode(images, has, canLink) {
+    const present = [];
+    const retag = [];
+    const bring = [];
+    for (const image of images) {
+        const names = image.names.filter((name) => has.names.get(name) !== image.id);
+        for (const name of names) {
+            const replaced = has.names.get(name);
+            if (replaced !== undefined && has.own.has(replaced))
+                throw new BadArchive(image.from, `it would replace ${name}, which the node image brought and the cluster itself runs`, "Give the image another name; for another Kubernetes, take another node image");
+        }
+        if (!isWhole(image, has))
+            bring.push(withContent(image));
+        else if (names.length > 0)
+            retag.push({ image, names });
+        else
+            present.push(image);
+    }
+    const missing = new Map();
+    for (const { content } of bring) {
+        for (const { digest, size, offset } of content.layers) {
+            if (offset === undefined || has.content.has(digest) || missing.has(digest))
+                continue;
+            missing.set(digest, { digest, size, offset, file: content.file });
+        }
+    }
+    for (const image of bring) {
+        for (const { digest } of image.content.layers) {
+            if (!has.content.has(digest) && !missing.has(digest))
+                throw new BadArchive(image.from, `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`, "Save the image again: with Docker's containerd image store, by `docker save --platform`");
+        }
+    }
+    const blobs = [...missing.values()];
+    const large = blobs.filter(({ size }) => size >= largeBlob);
+    const linked = canLink && node_plan_bytesOf(large) >= worthLinking ? large : [];
+    return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+}
+/**
+ * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
+ * What the node image brought is as it is.
+ */
+function isWhole({ id, content }, has) {
+    if (!has.ids.has(id))
+        return false;
+    if (content === undefined || has.own.has(id))
+        return true;
+    const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
+    return blobs.every(({ digest }) => has.content.has(digest));
+}
+function withContent(image) {
+    const { content } = image;
+    if (content === undefined)
+        throw new Error(`${image.from}: a node that had it has lost it.`);
+    return { ...image, content };
+}
+const node_plan_bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
+/**
+ * The images of several archives as one list, each once.
+ *
+ * @throws when two archives mean different images by one name
+ */
+function node_plan_merge(images) {
+    const byId = new Map();
+    const byName = new Map();
+    for (const image of images) {
+        for (const name of image.names) {
+            const other = byName.get(name);
+            if (other !== undefined && other.id !== image.id) {
+                throw new BadArchive(image.from, `its ${name} is another image than that of ${other.from}, and a node has one of a name`, "Load one of the two, or give them different tags");
+            }
+            byName.set(name, image);
+        }
+        const same = byId.get(image.id);
+        byId.set(image.id, same === undefined ? image : { ...same, names: [...new Set([...same.names, ...image.names])] });
+    }
+    return [...byId.values()];
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/references.js
+
+/**
+ * The digests of what a document of an image refers to: of a manifest, its config and its layers; of an index, those of
+ * its documents that the image has, which is for one platform.
+ */
+function referencesOf({ mediaType, bytes }, { documents }) {
+    if (isManifest(mediaType)) {
+        const { config, layers } = manifestKind.schema.parse(JSON.parse(String(bytes)));
+        return [config, ...layers].map(({ digest }) => digest);
+    }
+    if (!isIndex(mediaType))
+        return [];
+    const { manifests } = indexKind.schema.parse(JSON.parse(String(bytes)));
+    const here = new Set(documents.map(({ digest }) => digest));
+    return manifests.map(({ digest }) => digest).filter((digest) => here.has(digest));
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/bring.js
+
+
+
+
+
+
+
+
+
+/**
+ * A node may fail for reasons that pass: kind restarts containerd when it applies the user's patches to its
+ * configuration. The last attempt links nothing.
+ */
+const bring_attempts = 3;
+/** Brings images into a node, and sees that they are there. @throws when they are not; an image has its names when it is whole */
+async function bring(to, attempt = 1) {
+    const { images, node, plan } = to;
+    let isPlaced = false;
+    try {
+        await place(to);
+        isPlaced = true;
+        to.placed();
+        await Promise.all([
+            beginToUnpack(to),
+            plan.present.length < images.length && bring_confirm(images, plan, node),
+        ]);
+    }
+    catch (error) {
+        const passes = error instanceof GrpcError || error instanceof Unconfirmed;
+        if (!passes || attempt === bring_attempts)
+            throw error;
+        to.log.line(`${node.name}, attempt ${attempt} of ${bring_attempts}: ${error.message}`);
+        const again = await askNode(to.engine, node, patience);
+        const canLink = !isPlaced && attempt + 1 < bring_attempts && (await to.links) !== undefined;
+        const rest = planNode(images, again.inventory, canLink);
+        await bring({ ...to, node: again, plan: rest }, attempt + 1);
+    }
+    finally {
+        node.containerd.close();
+    }
+}
+/** How long a containerd may take to come back, and to notice what it was told, in milliseconds. */
+const patience = 10_000;
+/** Gives a node what it lacks, and everything its names, each image when it is whole. */
+async function place({ node, plan, links, verified }) {
+    const { containerd } = node;
+    await Promise.all([...plan.link, ...plan.send].map(verified));
+    if (plan.bring.length > 0) {
+        await containerd.leased(async (store) => {
+            for (const { content } of plan.bring)
+                for (const document of content.documents)
+                    await store.write(document, once(document.bytes), referencesOf(document, content));
+            await bring_send(plan.send, store);
+            const opened = plan.link.length > 0 ? await links : undefined;
+            if (opened === undefined)
+                await bring_send(plan.link, store);
+            else
+                await bring_link(plan.link, node, store, opened, verified);
+            for (const image of plan.bring)
+                await bring_name(containerd, allNames(image), image.content.target);
+        });
+    }
+    for (const { image, names } of plan.retag)
+        await bring_name(containerd, names, await containerd.target(image.id));
+}
+async function bring_name(containerd, names, target) {
+    for (const each of names)
+        await containerd.name(each, target);
+}
+async function* once(bytes) {
+    yield bytes;
+}
+async function bring_send(blobs, store) {
+    for (const blob of blobs)
+        await store.write(blob, bytesOf(blob));
+}
+/** How often a blob is linked: what garbage containerd collects meanwhile may take a file that it does not know of yet. */
+const tries = 3;
+/** Links blobs into a node's content store, and makes its containerd adopt them. The next two are staged meanwhile. */
+async function bring_link(blobs, { container }, store, { blobs: links, volumes }, verified) {
+    const volume = volumes.get(container.id) ?? "";
+    for (const [index, blob] of blobs.entries()) {
+        for (let tried = 1;; tried++) {
+            await links.link(blob, await verified(blob), volume);
+            for (const next of blobs.slice(index + 1, index + 3))
+                links.stage(next);
+            try {
+                await store.adopt(blob);
+                break;
+            }
+            catch (error) {
+                const taken = error instanceof GrpcError && error.code === codes.outOfRange;
+                if (!taken || tried === tries)
+                    throw error;
+            }
+        }
+    }
+}
+async function beginToUnpack({ node, plan, unpack: wanted, engine, log }) {
+    if (!wanted || plan.bring.length === 0)
+        return;
+    const targets = plan.bring.map(({ content }) => content.target.digest);
+    try {
+        await unpack(engine, node.container.id, targets);
+    }
+    catch (error) {
+        log.line(`${node.name} unpacks when the first pod wants it: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+    }
+}
+/** A node that was told, and does not have it. */
+class Unconfirmed extends Error {
+    name = "Unconfirmed";
+}
+/**
+ * Sees that a node has every blob, and names every image by its right ID. Kubernetes' view of images follows containerd's
+ * by a moment.
+ */
+async function bring_confirm(images, { bring }, { containerd }) {
+    const blobs = bring.flatMap(({ content }) => [...content.documents, ...content.layers]);
+    await Promise.all(blobs.map(async (blob) => {
+        if (!(await containerd.has(blob)))
+            throw new Unconfirmed(`it was told of everything, and has no blob ${blob.digest}`);
+    }));
+    const until = performance.now() + patience;
+    for (;;) {
+        const { names: has } = await containerd.images();
+        const unnamed = images.find(({ names, id }) => names.some((name) => has.get(name) !== id));
+        if (unnamed === undefined)
+            return;
+        if (performance.now() > until)
+            throw new Unconfirmed(`it was told of everything, and has no ${unnamed.names.join(", ")} with the ID ${unnamed.id}`);
+        await (0,external_node_timers_promises_.setTimeout)(50);
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/verify.js
+
+
+
+
+/**
+ * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
+ * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
+ *
+ * @param archiveOf the archive as the user named it, by its file
+ */
+function verifier(archiveOf) {
+    const known = new Map();
+    let last = Promise.resolve();
+    return (blob) => {
+        const key = `${blob.file} ${blob.offset} ${blob.digest}`;
+        const before = known.get(key);
+        if (before !== undefined)
+            return before;
+        const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
+        known.set(key, verified);
+        last = verified.catch(() => { });
+        return verified;
+    };
+}
+async function mustMatch({ file, offset, size, digest }, archive) {
+    const identity = await identityOf(file);
+    const hash = (0,external_node_crypto_.createHash)("sha256");
+    const handle = await (0,promises_.open)(file);
+    try {
+        const buffer = Buffer.allocUnsafe(Math.min(verify_chunk, size));
+        for (let done = 0; done < size;) {
+            const { bytesRead } = await handle.read(buffer, 0, Math.min(verify_chunk, size - done), offset + done);
+            if (bytesRead === 0)
+                throw new BadArchive(archive, "it became shorter while it was read", verify_again);
+            hash.update(buffer.subarray(0, bytesRead));
+            done += bytesRead;
+        }
+    }
+    finally {
+        await handle.close();
+    }
+    const found = `sha256:${hash.digest("hex")}`;
+    if (found !== digest) {
+        throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, verify_again);
+    }
+    return identity;
+}
+const verify_chunk = 1024 * 1024;
+const verify_again = "Make the archive again, and see that all of it is copied";
+
+;// CONCATENATED MODULE: ./lib/images/transfer/transfer.js
+
+
+
+
+
+
+/**
+ * Brings images into nodes, to each as soon as it has said what it has, and just what it lacks; then sees that they are
+ * there.
+ *
+ * @returns what became of each image
+ * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
+ */
+async function transfer(images, nodes, { engine, labels, log, unpackOn }) {
+    const place = linkable(nodes.map(({ container }) => container));
+    const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
+    let links;
+    const placed = nodes.map(() => Promise.withResolvers());
+    const bringing = nodes.map(async ({ name, asked }, index) => {
+        const done = () => placed[index]?.resolve();
+        try {
+            const node = await asked;
+            const plan = planNode(images, node.inventory, place !== undefined);
+            if (plan.link.length > 0 && place !== undefined)
+                links ??= openLinks(images, plan.link, node, place, { engine, labels, log });
+            const own = { images, node, plan, links: links ?? Promise.resolve(undefined), placed: done };
+            await bring({ ...own, verified, engine, log, unpack: name === unpackOn });
+            return plan;
+        }
+        finally {
+            done();
+        }
+    });
+    const closed = Promise.all(placed.map(({ promise }) => promise))
+        .then(async () => (await links)?.blobs.close())
+        .catch((error) => log.line(`The container that links is not gone: ${(0,lib_problems/* messageOf */.bD)(error)}`));
+    const settled = await Promise.allSettled(bringing);
+    await closed;
+    const failed = nodes.flatMap(({ name }, index) => {
+        const result = settled[index];
+        return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
+    });
+    // A wrong archive is wrong for every node; nodes fail each for itself.
+    const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
+    if (wrong !== undefined)
+        throw wrong.reason;
+    throwFailures(failed, nodes.filter(({ name }) => !failed.some((node) => node.name === name)));
+    const plans = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    const counted = new Set();
+    return images.map((image) => outcomeOf(image, plans, nodes, counted));
+}
+/** The container that links, where the daemon sees the files. */
+async function openLinks(images, blobs, { container }, { root, volumes }, { engine, labels, log }) {
+    const archives = [...new Set(images.flatMap(({ content }) => content?.file ?? []))];
+    try {
+        const opened = await BlobLinks.open(engine, { volumes: root, archives, image: container.image, labels });
+        // While nodes are told of what comes, and the rest is verified.
+        for (const blob of blobs.slice(0, 2))
+            opened.stage(blob);
+        return { blobs: opened, volumes };
+    }
+    catch (error) {
+        log.line(`Blobs are sent to each node, because they cannot be linked: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+        return undefined;
+    }
+}
+/** Some nodes do not have the images. */
+class NodesFailed extends Error {
+    name = "NodesFailed";
+}
+/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
+function throwFailures(failed, others) {
+    if (failed.length === 0)
+        return;
+    throw new NodesFailed([
+        `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
+        ...failed.map(({ name, reason }) => `- ${name}: ${(0,lib_problems/* messageOf */.bD)(reason)}`),
+        ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
+    ].join("\n"));
+}
+function outcomeOf(image, plans, nodes, counted) {
+    const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
+    const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
+    const own = new Set(image.content?.layers.map(({ digest }) => digest));
+    let bytes = 0;
+    for (const { digest, size } of blobs) {
+        if (!own.has(digest) || counted.has(digest))
+            continue;
+        counted.add(digest);
+        bytes += size;
+    }
+    const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
+    const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
+    return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
+}
+
+;// CONCATENATED MODULE: ./lib/install-tools.js
+
+
+
+
+/** Has kind and kubectl, puts them on PATH, and notes what of them is to be saved. */
+async function installTools(plan, on, cache, record, log) {
+    const sources = { path: on.job.path, folder: (0,external_node_path_.join)(plan.folder, "downloads"), cache };
+    const [kind, kubectl] = await Promise.all([
+        installTool(plan.kind, sources, log),
+        installTool(plan.kubectl, sources, log),
+    ]);
+    for (const tool of [kind, kubectl])
+        if (!tool.first)
+            (0,lib_core.addPath)(folderOf(tool));
+    const downloaded = [kind, kubectl].filter(({ from }) => from === "download");
+    const saves = plan.caches.saves ? downloaded : [];
+    record({
+        kind: { path: kind.path, checksum: kind.checksum },
+        kubectl: { path: kubectl.path, checksum: kubectl.checksum },
+        saves: saves.map((tool) => ({
+            file: tool.path,
+            name: tool.name,
+            key: toolKey(tool.name, tool.checksum),
+        })),
+    });
+    return { kind, kubectl };
+}
+
+;// CONCATENATED MODULE: ./lib/images/pull-warnings.js
+/**
+ * Says where pods will pull in spite of what was loaded.
+ *
+ * @param names full names of images
+ * @param alwaysPulls whether the cluster runs the admission plugin AlwaysPullImages
+ */
+function pullWarnings(names, alwaysPulls) {
+    if (names.length === 0)
+        return [];
+    if (alwaysPulls) {
+        return [
+            "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
+        ];
+    }
+    const latest = names.filter((name) => name.endsWith(":latest"));
+    if (latest.length === 0)
+        return [];
+    return [
+        `${latest.join(", ")}: Kubernetes pulls an image tagged latest each time, unless the container says \`imagePullPolicy: IfNotPresent\` or \`Never\`. Say that, or give the image another tag.`,
+    ];
+}
+
+;// CONCATENATED MODULE: ./lib/load-images.js
+
+
+
+
+
+
+
+
+const hasImages = ({ archives, images }) => archives.length + images.length > 0;
+/**
+ * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
+ * meanwhile.
+ *
+ * @returns what became of each image
+ * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
+ */
+async function loadImages(plan, cluster, on, log) {
+    const began = performance.now();
+    await (0,promises_.mkdir)(plan.folder, { recursive: true });
+    const targets = cluster.nodes.then((nodes) => nodes
+        .filter(({ name }) => cluster.into.includes(name))
+        .map(({ name, container }) => {
+        const asked = askNode(on.engine, { name, container }, cluster.starting);
+        // Who needs the answer hears of it.
+        asked.catch(() => { });
+        return { name, container, asked };
+    }));
+    try {
+        const [fromArchives, daemonImages, nodes] = await Promise.all([
+            readArchives(plan.archives.map(({ path }) => path), cluster.platform, plan.folder),
+            findDaemonImages(plan.images, on, log),
+            targets,
+        ]);
+        const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
+        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, {
+            ...on,
+            log,
+            unpackOn: onlyHost(await cluster.nodes)?.name,
+        });
+        const seconds = Math.round(performance.now() - began) / 1000;
+        const images = loaded.map((image) => ({ ...image, seconds }));
+        for (const image of images)
+            log.line(load_images_describe(image));
+        const names = images.flatMap((image) => image.names);
+        for (const warning of pullWarnings(names, cluster.alwaysPulls))
+            log.warning(warning);
+        return images;
+    }
+    finally {
+        // What went wrong is told at once: nobody waits for nodes that are yet to come up.
+        targets
+            .then((nodes) => Promise.allSettled(nodes.map(async ({ asked }) => (await asked).containerd.close())))
+            .catch(() => { });
+        await (0,promises_.rm)(plan.folder, { recursive: true, force: true });
+    }
+}
+/** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
+const archivesAtOnce = 4;
+async function readArchives(paths, platform, scratch) {
+    const waiting = [...paths.entries()];
+    const images = [];
+    const worker = async () => {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+            const [index, path] = next;
+            const archive = await archive_readArchive(path, { platform, scratch });
+            images[index] = archive.images.map((image) => source(image, path, archive.file));
+        }
+    };
+    await Promise.all(Array.from({ length: archivesAtOnce }, worker));
+    return images.flat();
+}
+/**
+ * Images of the daemon: those that some node lacks are exported, the others have nothing but their name and ID, which
+ * is enough to give them another name.
+ */
+async function missingImages(images, nodes, platform, folder, engine) {
+    if (images.length === 0)
+        return [];
+    const asked = await Promise.allSettled(nodes.map((node) => node.asked));
+    const has = asked.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.ids] : []));
+    const missing = images.filter(({ id }) => !has.every((ids) => ids.has(id)));
+    const known = images.filter((image) => !missing.includes(image));
+    const saved = missing.length === 0 ? [] : await load_images_readSaved(missing, platform, folder, engine);
+    return [
+        ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
+        ...saved,
+    ];
+}
+async function load_images_readSaved(images, platform, folder, engine) {
+    const path = await daemon_images_saveDaemonImages(images, { engine, platform, folder });
+    const { file, images: found } = await archive_readArchive(path, { platform, scratch: folder });
+    const from = images.map(({ reference }) => reference).join(", ");
+    // Docker writes them in an order of its own, which changes.
+    const position = ({ names }) => images.findIndex(({ fullName }) => names.includes(fullName));
+    return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
+}
+const source = ({ names, id, ...content }, from, file) => ({
+    names,
+    id,
+    from,
+    content: { ...content, file },
+});
+const load_images_describe = ({ names, outcome, nodes, bytes, seconds }) => outcome === "loaded"
+    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${(bytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`
+    : `${names.join(", ")}: ${outcome} in ${nodes.join(", ")}`;
+
+;// CONCATENATED MODULE: ./lib/state.js
+
+
+/** What main leaves for post: one value, written before the first thing is made, and again when more is known. */
+const state = schemas/* strictObject */.rej({
+    version: schemas/* literal */.euz(1),
+    /** The run's name, on what it made and on its processes. */
+    run: schemas/* string */.YjP(),
+    folder: schemas/* string */.YjP(),
+    /** When main began, in milliseconds since the epoch. */
+    began: schemas/* number */.aig(),
+    endpoint: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
+    kind: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), checksum: schemas/* string */.YjP() }).optional(),
+    kubectl: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), checksum: schemas/* string */.YjP() }).optional(),
+    /** None with `install_only`. Its name is this run's: it was free, and has been claimed. */
+    cluster: schemas/* strictObject */.rej({
+        name: schemas/* string */.YjP(),
+        network: schemas/* string */.YjP(),
+        kubeconfig: schemas/* strictObject */.rej({ path: schemas/* string */.YjP(), existed: schemas/* boolean */.zMY() }),
+        logs: schemas/* strictObject */.rej({
+            when: schemas/* enum */.k5n(["on-failure", "always", "never"]),
+            folder: schemas/* string */.YjP(),
+            artifact: schemas/* string */.YjP(),
+        }),
+        ignoreFailedClean: schemas/* boolean */.zMY(),
+    })
+        .optional(),
+    /** Files to save into the Actions cache. */
+    saves: schemas/* array */.YOg(schemas/* strictObject */.rej({ file: schemas/* string */.YjP(), key: schemas/* string */.YjP(), name: schemas/* string */.YjP() })),
+    /** Images to save: those that were pulled, and how long that took or restoring them took, in seconds. */
+    images: schemas/* array */.YOg(schemas/* strictObject */.rej({
+        reference: schemas/* string */.YjP(),
+        tag: schemas/* string */.YjP().optional(),
+        architecture: schemas/* string */.YjP(),
+        restored: schemas/* boolean */.zMY(),
+        seconds: schemas/* number */.aig(),
+    })),
+    /** Milliseconds that saving may take. */
+    saveDeadline: schemas/* number */.aig(),
+    /** A folder that this run made for what the proxies of all clusters of the job keep. */
+    proxiesFolder: schemas/* string */.YjP().optional(),
+    /** The proxies that run, and what of them is to be saved. */
+    proxies: schemas/* strictObject */.rej({
+        /** By the upstream's name. */
+        containers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
+        folders: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
+        prefix: schemas/* string */.YjP(),
+        most: schemas/* number */.aig(),
+    })
+        .optional(),
+    /** Main came to its end. */
+    succeeded: schemas/* boolean */.zMY(),
+});
+/** The runner hands it to post as STATE_run. */
+const state_name = "run";
+/** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
+function recordState(initial) {
+    let current = initial;
+    const record = (more) => {
+        current = { ...current, ...more };
+        (0,lib_core.saveState)(state_name, JSON.stringify(current));
+    };
+    record({});
+    return record;
+}
+/** @returns what main saved; undefined where it never got as far as making anything */
+function readState() {
+    const text = getState(state_name);
+    return text === "" ? undefined : state.parse(JSON.parse(text));
+}
+
+;// CONCATENATED MODULE: ./lib/summary.js
+
+/** Writes main's part of the summary. */
+const writeSummary = (story) => write(renderSummary(story));
+/** Writes what a step loaded into a cluster made earlier. */
+const writeLoaded = (cluster, images) => write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
+/** Writes what post found out about a failure, and where the logs are. */
+const writeFindings = (cluster, logs, findings) => write(renderFindings(cluster, logs, findings));
+/** A page that cannot be written costs nobody the run: an old runner has none. */
+async function write(text) {
+    try {
+        await lib_core.summary.addRaw(text).write();
+    }
+    catch {
+        return;
+    }
+}
+/** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
+function renderSummary({ plan, timings, cluster, settings, images, caches, succeeded, }) {
+    const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
+    const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
+    const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
+    const facts = cluster === undefined
+        ? []
+        : [
+            `Kubernetes ${cluster.kubernetesVersion}, ${cluster.nodes.length} node(s), kind ${plan.kind.version}`,
+            "",
+        ];
+    const rows = timings.map(({ name: task, start, seconds, outcome }) => {
+        const mark = outcome === "done" ? "" : " ✗";
+        return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
+    });
+    const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
+    const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
+    return [
+        `### ${name}: ${verdict}`,
+        "",
+        ...facts,
+        ...table,
+        "",
+        ...fastStart,
+        ...renderCaches(caches),
+        ...renderImages(images),
+    ].join("\n");
+}
+/** What came out of the cache, and what that saved. */
+function renderCaches(caches) {
+    const images = (caches?.images ?? []).flatMap(({ reference, from, seconds, restored }) => {
+        if (from !== "cache" || restored?.pulled === undefined)
+            return [];
+        const size = restored.bytes === 0 ? "" : `, ${summary_megabytes(restored.bytes)}`;
+        const difference = restored.pulled - seconds;
+        const saved = `${Math.abs(difference).toFixed(1)} s ${difference < 0 ? "more" : "less"}`;
+        return [`\`${reference}\` in ${seconds.toFixed(1)} s${size}: ${saved} than it once took to pull it`];
+    });
+    const proxies = caches?.proxies?.outcome === "hit" ? [`what the proxies had, ${summary_megabytes(caches.proxies.bytes)}`] : [];
+    const lines = [...images, ...proxies].map((line) => `- ${line}`);
+    return lines.length === 0 ? [] : ["Out of the cache came:", "", ...lines, ""];
+}
+const summary_megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+/** What was loaded, as a table of Markdown's. */
+function renderImages(images) {
+    if (images.length === 0)
+        return [];
+    const rows = images.map(({ names, outcome, nodes, bytes }) => {
+        const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
+        return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
+    });
+    return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
+}
+const width = 40;
+/** When something ran, on a line as long as the whole run. */
+function bar(start, seconds, total) {
+    const scale = total === 0 ? 0 : width / total;
+    const from = Math.min(width - 1, Math.floor(start * scale));
+    const length = Math.max(1, Math.min(width - from, Math.round(seconds * scale)));
+    return "·".repeat(from) + "█".repeat(length) + "·".repeat(width - from - length);
+}
+/** The findings as Markdown. They hold what pods and nodes said: fenced, so that it stays text. */
+function renderFindings(cluster, logs, findings) {
+    const fenced = findings.length === 0
+        ? []
+        : ["```text", ...findings.map((finding) => finding.replaceAll("```", "'''")), "```", ""];
+    return [`### Logs of cluster \`${cluster}\`: ${logs}`, "", ...fenced].join("\n");
+}
+
+;// CONCATENATED MODULE: ./lib/log.js
+/**
+ * Makes a line safe to print: the runner obeys `::command::` at the start of a line and `##[command]` anywhere in it,
+ * and what kind, kubectl or a pod prints is not ours to vouch for.
+ * What a progress bar has overwritten (everything before a carriage return) is dropped.
+ */
+function harmless(line) {
+    return (line
+        .replace(/\r+$/, "")
+        .replace(/^[\s\S]*\r/, "")
+        // The runner trims what .NET takes for white space, which is more than JavaScript does.
+        .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
+        .replaceAll("##[", "## [")
+        .slice(0, longestLine));
+}
+/** A line longer than this says nothing more to a reader and makes the log page slow. */
+const longestLine = 4_000;
+
+;// CONCATENATED MODULE: ./lib/timeline.js
+
+/**
+ * Runs named tasks at once, as far as their dependencies allow, and prints each as a group of its own.
+ *
+ * The runner's groups cannot interleave. So the oldest unfinished task prints as it goes, and what the others say is
+ * kept until their turn comes.
+ *
+ * @param now milliseconds of a monotonic clock
+ */
+function timeline(printer, now = () => performance.now()) {
+    const began = now();
+    const seconds = (since) => Math.round(now() - since) / 1000;
+    const groups = new GroupQueue(printer);
+    const timings = [];
+    const results = [];
+    async function start(name, work) {
+        const started = now();
+        const group = groups.open(name);
+        let outcome = "failed";
+        try {
+            const result = await work(group);
+            outcome = "done";
+            return result;
+        }
+        finally {
+            const timing = { name, start: Math.round(started - began) / 1000, seconds: seconds(started), outcome };
+            timings.push(timing);
+            group.close(`${outcome === "done" ? "✓" : "✗"} ${name} (${timing.seconds.toFixed(1)} s)`);
+        }
+    }
+    return {
+        task(name, after, work) {
+            const waits = Promise.all(after.map((task) => task.result));
+            // The results arrive in the order of `after`; the compiler cannot follow a tuple through map().
+            const result = waits.then((values) => start(name, (log) => work(log, ...values)));
+            // Whoever asks gets the rejection; nobody asking must not end the process.
+            result.catch(() => { });
+            results.push(result);
+            return { name, result };
+        },
+        async finish() {
+            try {
+                await Promise.all(results);
+            }
+            catch (error) {
+                groups.flush();
+                throw error;
+            }
+        },
+        timings: () => timings.toSorted((a, b) => a.start - b.start),
+    };
+}
+/** Prints groups one after another in the order they were opened, the first of them as it is written. */
+class GroupQueue {
+    #printer;
+    #waiting = [];
+    constructor(printer) {
+        this.#printer = printer;
+    }
+    open(name) {
+        const group = new Group(name, this.#printer, () => this.#advance());
+        this.#waiting.push(group);
+        this.#advance();
+        return group;
+    }
+    /** Prints everything that is held back, finished or not. */
+    flush() {
+        for (const group of this.#waiting.splice(0)) {
+            group.show();
+            group.end();
+        }
+    }
+    #advance() {
+        for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
+            head.show();
+            if (!head.closed)
+                return;
+            head.end();
+            this.#waiting.shift();
+        }
+    }
+}
+class Group {
+    #name;
+    #printer;
+    #changed;
+    #held = [];
+    #shown = false;
+    #verdict;
+    constructor(name, printer, changed) {
+        this.#name = name;
+        this.#printer = printer;
+        this.#changed = changed;
+    }
+    get closed() {
+        return this.#verdict !== undefined;
+    }
+    line(text) {
+        for (const line of text.split("\n").map(harmless)) {
+            if (this.#shown)
+                this.#printer.info(line);
+            else
+                this.#held.push(line);
+        }
+    }
+    warning(message) {
+        this.#printer.warning(message);
+    }
+    close(verdict) {
+        this.#verdict = verdict;
+        this.#changed();
+    }
+    show() {
+        if (this.#shown)
+            return;
+        this.#shown = true;
+        this.#printer.startGroup(this.#name);
+        for (const line of this.#held.splice(0))
+            this.#printer.info(line);
+    }
+    end() {
+        this.#printer.endGroup();
+        if (this.#verdict !== undefined)
+            this.#printer.info(this.#verdict);
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/create-cluster.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Main: makes what the inputs ask for, and leaves for post what it needs to undo it. */
+async function create_cluster_createCluster(on) {
+    const { plan, daemon } = await decide(on);
+    for (const warning of plan.warnings)
+        on.printer.warning(warning);
+    const record = recordState(await firstState(plan, daemon, on));
+    const run = timeline(on.printer);
+    let cluster;
+    let settings = [];
+    let images = [];
+    let caches;
+    let succeeded = false;
+    try {
+        const cache = await openCacheStore((0,external_node_path_.join)(plan.folder, "cache"), {
+            run: on.start,
+            program: cacheProgram(),
+            deadline: plan.caches.restoreDeadline,
+            mode: on.env.ACTIONS_CACHE_MODE,
+            warn: (message) => on.printer.warning(message),
+        });
+        const tools = run.task("Install kind and kubectl", [], (log) => installTools(plan, on, cache, record, log));
+        const made = plan.cluster && daemon && bringUp(plan.cluster, plan, daemon, { tools, cache, record }, run, on);
+        // The summary lists them where a later task fails, too.
+        made?.created.result.then((created) => {
+            settings = created.settings;
+        }, () => { });
+        await run.finish();
+        caches = {
+            images: made?.obtained ?? [],
+            nodeImages: plan.cluster?.images ?? [],
+            proxies: await made?.restored?.result,
+        };
+        setCacheOutput(plan.caches, caches);
+        const { kind, kubectl } = await tools.result;
+        cluster = await made?.ready.result;
+        images = (await made?.loaded?.result) ?? [];
+        setImagesOutput(images);
+        setRunOutputs({ kind: kind.version, kubectl: kubectl.version }, run.timings(), (Date.now() - on.began) / 1000);
+        succeeded = true;
+        record({ succeeded });
+    }
+    finally {
+        await writeSummary({ plan, timings: run.timings(), cluster, settings, images, caches, succeeded });
+    }
+}
+/** Everything that a cluster takes, each part as soon as what it needs is there. */
+function bringUp(plan, { run: name, folder, caches }, { endpoint }, { tools, cache, record }, run, on) {
+    const engine = new docker_engine/* Engine */.N(endpoint);
+    const context = contextOf(plan.name);
+    const source = {
+        engine,
+        endpoint,
+        run: on.start,
+        platform: { os: "linux", architecture: on.job.architecture },
+        cache: caches.nodeImage ? { store: cache, onlyIfFaster: caches.onlyIfFaster } : undefined,
+    };
+    const obtained = [];
+    const obtain = async (image, log) => {
+        const got = await obtainImage(image, source, log);
+        obtained.push(got);
+        if (caches.nodeImage && caches.saves)
+            record({ images: savedImages(obtained, on.job.architecture) });
+        return got.name;
+    };
+    const images = run.task("Get the node image", [], async (log) => {
+        const nodes = plan.images.map(async (reference) => [reference, await obtain({ reference }, log)]);
+        const others = plan.loadBalancer === undefined ? [] : [obtain(plan.loadBalancer, log)];
+        await Promise.all([...nodes, ...others]);
+        return new Map(await Promise.all(nodes));
+    });
+    const network = run.task("Claim the name, make the network", [], async (log) => {
+        await (0,claim/* claimName */.cB)(engine, plan.name, name);
+        const fixedAddresses = plan.registries !== undefined;
+        if (await makeNetwork(engine, plan.network, name, { fixedAddresses }))
+            log.line(`Made the Docker network ${plan.network}.`);
+    });
+    const labels = { [claim/* runLabel */.Az]: name, [claim/* clusterLabel */.Xf]: plan.name };
+    const registries = plan.registries &&
+        bringUpRegistries(plan.registries, plan, { engine, labels, network, obtain, caches, cache, record }, run, on);
+    const addOn = run.task("Read the network add-on", [images], (_, names) => readAddOn(plan.fastStart?.network, names, engine, labels));
+    const cluster = run.task("Create the cluster", [tools, images, network, addOn], async (log, { kind }, names, __, objects) => {
+        const { fastStart } = plan;
+        const config = objects === undefined ? plan.config : (fastStart?.network?.config ?? plan.config);
+        const made = await createCluster(kindAt(kind.path, on.start, endpoint), {
+            ...plan,
+            config: withImages(config, names),
+            fastStart: fastStart && { ...fastStart, configWithout: withImages(fastStart.configWithout, names) },
+        }, folder, log);
+        await protect(plan.kubeconfig);
+        exportCluster(plan, on.job);
+        return made;
+    });
+    const podNetwork = run.task("Make the pod network", [tools, addOn, network], async (log, _, objects) => {
+        const controlPlane = plan.fastStart?.network?.controlPlane;
+        if (objects === undefined || controlPlane === undefined)
+            return;
+        try {
+            await installNetwork(engine, { name: plan.name, controlPlane }, objects, 15 * 60_000);
+        }
+        catch (error) {
+            // Nodes that were made anew have kind's.
+            if (!(await cluster.result.catch(() => undefined))?.anew)
+                throw error;
+            log.line("kind has made it.");
+        }
+    });
+    if (plan.fastStart !== undefined) {
+        run.task("Unpack the nodes' own images", [tools, images, network], (log) => 
+        // What is not unpacked ahead is unpacked when it is needed.
+        unpackAhead(engine, plan, 60_000).catch((error) => log.line((0,lib_problems/* messageOf */.bD)(error))));
+    }
+    // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
+    const loaded = hasImages(plan.load)
+        ? run.task("Load images", [tools, images, network], async (log, _, names) => {
+            const platform = await engine.imagePlatform([...names.values()][0] ?? "");
+            const into = () => ({
+                platform,
+                nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),
+                into: plan.loadInto,
+                starting: 5 * 60_000,
+                alwaysPulls: plan.alwaysPullsImages,
+            });
+            const load = () => loadImages(plan.load, into(), { engine, endpoint, run: on.start, labels }, log);
+            try {
+                return await load();
+            }
+            catch (error) {
+                // Nodes that were removed under it, because they were made anew, take it once more.
+                const anew = error instanceof NodesFailed && (await cluster.result.catch(() => undefined))?.anew;
+                if (!anew)
+                    throw error;
+                return await load();
+            }
+        })
+        : undefined;
+    if (registries !== undefined) {
+        run.task("Tell the nodes of the registries", [cluster, registries.started], (_, __, started) => tellOfRegistries(plan, engine, started));
+    }
+    if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
+        run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
+            const api = new KubernetesApi(await readAccess(plan.kubeconfig, context));
+            try {
+                const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+                await addPodRoutes(engine, api, nodes, 10_000);
+            }
+            catch (error) {
+                log.line(`The network add-on does it by itself, a little later: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+            }
+            finally {
+                api.close();
+            }
+        });
+    }
+    const ready = run.task("Wait until ready", [cluster, podNetwork], async (log) => {
+        const access = await readAccess(plan.kubeconfig, context);
+        const api = new KubernetesApi(access);
+        try {
+            await waitUntilReady(api, { ...plan, nodes: plan.nodes.length });
+            const description = await describeCluster(plan, engine, api, access.server);
+            setClusterOutputs(plan, description);
+            log.line(`Kubernetes ${description.kubernetesVersion} at ${access.server}`);
+            for (const { name: node, role, address } of description.nodes)
+                log.line(`  ${node}  ${role}  ${address}`);
+            return description;
+        }
+        finally {
+            api.close();
+        }
+    });
+    return { created: cluster, ready, loaded, obtained, restored: registries?.restored };
+}
+
 
 /***/ }),
 
-/***/ 2145:
+/***/ 8388:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   tZ: () => (/* binding */ BearerCredentialHandler)
+/* harmony export */   N: () => (/* binding */ Engine)
 /* harmony export */ });
-/* unused harmony exports BasicCredentialHandler, PersonalAccessTokenCredentialHandler */
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7075);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8321);
+/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9040);
+/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(6532);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8816);
+
+
+
+
+
+
+
+/** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
+const clusterLabel = "io.x-k8s.kind.cluster";
+const roleLabel = "io.x-k8s.kind.role";
+/** Talks to the Docker Engine API. The only user of dockerode: its types stay in here. */
+class Engine {
+    #docker;
+    #local;
+    constructor(endpoint) {
+        this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
+        this.#docker = withoutOwnVariables(() => connect(endpoint));
+    }
+    /** @throws when the daemon does not answer */
+    async info() {
+        const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
+        const facts = daemonFacts.parse(info);
+        return {
+            version: version.Version,
+            apiVersion: version.ApiVersion,
+            cgroupVersion: facts.CgroupVersion === "2" ? 2 : 1,
+            rootDirectory: facts.DockerRootDir,
+            local: this.#local,
+        };
+    }
+    /** The containers of one kind cluster, or of all, stopped ones too. */
+    async nodes(cluster) {
+        const label = cluster === undefined ? clusterLabel : `${clusterLabel}=${cluster}`;
+        const containers = await this.#docker.listContainers({ all: true, filters: { label: [label] } });
+        return containers.map((container) => ({
+            id: container.Id,
+            name: container.Names[0]?.replace(/^\//, "") ?? container.Id,
+            cluster: container.Labels[clusterLabel] ?? "",
+            role: container.Labels[roleLabel] ?? "",
+        }));
+    }
+    /** The IDs of all containers with a label of a value. */
+    async labelled(label, value) {
+        const filters = { label: [`${label}=${value}`] };
+        return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
+    }
+    /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
+    async removeContainer(id) {
+        await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
+    }
+    /** The ID (`sha256:…` of the config) of an image that the daemon has. */
+    async imageId(reference) {
+        const image = await unless(gone, this.#docker.getImage(reference).inspect());
+        return image?.Id;
+    }
+    /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+    async tag(image, name) {
+        const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
+        await this.#docker.getImage(image).tag({ repo, tag });
+    }
+    /** Takes a name from an image, and the image if that was its last. */
+    async untag(name) {
+        await unless(gone, this.#docker.getImage(name).remove());
+    }
+    /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+    async loadImage(archive) {
+        const failed = new Promise((_, reject) => archive.once("error", reject));
+        const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
+        const said = await Promise.race([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__.text)(answer), failed]);
+        for (const line of said.split("\n").filter(Boolean)) {
+            const message = loadMessage.safeParse(JSON.parse(line));
+            if (message.success && message.data.error !== undefined)
+                throw new Error(message.data.error);
+        }
+    }
+    /** What an image that the daemon has was made for. */
+    async imagePlatform(reference) {
+        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+        return {
+            os: image.Os,
+            architecture: image.Architecture,
+            ...(image.Variant ? { variant: image.Variant } : {}),
+        };
+    }
+    /**
+     * Images as the daemon exports them, one archive with all of them.
+     *
+     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+     */
+    async saveImages(names, platform, signal) {
+        const query = new URLSearchParams();
+        for (const name of names)
+            query.append("names", name);
+        if (platform !== undefined)
+            query.set("platform", JSON.stringify(platform));
+        return await new Promise((resolve, reject) => {
+            this.#docker.modem.dial({
+                // docker-modem cuts off the last letter of a query that it did not write.
+                path: `/images/get?${query}&`,
+                method: "GET",
+                abortSignal: signal,
+                isStream: true,
+                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
+            }, (error, stream) => {
+                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
+                    resolve(stream);
+                else
+                    reject(error);
+            });
+        });
+    }
+    /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
+    async container(id) {
+        const found = await unless(gone, this.#docker.getContainer(id).inspect());
+        if (found === undefined)
+            return undefined;
+        const container = containerFacts.parse(found);
+        return {
+            id: container.Id,
+            image: container.Image,
+            running: container.State.Running,
+            created: Date.parse(container.Created),
+            mounts: container.Mounts.map((mount) => ({
+                type: mount.Type,
+                destination: mount.Destination,
+                source: mount.Source,
+                name: mount.Name,
+                driver: mount.Driver,
+            })),
+            ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
+        };
+    }
+    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+    async imageFile(reference, path, labels) {
+        const container = await this.#docker.createContainer({
+            Image: reference,
+            Entrypoint: [path],
+            Labels: labels,
+        });
+        try {
+            const chunks = [];
+            for await (const chunk of await container.getArchive({ path }))
+                chunks.push(Buffer.from(chunk));
+            return onlyFile(Buffer.concat(chunks));
+        }
+        finally {
+            await this.removeContainer(container.id);
+        }
+    }
+    /** Runs a program in a container that runs. */
+    async exec(id, argv) {
+        const exec = await this.#docker.getContainer(id).exec({
+            Cmd: [...argv],
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+        });
+        return this.#program(await exec.start({ hijack: true, stdin: true }));
+    }
+    /**
+     * Runs a program in a container of its own, without rights beyond its user's. The container and its volume are gone
+     * when the program ends, which it has to when its input does.
+     *
+     * @param binds daemon's path to path in the container; `true` makes it read-only
+     * @param volume where the container has a volume of its own
+     */
+    async runAlone(container) {
+        const [entrypoint = "", ...args] = container.argv;
+        const made = await this.#docker.createContainer({
+            Image: container.image,
+            Entrypoint: [entrypoint],
+            Cmd: args,
+            User: "0:0",
+            Labels: container.labels,
+            OpenStdin: true,
+            StdinOnce: true,
+            AttachStdin: true,
+            AttachStdout: true,
+            AttachStderr: true,
+            Volumes: { [container.volume]: {} },
+            HostConfig: {
+                AutoRemove: true,
+                // A network namespace of its own would cost 100 ms.
+                NetworkMode: "host",
+                ReadonlyRootfs: true,
+                UsernsMode: "host",
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: container.binds.map(({ source, target, readOnly }) => ({
+                    Type: "bind",
+                    Source: source,
+                    Target: target,
+                    ReadOnly: readOnly,
+                })),
+            },
+        });
+        try {
+            const stream = await made.attach({
+                stream: true,
+                hijack: true,
+                stdin: true,
+                stdout: true,
+                stderr: true,
+            });
+            await made.start();
+            const volume = (await this.container(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
+            if (volume === undefined)
+                throw new Error(`The container ${made.id} has no volume of its own.`);
+            return { id: made.id, program: this.#program(stream), volume };
+        }
+        catch (error) {
+            await this.removeContainer(made.id);
+            throw error;
+        }
+    }
+    /**
+     * Starts a container that serves others, without rights beyond its user's.
+     *
+     * @returns its ID
+     * @throws the daemon's own error, a taken name, address or port included: then there is none
+     */
+    async startServer(server) {
+        const port = `${server.publish?.port}/tcp`;
+        const container = await this.#docker.createContainer({
+            name: server.name,
+            Image: server.image,
+            Labels: { ...server.labels },
+            Env: Object.entries(server.environment).map(([name, value]) => `${name}=${value}`),
+            ...(server.user !== undefined && { User: server.user }),
+            ...(server.publish !== undefined && { ExposedPorts: { [port]: {} } }),
+            HostConfig: {
+                NetworkMode: server.network,
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: server.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
+                ...(server.publish !== undefined && {
+                    PortBindings: {
+                        [port]: [{ HostIp: "127.0.0.1", HostPort: String(server.publish.hostPort ?? "") }],
+                    },
+                }),
+            },
+            ...(server.address !== undefined && {
+                NetworkingConfig: {
+                    EndpointsConfig: { [server.network]: { IPAMConfig: { IPv4Address: server.address } } },
+                },
+            }),
+        });
+        try {
+            await container.start();
+            return container.id;
+        }
+        catch (error) {
+            await this.removeContainer(container.id);
+            throw error;
+        }
+    }
+    /** What a container has printed so far. */
+    async logs(id) {
+        const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
+        return textOf(multiplexed);
+    }
+    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    async writeFiles(id, files) {
+        await this.#docker.getContainer(id).putArchive(archiveOf(files), { path: "/" });
+    }
+    /** Waits until a container that removes itself is gone. */
+    async removed(id) {
+        await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
+    }
+    #program(stream) {
+        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        this.#docker.modem.demuxStream(stream, stdout, stderr);
+        const end = () => {
+            stdout.end();
+            stderr.end();
+        };
+        stream
+            .once("end", end)
+            .once("error", (error) => {
+            stdout.destroy(error);
+            stderr.end();
+        })
+            .once("close", end);
+        return { stdin: stream, stdout, stderr, close: () => stream.end() };
+    }
+    async network(name) {
+        const found = await unless(gone, this.#docker.getNetwork(name).inspect());
+        if (found === undefined)
+            return undefined;
+        const network = networkFacts.parse(found);
+        return {
+            id: network.Id,
+            name: network.Name,
+            labels: network.Labels ?? {},
+            options: network.Options ?? {},
+            subnets: (network.IPAM.Config ?? []).map(({ Subnet: subnet, Gateway: gateway }) => ({
+                subnet,
+                ...(gateway ? { gateway } : {}),
+            })),
+            containers: new Map(Object.entries(network.Containers ?? {}).map(([id, { Name: name, IPv4Address, IPv6Address }]) => [
+                id,
+                {
+                    name,
+                    ...(IPv4Address ? { ipv4: IPv4Address.replace(/\/.*/, "") } : {}),
+                    ...(IPv6Address ? { ipv6: IPv6Address.replace(/\/.*/, "") } : {}),
+                },
+            ])),
+        };
+    }
+    /** Makes a bridge network. @throws the daemon's own error, a taken name included */
+    async createNetwork(network) {
+        await this.#docker.createNetwork({
+            Name: network.name,
+            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
+            CheckDuplicate: true,
+            Driver: "bridge",
+            Labels: network.labels,
+            Options: network.options,
+            EnableIPv6: network.subnets.some((subnet) => subnet.includes(":")),
+            ...(network.subnets.length > 0 && {
+                IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
+            }),
+        });
+    }
+    /** Removes a network that nothing is attached to. @returns whether it is gone */
+    async removeNetwork(name) {
+        const removed = await unless((status) => gone(status) || inUse(status), this.#docker
+            .getNetwork(name)
+            .remove()
+            .then(() => true));
+        return removed ?? (await this.network(name)) === undefined;
+    }
+    /** Makes a named volume, or finds the one that has the name: the daemon settles who was first. @returns its labels */
+    async claimVolume(name, labels) {
+        await this.#docker.createVolume({ Name: name, Labels: labels });
+        const volume = await this.#docker.getVolume(name).inspect();
+        return volume.Labels ?? {};
+    }
+    async removeVolume(name) {
+        await unless(gone, this.#docker.getVolume(name).remove());
+    }
+    /** The labels of every volume that carries a label, by name. */
+    async volumes(label) {
+        const { Volumes } = await this.#docker.listVolumes({ filters: { label: [label] } });
+        return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
+    }
+}
+const loadMessage = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ error: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() });
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+});
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_6__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+    })),
+    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Ports: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() })).nullable()),
+    })
+        .optional(),
+});
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive) {
+    const block = 512;
+    for (let offset = 0; offset + block <= archive.length;) {
+        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_5__/* .Header */ .Y(archive, offset);
+        const content = offset + block;
+        if (type === "File")
+            return archive.subarray(content, content + size);
+        offset = content + Math.ceil(size / block) * block;
+    }
+    throw new Error("It is no file.");
+}
+/** A tar of files that belong to root. */
+function archiveOf(files) {
+    const blocks = Object.entries(files).flatMap(([path, text]) => {
+        const content = Buffer.from(text);
+        const header = new tar_header__WEBPACK_IMPORTED_MODULE_5__/* .Header */ .Y({
+            path: path.replace(/^\//, ""),
+            mode: 0o644,
+            size: content.length,
+            type: "File",
+            uid: 0,
+            gid: 0,
+            mtime: new Date(0),
+        });
+        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+        header.encode(block, 0);
+        content.copy(block, 512);
+        return [block];
+    });
+    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
+function textOf(multiplexed) {
+    const pieces = [];
+    for (let offset = 0; offset + 8 <= multiplexed.length;) {
+        const length = multiplexed.readUInt32BE(offset + 4);
+        pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
+        offset += 8 + length;
+    }
+    return Buffer.concat(pieces).toString();
+}
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }) {
+    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+    return `${host}:${port}`;
+}
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() })).nullish(),
+    }),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+    }))
+        .nullish(),
+});
+/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
+function withoutOwnVariables(make) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
+    const kept = names.map((name) => [name, process.env[name]]);
+    for (const name of names)
+        delete process.env[name];
+    try {
+        return make();
+    }
+    finally {
+        for (const [name, value] of kept)
+            if (value !== undefined)
+                process.env[name] = value;
+    }
+}
+function connect(endpoint) {
+    const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
+    if (host.startsWith("unix://"))
+        return new dockerode__WEBPACK_IMPORTED_MODULE_4__({ socketPath: host.slice("unix://".length) });
+    const url = new URL(host);
+    const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
+    const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
+    return new dockerode__WEBPACK_IMPORTED_MODULE_4__({
+        host: url.hostname,
+        port: url.port || (certificates === undefined ? 2375 : 2376),
+        protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
+        ...(certificates === undefined
+            ? {}
+            : { ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") }),
+    });
+}
+const gone = (status) => status === 404;
+/** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
+const inUse = (status) => status === 403 || status === 409;
+/** The answer, or undefined where the daemon refused with an expected status. */
+async function unless(expected, answer) {
+    try {
+        return await answer;
+    }
+    catch (error) {
+        const status = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_6__/* .number */ .aig() }).safeParse(error);
+        if (status.success && expected(status.data.statusCode))
+            return undefined;
+        throw error;
+    }
+}
+
+
+/***/ }),
+
+/***/ 7653:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  cP: () => (/* binding */ latestKind),
+  n7: () => (/* binding */ readDaemon),
+  j_: () => (/* binding */ readEvent),
+  cd: () => (/* binding */ readJob)
+});
+
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
+// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
+var lib = __nccwpck_require__(4942);
+// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
+var schemas = __nccwpck_require__(8816);
+// EXTERNAL MODULE: ./lib/cluster/claim.js
+var claim = __nccwpck_require__(4733);
+// EXTERNAL MODULE: ./lib/process.js + 2 modules
+var lib_process = __nccwpck_require__(2551);
+;// CONCATENATED MODULE: ./lib/docker/endpoint.js
+
+
+
+/** What `docker context inspect` prints of a context, as far as it matters here. */
+const contexts = schemas/* tuple */.PVZ([
+    schemas/* looseObject */._H3({
+        Name: schemas/* string */.YjP(),
+        Endpoints: schemas/* looseObject */._H3({ docker: schemas/* looseObject */._H3({ Host: schemas/* string */.YjP() }) }),
+        TLSMaterial: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* string */.YjP())).optional(),
+        Storage: schemas/* looseObject */._H3({ TLSPath: schemas/* string */.YjP().optional() }).optional(),
+    }),
+]);
+/**
+ * Finds the daemon that the docker CLI would talk to: DOCKER_HOST, else the current context.
+ *
+ * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
+ */
+async function resolveEndpoint(env, run) {
+    const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
+    const url = endpoint.DOCKER_HOST ?? "";
+    if (!/^(unix|tcp|http|https):\/\//.test(url)) {
+        throw new Error(`The Docker endpoint is ${url}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`);
+    }
+    return endpoint;
+}
+/** The variables that go with DOCKER_HOST. */
+function given(env) {
+    const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+    return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+}
+function parseContexts(output) {
+    try {
+        return contexts.parse(JSON.parse(output));
+    }
+    catch (error) {
+        throw new Error(`\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`, { cause: error });
+    }
+}
+async function currentContext(run) {
+    let output;
+    try {
+        output = (await run("docker", ["context", "inspect"], { deadline: 10_000 })).stdout;
+    }
+    catch (error) {
+        if (error instanceof lib_process/* ProgramError */.Zj)
+            throw error;
+        throw new Error("There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.", { cause: error });
+    }
+    const [context] = parseContexts(output);
+    const tls = context.TLSMaterial?.docker?.length ? context.Storage?.TLSPath : undefined;
+    return {
+        DOCKER_HOST: context.Endpoints.docker.Host,
+        ...(tls === undefined ? {} : { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: (0,external_node_path_.join)(tls, "docker") }),
+    };
+}
+
+// EXTERNAL MODULE: ./lib/docker/engine.js
+var docker_engine = __nccwpck_require__(8388);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(5451);
+;// CONCATENATED MODULE: ./lib/facts.js
+
+
+
+
+
+
+
+
+
+/** Reads what the runner says of the job. */
+function readJob(env) {
+    const workspace = env.GITHUB_WORKSPACE ?? process.cwd();
+    return {
+        architecture: process.arch === "arm64" ? "arm64" : "amd64",
+        workspace,
+        temp: env.RUNNER_TEMP ?? (0,external_node_os_namespaceObject.tmpdir)(),
+        systemTemp: (0,external_node_os_namespaceObject.tmpdir)(),
+        home: env.HOME || (0,external_node_os_namespaceObject.homedir)(),
+        id: env.GITHUB_JOB ?? "job",
+        workflow: env.GITHUB_WORKFLOW ?? "",
+        runId: env.GITHUB_RUN_ID ?? "0",
+        attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
+        selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
+        path: (env.PATH ?? "").split(":"),
+        kubeconfig: firstOf(env.KUBECONFIG, workspace),
+        clusterName: env.KIND_CLUSTER_NAME || undefined,
+        network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
+    };
+}
+/** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
+function firstOf(list, workspace) {
+    const first = list?.split(":").find(Boolean);
+    return first === undefined ? undefined : (0,external_node_path_.resolve)(workspace, first);
+}
+/**
+ * Asks the Docker daemon what a plan depends on.
+ *
+ * @returns the facts, or why there are none: a sentence that says what to do
+ */
+async function readDaemon(env, run) {
+    let endpoint;
+    try {
+        endpoint = await resolveEndpoint(env, run);
+    }
+    catch (error) {
+        return { problem: (0,problems/* messageOf */.bD)(error) };
+    }
+    try {
+        const engine = new docker_engine/* Engine */.N(endpoint);
+        const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), (0,claim/* claims */.OM)(engine)]);
+        const disk = info.local ? await (0,promises_.statfs)(info.rootDirectory).catch(() => undefined) : undefined;
+        return {
+            endpoint,
+            info,
+            takenNames: [...new Set([...nodes.map((node) => node.cluster), ...claimed])],
+            freeBytes: disk === undefined ? undefined : disk.bavail * disk.bsize,
+        };
+    }
+    catch (error) {
+        return {
+            problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${(0,problems/* messageOf */.bD)(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
+        };
+    }
+}
+/** The newest release of kind, from where GitHub redirects to. @throws when GitHub does not answer in time */
+async function latestKind() {
+    const client = new lib/* HttpClient */.Qq("kind-action", [], { allowRedirects: false, socketTimeout: 10_000 });
+    const response = await client.head("https://github.com/kubernetes-sigs/kind/releases/latest");
+    const version = /\/tag\/(v0\.\d+\.\d+)$/.exec(response.message.headers.location ?? "")?.[1];
+    if (version === undefined)
+        throw new Error(`GitHub names no latest release of kind (status ${response.message.statusCode})`);
+    return version;
+}
+/** Reads what set the job off. */
+async function readEvent(env) {
+    const payload = schemas/* looseObject */._H3({ repository: schemas/* looseObject */._H3({ default_branch: schemas/* string */.YjP() }) });
+    const event = await (0,promises_.readFile)(env.GITHUB_EVENT_PATH ?? "", "utf8")
+        .then(JSON.parse)
+        .catch(() => undefined);
+    const read = payload.safeParse(event);
+    return {
+        name: env.GITHUB_EVENT_NAME ?? "",
+        ref: env.GITHUB_REF ?? "",
+        defaultBranch: read.success ? read.data.repository.default_branch : undefined,
+    };
+}
+
+
+/***/ }),
+
+/***/ 342:
+/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+
+__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3291);
+/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
+
+
+await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .createCluster */ .X);
+
+__webpack_async_result__();
+} catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ }),
+
+/***/ 5451:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JM: () => (/* binding */ BadInputs),
+/* harmony export */   O$: () => (/* binding */ unreadable),
+/* harmony export */   bD: () => (/* binding */ messageOf)
+/* harmony export */ });
+/** Everything that stands in the way of a run, found before anything was made. */
+class BadInputs extends Error {
+    name = "BadInputs";
+    problems;
+    constructor(problems) {
+        const lines = problems.map(({ input, value, reason }) => {
+            const given = value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
+            return `${input}${given}: ${reason}`;
+        });
+        const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
+        super(`${count}${lines.join("\n- ")}`);
+        this.problems = problems;
+    }
+}
+const shortened = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+/** What a caught value says: libraries throw more than errors. */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+/** Why a file that somebody named cannot be read. */
+function unreadable(error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT")
+        return "there is no such file";
+    if (code === "EISDIR")
+        return "is a folder";
+    if (code === "EACCES")
+        return "may not be read by this user";
+    return `cannot be read: ${messageOf(error)}`;
+}
+
+
+/***/ }),
+
+/***/ 2551:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Zj: () => (/* binding */ ProgramError),
+  Hk: () => (/* binding */ endProcesses),
+  zh: () => (/* binding */ programRunner)
+});
+
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+// EXTERNAL MODULE: external "node:diagnostics_channel"
+var external_node_diagnostics_channel_ = __nccwpck_require__(3053);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+;// CONCATENATED MODULE: external "node:string_decoder"
+const external_node_string_decoder_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:string_decoder");
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
+var exec = __nccwpck_require__(5260);
+;// CONCATENATED MODULE: ./lib/process.js
+
+
+
+
+
+
+/** A program ended with an error, or not in time. */
+class ProgramError extends Error {
+    name = "ProgramError";
+    output;
+    constructor(program, args, output, reason) {
+        const said = output.stderr.trim().split("\n").slice(-10).join("\n") ||
+            output.stdout.trim().split("\n").slice(-10).join("\n");
+        super(`\`${[program.split("/").at(-1), ...args].join(" ")}\` ${reason}${said && `:\n${said}`}`);
+        this.output = output;
+    }
+}
+/** Marks the processes of one job in their environment, where their descendants inherit it. */
+const markVariable = "KIND_ACTION_PROCESS";
+/**
+ * Makes the only starter of programs that a step has.
+ *
+ * @param mark tells the processes of this job from all others on the machine: letters, digits and hyphens
+ * @param env the environment that every program gets
+ */
+function programRunner(mark, env) {
+    let started = 0;
+    return async (program, args, options = {}) => {
+        const own = `${mark}.${++started}`;
+        const stdout = new Collector(options.log);
+        const stderr = new Collector(options.log);
+        let late = false;
+        const stop = new AbortController();
+        if (options.input !== undefined)
+            (0,external_node_diagnostics_channel_.subscribe)(newPrograms, forgiveUnread);
+        if (options.deadline !== undefined) {
+            (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
+                .then(async () => {
+                late = true;
+                // A program that is just starting has no mark yet: it is looked for until it has ended.
+                while (!stop.signal.aborted)
+                    await endProcesses(own);
+            })
+                .catch(() => { });
+        }
+        try {
+            // exec() splits its first argument as a command line; quoted, a path with spaces stays one word.
+            const exitCode = await (0,exec/* exec */.m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
+                silent: true,
+                ignoreReturnCode: true,
+                env: { ...env, ...options.env, [markVariable]: own },
+                ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+                ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
+                listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
+            });
+            const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
+            if (late)
+                throw new ProgramError(program, args, output, `was ended after ${(options.deadline ?? 0) / 1000} s`);
+            if (output.exitCode !== 0 && options.mayFail !== true) {
+                throw new ProgramError(program, args, output, `failed with exit code ${output.exitCode}`);
+            }
+            return output;
+        }
+        finally {
+            stop.abort();
+            if (options.input !== undefined)
+                (0,external_node_diagnostics_channel_.unsubscribe)(newPrograms, forgiveUnread);
+        }
+    };
+}
+/** Where Node tells of each program that it starts. */
+const newPrograms = "child_process";
+/** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
+function forgiveUnread(message) {
+    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+        return;
+    const started = message.process;
+    process.nextTick(() => started.stdin?.on("error", () => { }));
+}
+/** Keeps a stream's text, and hands its lines on as they become whole. */
+class Collector {
+    #decoder = new external_node_string_decoder_namespaceObject.StringDecoder("utf8");
+    #log;
+    #text = "";
+    #line = "";
+    constructor(log) {
+        this.#log = log;
+    }
+    add(data) {
+        this.#take(this.#decoder.write(data));
+    }
+    end() {
+        this.#take(this.#decoder.end());
+        if (this.#line !== "")
+            this.#log?.line(this.#line);
+        this.#line = "";
+        return this.#text;
+    }
+    #take(text) {
+        this.#text += text;
+        const lines = (this.#line + text).split("\n");
+        this.#line = lines.pop() ?? "";
+        for (const line of lines)
+            this.#log?.line(line);
+    }
+}
+/**
+ * Ends every process that carries a mark, children before their parents, and waits until they are gone.
+ *
+ * @actions/exec cannot end what it started, and a process whose parent is gone has another parent: the mark in the
+ * environment (/proc/PID/environ) finds both.
+ *
+ * @param mark that of a job, or of one program
+ * @returns how many there were
+ */
+async function endProcesses(mark, graceMilliseconds = 2_000) {
+    const began = performance.now();
+    const asked = new Set();
+    let quiet = 0;
+    // One look is not enough: a process that is just starting shows no environment for a moment.
+    while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
+        const left = await markedProcesses(mark);
+        quiet = left.length === 0 ? quiet + 1 : 0;
+        const patient = performance.now() - began < graceMilliseconds;
+        for (const { pid } of left) {
+            if (!patient)
+                signal(pid, "SIGKILL");
+            else if (!asked.has(pid))
+                signal(pid, "SIGTERM");
+            asked.add(pid);
+        }
+        await (0,external_node_timers_promises_.setTimeout)(20);
+    }
+    return asked.size;
+}
+/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
+const killMilliseconds = 2_000;
+async function markedProcesses(mark) {
+    const parents = new Map();
+    const marked = [];
+    await Promise.all((await (0,promises_.readdir)("/proc")).filter(isNumber).map(async (entry) => {
+        const pid = Number(entry);
+        // A process may end between the listing and the reading, or belong to somebody else: then it is not ours.
+        const [environ, stat] = await Promise.all([read(`/proc/${pid}/environ`), read(`/proc/${pid}/stat`)]);
+        // "PID (NAME) STATE PARENT …", where the name may hold spaces and parentheses.
+        const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        parents.set(pid, Number(parent));
+        const carried = environ.split("\0").find((variable) => variable.startsWith(`${markVariable}=`));
+        // A program's mark is its job's with a number behind: `mark` itself, or what begins with it and a dot.
+        if (`${carried}.`.startsWith(`${markVariable}=${mark}.`) && state !== "Z" && pid !== process.pid)
+            marked.push(pid);
+    }));
+    const depth = (pid) => {
+        let steps = 0;
+        for (let at = parents.get(pid); at !== undefined && at > 1 && steps < 1_000; at = parents.get(at))
+            steps++;
+        return steps;
+    };
+    return marked.map((pid) => ({ pid, depth: depth(pid) })).sort((a, b) => b.depth - a.depth);
+}
+const isNumber = (text) => /^\d+$/.test(text);
+const read = (file) => (0,promises_.readFile)(file, "latin1").catch(() => "");
+function signal(pid, name) {
+    try {
+        process.kill(pid, name);
+    }
+    catch {
+        // It ended by itself.
+    }
+}
+
+
+/***/ }),
+
+/***/ 3341:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   e: () => (/* binding */ runStep)
+/* harmony export */ });
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
+/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6058);
+/* harmony import */ var _facts_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7653);
+/* harmony import */ var _problems_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5451);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2551);
+
+
+
+
+
+/**
+ * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
+ * runner's signals, and that ends the process.
+ */
+async function runStep(story) {
+    const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
+    const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
+    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)));
+    let cancelled = false;
+    const cancel = (signal) => {
+        if (cancelled)
+            return;
+        cancelled = true;
+        _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
+        // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
+        (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
+    };
+    process.on("SIGINT", cancel).on("SIGTERM", cancel);
+    try {
+        if (process.platform !== "linux") {
+            throw new Error(`kind-action runs on Linux runners, and this one is ${process.platform}: kind's nodes are Linux containers. Use \`runs-on: ubuntu-latest\`.`);
+        }
+        if (process.arch !== "x64" && process.arch !== "arm64") {
+            throw new Error(`kind-action runs on x64 and arm64 runners, and this one is ${process.arch}: kind is not published for it.`);
+        }
+        await story({
+            env: process.env,
+            job,
+            run,
+            start: programs.start,
+            printer: _actions_core__WEBPACK_IMPORTED_MODULE_1__,
+            began: Date.now(),
+        });
+    }
+    catch (error) {
+        if (!cancelled)
+            _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed((0,_problems_js__WEBPACK_IMPORTED_MODULE_3__/* .messageOf */ .bD)(error));
+    }
+    // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
+    if (programs.running() > 0)
+        await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
+    if (cancelled)
+        await new Promise(() => { });
+    // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
+    process.exit();
+}
+/** Starts programs, and knows how many run. */
+function counting(start) {
+    let running = 0;
+    return {
+        start: (...args) => {
+            running++;
+            return start(...args).finally(() => running--);
+        },
+        running: () => running,
+    };
+}
+function definedOf(env) {
+    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+}
+
+
+/***/ }),
+
+/***/ 6058:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+// ESM COMPAT FLAG
+__nccwpck_require__.r(__webpack_exports__);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  ExitCode: () => (/* binding */ ExitCode),
+  addPath: () => (/* binding */ addPath),
+  debug: () => (/* binding */ debug),
+  endGroup: () => (/* binding */ endGroup),
+  error: () => (/* binding */ error),
+  exportVariable: () => (/* binding */ exportVariable),
+  getBooleanInput: () => (/* binding */ getBooleanInput),
+  getIDToken: () => (/* binding */ getIDToken),
+  getInput: () => (/* binding */ getInput),
+  getMultilineInput: () => (/* binding */ getMultilineInput),
+  getState: () => (/* binding */ getState),
+  group: () => (/* binding */ group),
+  info: () => (/* binding */ info),
+  isDebug: () => (/* binding */ isDebug),
+  markdownSummary: () => (/* reexport */ markdownSummary),
+  notice: () => (/* binding */ notice),
+  platform: () => (/* reexport */ platform_namespaceObject),
+  saveState: () => (/* binding */ saveState),
+  setCommandEcho: () => (/* binding */ setCommandEcho),
+  setFailed: () => (/* binding */ setFailed),
+  setOutput: () => (/* binding */ setOutput),
+  setSecret: () => (/* binding */ setSecret),
+  startGroup: () => (/* binding */ startGroup),
+  summary: () => (/* reexport */ summary),
+  toPlatformPath: () => (/* reexport */ toPlatformPath),
+  toPosixPath: () => (/* reexport */ toPosixPath),
+  toWin32Path: () => (/* reexport */ toWin32Path),
+  warning: () => (/* binding */ warning)
+});
+
+// NAMESPACE OBJECT: ./node_modules/@actions/core/lib/platform.js
+var platform_namespaceObject = {};
+__nccwpck_require__.r(platform_namespaceObject);
+__nccwpck_require__.d(platform_namespaceObject, {
+  arch: () => (arch),
+  getDetails: () => (getDetails),
+  isLinux: () => (isLinux),
+  isMacOS: () => (isMacOS),
+  isWindows: () => (isWindows),
+  platform: () => (platform)
+});
+
+// EXTERNAL MODULE: external "os"
+var external_os_ = __nccwpck_require__(857);
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/utils.js
+// We use any as a valid input type
+/* eslint-disable @typescript-eslint/no-explicit-any */
+/**
+ * Sanitizes an input into a string so it can be passed into issueCommand safely
+ * @param input input to sanitize into a string
+ */
+function toCommandValue(input) {
+    if (input === null || input === undefined) {
+        return '';
+    }
+    else if (typeof input === 'string' || input instanceof String) {
+        return input;
+    }
+    return JSON.stringify(input);
+}
+/**
+ *
+ * @param annotationProperties
+ * @returns The command properties to send with the actual annotation command
+ * See IssueCommandProperties: https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs#L646
+ */
+function toCommandProperties(annotationProperties) {
+    if (!Object.keys(annotationProperties).length) {
+        return {};
+    }
+    return {
+        title: annotationProperties.title,
+        file: annotationProperties.file,
+        line: annotationProperties.startLine,
+        endLine: annotationProperties.endLine,
+        col: annotationProperties.startColumn,
+        endColumn: annotationProperties.endColumn
+    };
+}
+//# sourceMappingURL=utils.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/command.js
+
+
+/**
+ * Issues a command to the GitHub Actions runner
+ *
+ * @param command - The command name to issue
+ * @param properties - Additional properties for the command (key-value pairs)
+ * @param message - The message to include with the command
+ * @remarks
+ * This function outputs a specially formatted string to stdout that the Actions
+ * runner interprets as a command. These commands can control workflow behavior,
+ * set outputs, create annotations, mask values, and more.
+ *
+ * Command Format:
+ *   ::name key=value,key=value::message
+ *
+ * @example
+ * ```typescript
+ * // Issue a warning annotation
+ * issueCommand('warning', {}, 'This is a warning message');
+ * // Output: ::warning::This is a warning message
+ *
+ * // Set an environment variable
+ * issueCommand('set-env', { name: 'MY_VAR' }, 'some value');
+ * // Output: ::set-env name=MY_VAR::some value
+ *
+ * // Add a secret mask
+ * issueCommand('add-mask', {}, 'secretValue123');
+ * // Output: ::add-mask::secretValue123
+ * ```
+ *
+ * @internal
+ * This is an internal utility function that powers the public API functions
+ * such as setSecret, warning, error, and exportVariable.
+ */
+function issueCommand(command, properties, message) {
+    const cmd = new Command(command, properties, message);
+    process.stdout.write(cmd.toString() + external_os_.EOL);
+}
+function issue(name, message = '') {
+    issueCommand(name, {}, message);
+}
+const CMD_STRING = '::';
+class Command {
+    constructor(command, properties, message) {
+        if (!command) {
+            command = 'missing.command';
+        }
+        this.command = command;
+        this.properties = properties;
+        this.message = message;
+    }
+    toString() {
+        let cmdStr = CMD_STRING + this.command;
+        if (this.properties && Object.keys(this.properties).length > 0) {
+            cmdStr += ' ';
+            let first = true;
+            for (const key in this.properties) {
+                if (this.properties.hasOwnProperty(key)) {
+                    const val = this.properties[key];
+                    if (val) {
+                        if (first) {
+                            first = false;
+                        }
+                        else {
+                            cmdStr += ',';
+                        }
+                        cmdStr += `${key}=${escapeProperty(val)}`;
+                    }
+                }
+            }
+        }
+        cmdStr += `${CMD_STRING}${escapeData(this.message)}`;
+        return cmdStr;
+    }
+}
+function escapeData(s) {
+    return toCommandValue(s)
+        .replace(/%/g, '%25')
+        .replace(/\r/g, '%0D')
+        .replace(/\n/g, '%0A');
+}
+function escapeProperty(s) {
+    return toCommandValue(s)
+        .replace(/%/g, '%25')
+        .replace(/\r/g, '%0D')
+        .replace(/\n/g, '%0A')
+        .replace(/:/g, '%3A')
+        .replace(/,/g, '%2C');
+}
+//# sourceMappingURL=command.js.map
+// EXTERNAL MODULE: external "crypto"
+var external_crypto_ = __nccwpck_require__(6982);
+// EXTERNAL MODULE: external "fs"
+var external_fs_ = __nccwpck_require__(9896);
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/file-command.js
+// For internal use, subject to change.
+// We use any as a valid input type
+/* eslint-disable @typescript-eslint/no-explicit-any */
+
+
+
+
+function issueFileCommand(command, message) {
+    const filePath = process.env[`GITHUB_${command}`];
+    if (!filePath) {
+        throw new Error(`Unable to find environment variable for file command ${command}`);
+    }
+    if (!external_fs_.existsSync(filePath)) {
+        throw new Error(`Missing file at path: ${filePath}`);
+    }
+    external_fs_.appendFileSync(filePath, `${toCommandValue(message)}${external_os_.EOL}`, {
+        encoding: 'utf8'
+    });
+}
+function prepareKeyValueMessage(key, value) {
+    const delimiter = `ghadelimiter_${external_crypto_.randomUUID()}`;
+    const convertedValue = toCommandValue(value);
+    // These should realistically never happen, but just in case someone finds a
+    // way to exploit uuid generation let's not allow keys or values that contain
+    // the delimiter.
+    if (key.includes(delimiter)) {
+        throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
+    }
+    if (convertedValue.includes(delimiter)) {
+        throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
+    }
+    return `${key}<<${delimiter}${external_os_.EOL}${convertedValue}${external_os_.EOL}${delimiter}`;
+}
+//# sourceMappingURL=file-command.js.map
+// EXTERNAL MODULE: external "path"
+var external_path_ = __nccwpck_require__(6928);
+// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
+var lib = __nccwpck_require__(4942);
+;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/auth.js
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -76875,6 +77660,1477 @@ class PersonalAccessTokenCredentialHandler {
     }
 }
 //# sourceMappingURL=auth.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/oidc-utils.js
+var oidc_utils_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+
+class OidcClient {
+    static createHttpClient(allowRetry = true, maxRetry = 10) {
+        const requestOptions = {
+            allowRetries: allowRetry,
+            maxRetries: maxRetry
+        };
+        return new lib/* HttpClient */.Qq('actions/oidc-client', [new BearerCredentialHandler(OidcClient.getRequestToken())], requestOptions);
+    }
+    static getRequestToken() {
+        const token = process.env['ACTIONS_ID_TOKEN_REQUEST_TOKEN'];
+        if (!token) {
+            throw new Error('Unable to get ACTIONS_ID_TOKEN_REQUEST_TOKEN env variable');
+        }
+        return token;
+    }
+    static getIDTokenUrl() {
+        const runtimeUrl = process.env['ACTIONS_ID_TOKEN_REQUEST_URL'];
+        if (!runtimeUrl) {
+            throw new Error('Unable to get ACTIONS_ID_TOKEN_REQUEST_URL env variable');
+        }
+        return runtimeUrl;
+    }
+    static getCall(id_token_url) {
+        return oidc_utils_awaiter(this, void 0, void 0, function* () {
+            var _a;
+            const httpclient = OidcClient.createHttpClient();
+            const res = yield httpclient
+                .getJson(id_token_url)
+                .catch(error => {
+                throw new Error(`Failed to get ID Token. \n 
+        Error Code : ${error.statusCode}\n 
+        Error Message: ${error.message}`);
+            });
+            const id_token = (_a = res.result) === null || _a === void 0 ? void 0 : _a.value;
+            if (!id_token) {
+                throw new Error('Response json body do not have ID Token field');
+            }
+            return id_token;
+        });
+    }
+    static getIDToken(audience) {
+        return oidc_utils_awaiter(this, void 0, void 0, function* () {
+            try {
+                // New ID Token is requested from action service
+                let id_token_url = OidcClient.getIDTokenUrl();
+                if (audience) {
+                    const encodedAudience = encodeURIComponent(audience);
+                    id_token_url = `${id_token_url}&audience=${encodedAudience}`;
+                }
+                debug(`ID token url is ${id_token_url}`);
+                const id_token = yield OidcClient.getCall(id_token_url);
+                setSecret(id_token);
+                return id_token;
+            }
+            catch (error) {
+                throw new Error(`Error message: ${error.message}`);
+            }
+        });
+    }
+}
+//# sourceMappingURL=oidc-utils.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/summary.js
+var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+const { access, appendFile, writeFile } = external_fs_.promises;
+const SUMMARY_ENV_VAR = 'GITHUB_STEP_SUMMARY';
+const SUMMARY_DOCS_URL = 'https://docs.github.com/actions/using-workflows/workflow-commands-for-github-actions#adding-a-job-summary';
+class Summary {
+    constructor() {
+        this._buffer = '';
+    }
+    /**
+     * Finds the summary file path from the environment, rejects if env var is not found or file does not exist
+     * Also checks r/w permissions.
+     *
+     * @returns step summary file path
+     */
+    filePath() {
+        return summary_awaiter(this, void 0, void 0, function* () {
+            if (this._filePath) {
+                return this._filePath;
+            }
+            const pathFromEnv = process.env[SUMMARY_ENV_VAR];
+            if (!pathFromEnv) {
+                throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
+            }
+            try {
+                yield access(pathFromEnv, external_fs_.constants.R_OK | external_fs_.constants.W_OK);
+            }
+            catch (_a) {
+                throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
+            }
+            this._filePath = pathFromEnv;
+            return this._filePath;
+        });
+    }
+    /**
+     * Wraps content in an HTML tag, adding any HTML attributes
+     *
+     * @param {string} tag HTML tag to wrap
+     * @param {string | null} content content within the tag
+     * @param {[attribute: string]: string} attrs key-value list of HTML attributes to add
+     *
+     * @returns {string} content wrapped in HTML element
+     */
+    wrap(tag, content, attrs = {}) {
+        const htmlAttrs = Object.entries(attrs)
+            .map(([key, value]) => ` ${key}="${value}"`)
+            .join('');
+        if (!content) {
+            return `<${tag}${htmlAttrs}>`;
+        }
+        return `<${tag}${htmlAttrs}>${content}</${tag}>`;
+    }
+    /**
+     * Writes text in the buffer to the summary buffer file and empties buffer. Will append by default.
+     *
+     * @param {SummaryWriteOptions} [options] (optional) options for write operation
+     *
+     * @returns {Promise<Summary>} summary instance
+     */
+    write(options) {
+        return summary_awaiter(this, void 0, void 0, function* () {
+            const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
+            const filePath = yield this.filePath();
+            const writeFunc = overwrite ? writeFile : appendFile;
+            yield writeFunc(filePath, this._buffer, { encoding: 'utf8' });
+            return this.emptyBuffer();
+        });
+    }
+    /**
+     * Clears the summary buffer and wipes the summary file
+     *
+     * @returns {Summary} summary instance
+     */
+    clear() {
+        return summary_awaiter(this, void 0, void 0, function* () {
+            return this.emptyBuffer().write({ overwrite: true });
+        });
+    }
+    /**
+     * Returns the current summary buffer as a string
+     *
+     * @returns {string} string of summary buffer
+     */
+    stringify() {
+        return this._buffer;
+    }
+    /**
+     * If the summary buffer is empty
+     *
+     * @returns {boolen} true if the buffer is empty
+     */
+    isEmptyBuffer() {
+        return this._buffer.length === 0;
+    }
+    /**
+     * Resets the summary buffer without writing to summary file
+     *
+     * @returns {Summary} summary instance
+     */
+    emptyBuffer() {
+        this._buffer = '';
+        return this;
+    }
+    /**
+     * Adds raw text to the summary buffer
+     *
+     * @param {string} text content to add
+     * @param {boolean} [addEOL=false] (optional) append an EOL to the raw text (default: false)
+     *
+     * @returns {Summary} summary instance
+     */
+    addRaw(text, addEOL = false) {
+        this._buffer += text;
+        return addEOL ? this.addEOL() : this;
+    }
+    /**
+     * Adds the operating system-specific end-of-line marker to the buffer
+     *
+     * @returns {Summary} summary instance
+     */
+    addEOL() {
+        return this.addRaw(external_os_.EOL);
+    }
+    /**
+     * Adds an HTML codeblock to the summary buffer
+     *
+     * @param {string} code content to render within fenced code block
+     * @param {string} lang (optional) language to syntax highlight code
+     *
+     * @returns {Summary} summary instance
+     */
+    addCodeBlock(code, lang) {
+        const attrs = Object.assign({}, (lang && { lang }));
+        const element = this.wrap('pre', this.wrap('code', code), attrs);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML list to the summary buffer
+     *
+     * @param {string[]} items list of items to render
+     * @param {boolean} [ordered=false] (optional) if the rendered list should be ordered or not (default: false)
+     *
+     * @returns {Summary} summary instance
+     */
+    addList(items, ordered = false) {
+        const tag = ordered ? 'ol' : 'ul';
+        const listItems = items.map(item => this.wrap('li', item)).join('');
+        const element = this.wrap(tag, listItems);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML table to the summary buffer
+     *
+     * @param {SummaryTableCell[]} rows table rows
+     *
+     * @returns {Summary} summary instance
+     */
+    addTable(rows) {
+        const tableBody = rows
+            .map(row => {
+            const cells = row
+                .map(cell => {
+                if (typeof cell === 'string') {
+                    return this.wrap('td', cell);
+                }
+                const { header, data, colspan, rowspan } = cell;
+                const tag = header ? 'th' : 'td';
+                const attrs = Object.assign(Object.assign({}, (colspan && { colspan })), (rowspan && { rowspan }));
+                return this.wrap(tag, data, attrs);
+            })
+                .join('');
+            return this.wrap('tr', cells);
+        })
+            .join('');
+        const element = this.wrap('table', tableBody);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds a collapsable HTML details element to the summary buffer
+     *
+     * @param {string} label text for the closed state
+     * @param {string} content collapsable content
+     *
+     * @returns {Summary} summary instance
+     */
+    addDetails(label, content) {
+        const element = this.wrap('details', this.wrap('summary', label) + content);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML image tag to the summary buffer
+     *
+     * @param {string} src path to the image you to embed
+     * @param {string} alt text description of the image
+     * @param {SummaryImageOptions} options (optional) addition image attributes
+     *
+     * @returns {Summary} summary instance
+     */
+    addImage(src, alt, options) {
+        const { width, height } = options || {};
+        const attrs = Object.assign(Object.assign({}, (width && { width })), (height && { height }));
+        const element = this.wrap('img', null, Object.assign({ src, alt }, attrs));
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML section heading element
+     *
+     * @param {string} text heading text
+     * @param {number | string} [level=1] (optional) the heading level, default: 1
+     *
+     * @returns {Summary} summary instance
+     */
+    addHeading(text, level) {
+        const tag = `h${level}`;
+        const allowedTag = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].includes(tag)
+            ? tag
+            : 'h1';
+        const element = this.wrap(allowedTag, text);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML thematic break (<hr>) to the summary buffer
+     *
+     * @returns {Summary} summary instance
+     */
+    addSeparator() {
+        const element = this.wrap('hr', null);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML line break (<br>) to the summary buffer
+     *
+     * @returns {Summary} summary instance
+     */
+    addBreak() {
+        const element = this.wrap('br', null);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML blockquote to the summary buffer
+     *
+     * @param {string} text quote text
+     * @param {string} cite (optional) citation url
+     *
+     * @returns {Summary} summary instance
+     */
+    addQuote(text, cite) {
+        const attrs = Object.assign({}, (cite && { cite }));
+        const element = this.wrap('blockquote', text, attrs);
+        return this.addRaw(element).addEOL();
+    }
+    /**
+     * Adds an HTML anchor tag to the summary buffer
+     *
+     * @param {string} text link text/content
+     * @param {string} href hyperlink
+     *
+     * @returns {Summary} summary instance
+     */
+    addLink(text, href) {
+        const element = this.wrap('a', text, { href });
+        return this.addRaw(element).addEOL();
+    }
+}
+const _summary = new Summary();
+/**
+ * @deprecated use `core.summary`
+ */
+const markdownSummary = _summary;
+const summary = _summary;
+//# sourceMappingURL=summary.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
+
+/**
+ * toPosixPath converts the given path to the posix form. On Windows, \\ will be
+ * replaced with /.
+ *
+ * @param pth. Path to transform.
+ * @return string Posix path.
+ */
+function toPosixPath(pth) {
+    return pth.replace(/[\\]/g, '/');
+}
+/**
+ * toWin32Path converts the given path to the win32 form. On Linux, / will be
+ * replaced with \\.
+ *
+ * @param pth. Path to transform.
+ * @return string Win32 path.
+ */
+function toWin32Path(pth) {
+    return pth.replace(/[/]/g, '\\');
+}
+/**
+ * toPlatformPath converts the given path to a platform-specific path. It does
+ * this by replacing instances of / and \ with the platform-specific path
+ * separator.
+ *
+ * @param pth The path to platformize.
+ * @return string The platform-specific path.
+ */
+function toPlatformPath(pth) {
+    return pth.replace(/[/\\]/g, external_path_.sep);
+}
+//# sourceMappingURL=path-utils.js.map
+// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
+var exec = __nccwpck_require__(5260);
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/platform.js
+var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+const getWindowsInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
+    const { stdout: version } = yield exec/* getExecOutput */.H('powershell -command "(Get-CimInstance -ClassName Win32_OperatingSystem).Version"', undefined, {
+        silent: true
+    });
+    const { stdout: name } = yield exec/* getExecOutput */.H('powershell -command "(Get-CimInstance -ClassName Win32_OperatingSystem).Caption"', undefined, {
+        silent: true
+    });
+    return {
+        name: name.trim(),
+        version: version.trim()
+    };
+});
+const getMacOsInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
+    var _a, _b, _c, _d;
+    const { stdout } = yield exec/* getExecOutput */.H('sw_vers', undefined, {
+        silent: true
+    });
+    const version = (_b = (_a = stdout.match(/ProductVersion:\s*(.+)/)) === null || _a === void 0 ? void 0 : _a[1]) !== null && _b !== void 0 ? _b : '';
+    const name = (_d = (_c = stdout.match(/ProductName:\s*(.+)/)) === null || _c === void 0 ? void 0 : _c[1]) !== null && _d !== void 0 ? _d : '';
+    return {
+        name,
+        version
+    };
+});
+const getLinuxInfo = () => platform_awaiter(void 0, void 0, void 0, function* () {
+    const { stdout } = yield exec/* getExecOutput */.H('lsb_release', ['-i', '-r', '-s'], {
+        silent: true
+    });
+    const [name, version] = stdout.trim().split('\n');
+    return {
+        name,
+        version
+    };
+});
+const platform = external_os_.platform();
+const arch = external_os_.arch();
+const isWindows = platform === 'win32';
+const isMacOS = platform === 'darwin';
+const isLinux = platform === 'linux';
+function getDetails() {
+    return platform_awaiter(this, void 0, void 0, function* () {
+        return Object.assign(Object.assign({}, (yield (isWindows
+            ? getWindowsInfo()
+            : isMacOS
+                ? getMacOsInfo()
+                : getLinuxInfo()))), { platform,
+            arch,
+            isWindows,
+            isMacOS,
+            isLinux });
+    });
+}
+//# sourceMappingURL=platform.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/core.js
+var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+
+
+
+
+/**
+ * The code to exit an action
+ */
+var ExitCode;
+(function (ExitCode) {
+    /**
+     * A code indicating that the action was successful
+     */
+    ExitCode[ExitCode["Success"] = 0] = "Success";
+    /**
+     * A code indicating that the action was a failure
+     */
+    ExitCode[ExitCode["Failure"] = 1] = "Failure";
+})(ExitCode || (ExitCode = {}));
+//-----------------------------------------------------------------------
+// Variables
+//-----------------------------------------------------------------------
+/**
+ * Sets env variable for this action and future actions in the job
+ * @param name the name of the variable to set
+ * @param val the value of the variable. Non-string values will be converted to a string via JSON.stringify
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+function exportVariable(name, val) {
+    const convertedVal = toCommandValue(val);
+    process.env[name] = convertedVal;
+    const filePath = process.env['GITHUB_ENV'] || '';
+    if (filePath) {
+        return issueFileCommand('ENV', prepareKeyValueMessage(name, val));
+    }
+    issueCommand('set-env', { name }, convertedVal);
+}
+/**
+ * Registers a secret which will get masked from logs
+ *
+ * @param secret - Value of the secret to be masked
+ * @remarks
+ * This function instructs the Actions runner to mask the specified value in any
+ * logs produced during the workflow run. Once registered, the secret value will
+ * be replaced with asterisks (***) whenever it appears in console output, logs,
+ * or error messages.
+ *
+ * This is useful for protecting sensitive information such as:
+ * - API keys
+ * - Access tokens
+ * - Authentication credentials
+ * - URL parameters containing signatures (SAS tokens)
+ *
+ * Note that masking only affects future logs; any previous appearances of the
+ * secret in logs before calling this function will remain unmasked.
+ *
+ * @example
+ * ```typescript
+ * // Register an API token as a secret
+ * const apiToken = "abc123xyz456";
+ * setSecret(apiToken);
+ *
+ * // Now any logs containing this value will show *** instead
+ * console.log(`Using token: ${apiToken}`); // Outputs: "Using token: ***"
+ * ```
+ */
+function setSecret(secret) {
+    issueCommand('add-mask', {}, secret);
+}
+/**
+ * Prepends inputPath to the PATH (for this action and future actions)
+ * @param inputPath
+ */
+function addPath(inputPath) {
+    const filePath = process.env['GITHUB_PATH'] || '';
+    if (filePath) {
+        issueFileCommand('PATH', inputPath);
+    }
+    else {
+        issueCommand('add-path', {}, inputPath);
+    }
+    process.env['PATH'] = `${inputPath}${external_path_.delimiter}${process.env['PATH']}`;
+}
+/**
+ * Gets the value of an input.
+ * Unless trimWhitespace is set to false in InputOptions, the value is also trimmed.
+ * Returns an empty string if the value is not defined.
+ *
+ * @param     name     name of the input to get
+ * @param     options  optional. See InputOptions.
+ * @returns   string
+ */
+function getInput(name, options) {
+    const val = process.env[`INPUT_${name.replace(/ /g, '_').toUpperCase()}`] || '';
+    if (options && options.required && !val) {
+        throw new Error(`Input required and not supplied: ${name}`);
+    }
+    if (options && options.trimWhitespace === false) {
+        return val;
+    }
+    return val.trim();
+}
+/**
+ * Gets the values of an multiline input.  Each value is also trimmed.
+ *
+ * @param     name     name of the input to get
+ * @param     options  optional. See InputOptions.
+ * @returns   string[]
+ *
+ */
+function getMultilineInput(name, options) {
+    const inputs = getInput(name, options)
+        .split('\n')
+        .filter(x => x !== '');
+    if (options && options.trimWhitespace === false) {
+        return inputs;
+    }
+    return inputs.map(input => input.trim());
+}
+/**
+ * Gets the input value of the boolean type in the YAML 1.2 "core schema" specification.
+ * Support boolean input list: `true | True | TRUE | false | False | FALSE` .
+ * The return value is also in boolean type.
+ * ref: https://yaml.org/spec/1.2/spec.html#id2804923
+ *
+ * @param     name     name of the input to get
+ * @param     options  optional. See InputOptions.
+ * @returns   boolean
+ */
+function getBooleanInput(name, options) {
+    const trueValue = ['true', 'True', 'TRUE'];
+    const falseValue = ['false', 'False', 'FALSE'];
+    const val = getInput(name, options);
+    if (trueValue.includes(val))
+        return true;
+    if (falseValue.includes(val))
+        return false;
+    throw new TypeError(`Input does not meet YAML 1.2 "Core Schema" specification: ${name}\n` +
+        `Support boolean input list: \`true | True | TRUE | false | False | FALSE\``);
+}
+/**
+ * Sets the value of an output.
+ *
+ * @param     name     name of the output to set
+ * @param     value    value to store. Non-string values will be converted to a string via JSON.stringify
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+function setOutput(name, value) {
+    const filePath = process.env['GITHUB_OUTPUT'] || '';
+    if (filePath) {
+        return issueFileCommand('OUTPUT', prepareKeyValueMessage(name, value));
+    }
+    process.stdout.write(external_os_.EOL);
+    issueCommand('set-output', { name }, toCommandValue(value));
+}
+/**
+ * Enables or disables the echoing of commands into stdout for the rest of the step.
+ * Echoing is disabled by default if ACTIONS_STEP_DEBUG is not set.
+ *
+ */
+function setCommandEcho(enabled) {
+    issue('echo', enabled ? 'on' : 'off');
+}
+//-----------------------------------------------------------------------
+// Results
+//-----------------------------------------------------------------------
+/**
+ * Sets the action status to failed.
+ * When the action exits it will be with an exit code of 1
+ * @param message add error issue message
+ */
+function setFailed(message) {
+    process.exitCode = ExitCode.Failure;
+    error(message);
+}
+//-----------------------------------------------------------------------
+// Logging Commands
+//-----------------------------------------------------------------------
+/**
+ * Gets whether Actions Step Debug is on or not
+ */
+function isDebug() {
+    return process.env['RUNNER_DEBUG'] === '1';
+}
+/**
+ * Writes debug message to user log
+ * @param message debug message
+ */
+function debug(message) {
+    issueCommand('debug', {}, message);
+}
+/**
+ * Adds an error issue
+ * @param message error issue message. Errors will be converted to string via toString()
+ * @param properties optional properties to add to the annotation.
+ */
+function error(message, properties = {}) {
+    issueCommand('error', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
+/**
+ * Adds a warning issue
+ * @param message warning issue message. Errors will be converted to string via toString()
+ * @param properties optional properties to add to the annotation.
+ */
+function warning(message, properties = {}) {
+    issueCommand('warning', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
+/**
+ * Adds a notice issue
+ * @param message notice issue message. Errors will be converted to string via toString()
+ * @param properties optional properties to add to the annotation.
+ */
+function notice(message, properties = {}) {
+    issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
+/**
+ * Writes info to log with console.log.
+ * @param message info message
+ */
+function info(message) {
+    process.stdout.write(message + external_os_.EOL);
+}
+/**
+ * Begin an output group.
+ *
+ * Output until the next `groupEnd` will be foldable in this group
+ *
+ * @param name The name of the output group
+ */
+function startGroup(name) {
+    issue('group', name);
+}
+/**
+ * End an output group.
+ */
+function endGroup() {
+    issue('endgroup');
+}
+/**
+ * Wrap an asynchronous function call in a group.
+ *
+ * Returns the same type as the function itself.
+ *
+ * @param name The name of the group
+ * @param fn The function to wrap in the group
+ */
+function group(name, fn) {
+    return core_awaiter(this, void 0, void 0, function* () {
+        startGroup(name);
+        let result;
+        try {
+            result = yield fn();
+        }
+        finally {
+            endGroup();
+        }
+        return result;
+    });
+}
+//-----------------------------------------------------------------------
+// Wrapper action state
+//-----------------------------------------------------------------------
+/**
+ * Saves state for current action, the state can only be retrieved by this action's post job execution.
+ *
+ * @param     name     name of the state to store
+ * @param     value    value to store. Non-string values will be converted to a string via JSON.stringify
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+function saveState(name, value) {
+    const filePath = process.env['GITHUB_STATE'] || '';
+    if (filePath) {
+        return issueFileCommand('STATE', prepareKeyValueMessage(name, value));
+    }
+    issueCommand('save-state', { name }, toCommandValue(value));
+}
+/**
+ * Gets the value of an state set by this action's main execution.
+ *
+ * @param     name     name of the state to get
+ * @returns   string
+ */
+function getState(name) {
+    return process.env[`STATE_${name}`] || '';
+}
+function getIDToken(aud) {
+    return core_awaiter(this, void 0, void 0, function* () {
+        return yield OidcClient.getIDToken(aud);
+    });
+}
+/**
+ * Summary exports
+ */
+
+/**
+ * @deprecated use core.summary
+ */
+
+/**
+ * Path exports
+ */
+
+/**
+ * Platform utilities exports
+ */
+
+//# sourceMappingURL=core.js.map
+
+/***/ }),
+
+/***/ 5260:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  m: () => (/* binding */ exec),
+  H: () => (/* binding */ getExecOutput)
+});
+
+// EXTERNAL MODULE: external "string_decoder"
+var external_string_decoder_ = __nccwpck_require__(3193);
+// EXTERNAL MODULE: external "os"
+var external_os_ = __nccwpck_require__(857);
+// EXTERNAL MODULE: external "events"
+var external_events_ = __nccwpck_require__(4434);
+// EXTERNAL MODULE: external "child_process"
+var external_child_process_ = __nccwpck_require__(5317);
+// EXTERNAL MODULE: external "path"
+var external_path_ = __nccwpck_require__(6928);
+// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
+var io = __nccwpck_require__(8701);
+// EXTERNAL MODULE: ./node_modules/@actions/io/lib/io-util.js
+var io_util = __nccwpck_require__(90);
+;// CONCATENATED MODULE: external "timers"
+const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
+;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/toolrunner.js
+var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+
+
+
+
+
+/* eslint-disable @typescript-eslint/unbound-method */
+const IS_WINDOWS = process.platform === 'win32';
+/*
+ * Class for running command line tools. Handles quoting and arg parsing in a platform agnostic way.
+ */
+class ToolRunner extends external_events_.EventEmitter {
+    constructor(toolPath, args, options) {
+        super();
+        if (!toolPath) {
+            throw new Error("Parameter 'toolPath' cannot be null or empty.");
+        }
+        this.toolPath = toolPath;
+        this.args = args || [];
+        this.options = options || {};
+    }
+    _debug(message) {
+        if (this.options.listeners && this.options.listeners.debug) {
+            this.options.listeners.debug(message);
+        }
+    }
+    _getCommandString(options, noPrefix) {
+        const toolPath = this._getSpawnFileName();
+        const args = this._getSpawnArgs(options);
+        let cmd = noPrefix ? '' : '[command]'; // omit prefix when piped to a second tool
+        if (IS_WINDOWS) {
+            // Windows + cmd file
+            if (this._isCmdFile()) {
+                cmd += toolPath;
+                for (const a of args) {
+                    cmd += ` ${a}`;
+                }
+            }
+            // Windows + verbatim
+            else if (options.windowsVerbatimArguments) {
+                cmd += `"${toolPath}"`;
+                for (const a of args) {
+                    cmd += ` ${a}`;
+                }
+            }
+            // Windows (regular)
+            else {
+                cmd += this._windowsQuoteCmdArg(toolPath);
+                for (const a of args) {
+                    cmd += ` ${this._windowsQuoteCmdArg(a)}`;
+                }
+            }
+        }
+        else {
+            // OSX/Linux - this can likely be improved with some form of quoting.
+            // creating processes on Unix is fundamentally different than Windows.
+            // on Unix, execvp() takes an arg array.
+            cmd += toolPath;
+            for (const a of args) {
+                cmd += ` ${a}`;
+            }
+        }
+        return cmd;
+    }
+    _processLineBuffer(data, strBuffer, onLine) {
+        try {
+            let s = strBuffer + data.toString();
+            let n = s.indexOf(external_os_.EOL);
+            while (n > -1) {
+                const line = s.substring(0, n);
+                onLine(line);
+                // the rest of the string ...
+                s = s.substring(n + external_os_.EOL.length);
+                n = s.indexOf(external_os_.EOL);
+            }
+            return s;
+        }
+        catch (err) {
+            // streaming lines to console is best effort.  Don't fail a build.
+            this._debug(`error processing line. Failed with error ${err}`);
+            return '';
+        }
+    }
+    _getSpawnFileName() {
+        if (IS_WINDOWS) {
+            if (this._isCmdFile()) {
+                return process.env['COMSPEC'] || 'cmd.exe';
+            }
+        }
+        return this.toolPath;
+    }
+    _getSpawnArgs(options) {
+        if (IS_WINDOWS) {
+            if (this._isCmdFile()) {
+                let argline = `/D /S /C "${this._windowsQuoteCmdArg(this.toolPath)}`;
+                for (const a of this.args) {
+                    argline += ' ';
+                    argline += options.windowsVerbatimArguments
+                        ? a
+                        : this._windowsQuoteCmdArg(a);
+                }
+                argline += '"';
+                return [argline];
+            }
+        }
+        return this.args;
+    }
+    _endsWith(str, end) {
+        return str.endsWith(end);
+    }
+    _isCmdFile() {
+        const upperToolPath = this.toolPath.toUpperCase();
+        return (this._endsWith(upperToolPath, '.CMD') ||
+            this._endsWith(upperToolPath, '.BAT'));
+    }
+    _windowsQuoteCmdArg(arg) {
+        // for .exe, apply the normal quoting rules that libuv applies
+        if (!this._isCmdFile()) {
+            return this._uvQuoteCmdArg(arg);
+        }
+        // otherwise apply quoting rules specific to the cmd.exe command line parser.
+        // the libuv rules are generic and are not designed specifically for cmd.exe
+        // command line parser.
+        //
+        // for a detailed description of the cmd.exe command line parser, refer to
+        // http://stackoverflow.com/questions/4094699/how-does-the-windows-command-interpreter-cmd-exe-parse-scripts/7970912#7970912
+        // need quotes for empty arg
+        if (!arg) {
+            return '""';
+        }
+        // determine whether the arg needs to be quoted
+        const cmdSpecialChars = [
+            ' ',
+            '\t',
+            '&',
+            '(',
+            ')',
+            '[',
+            ']',
+            '{',
+            '}',
+            '^',
+            '=',
+            ';',
+            '!',
+            "'",
+            '+',
+            ',',
+            '`',
+            '~',
+            '|',
+            '<',
+            '>',
+            '"'
+        ];
+        let needsQuotes = false;
+        for (const char of arg) {
+            if (cmdSpecialChars.some(x => x === char)) {
+                needsQuotes = true;
+                break;
+            }
+        }
+        // short-circuit if quotes not needed
+        if (!needsQuotes) {
+            return arg;
+        }
+        // the following quoting rules are very similar to the rules that by libuv applies.
+        //
+        // 1) wrap the string in quotes
+        //
+        // 2) double-up quotes - i.e. " => ""
+        //
+        //    this is different from the libuv quoting rules. libuv replaces " with \", which unfortunately
+        //    doesn't work well with a cmd.exe command line.
+        //
+        //    note, replacing " with "" also works well if the arg is passed to a downstream .NET console app.
+        //    for example, the command line:
+        //          foo.exe "myarg:""my val"""
+        //    is parsed by a .NET console app into an arg array:
+        //          [ "myarg:\"my val\"" ]
+        //    which is the same end result when applying libuv quoting rules. although the actual
+        //    command line from libuv quoting rules would look like:
+        //          foo.exe "myarg:\"my val\""
+        //
+        // 3) double-up slashes that precede a quote,
+        //    e.g.  hello \world    => "hello \world"
+        //          hello\"world    => "hello\\""world"
+        //          hello\\"world   => "hello\\\\""world"
+        //          hello world\    => "hello world\\"
+        //
+        //    technically this is not required for a cmd.exe command line, or the batch argument parser.
+        //    the reasons for including this as a .cmd quoting rule are:
+        //
+        //    a) this is optimized for the scenario where the argument is passed from the .cmd file to an
+        //       external program. many programs (e.g. .NET console apps) rely on the slash-doubling rule.
+        //
+        //    b) it's what we've been doing previously (by deferring to node default behavior) and we
+        //       haven't heard any complaints about that aspect.
+        //
+        // note, a weakness of the quoting rules chosen here, is that % is not escaped. in fact, % cannot be
+        // escaped when used on the command line directly - even though within a .cmd file % can be escaped
+        // by using %%.
+        //
+        // the saving grace is, on the command line, %var% is left as-is if var is not defined. this contrasts
+        // the line parsing rules within a .cmd file, where if var is not defined it is replaced with nothing.
+        //
+        // one option that was explored was replacing % with ^% - i.e. %var% => ^%var^%. this hack would
+        // often work, since it is unlikely that var^ would exist, and the ^ character is removed when the
+        // variable is used. the problem, however, is that ^ is not removed when %* is used to pass the args
+        // to an external program.
+        //
+        // an unexplored potential solution for the % escaping problem, is to create a wrapper .cmd file.
+        // % can be escaped within a .cmd file.
+        let reverse = '"';
+        let quoteHit = true;
+        for (let i = arg.length; i > 0; i--) {
+            // walk the string in reverse
+            reverse += arg[i - 1];
+            if (quoteHit && arg[i - 1] === '\\') {
+                reverse += '\\'; // double the slash
+            }
+            else if (arg[i - 1] === '"') {
+                quoteHit = true;
+                reverse += '"'; // double the quote
+            }
+            else {
+                quoteHit = false;
+            }
+        }
+        reverse += '"';
+        return reverse.split('').reverse().join('');
+    }
+    _uvQuoteCmdArg(arg) {
+        // Tool runner wraps child_process.spawn() and needs to apply the same quoting as
+        // Node in certain cases where the undocumented spawn option windowsVerbatimArguments
+        // is used.
+        //
+        // Since this function is a port of quote_cmd_arg from Node 4.x (technically, lib UV,
+        // see https://github.com/nodejs/node/blob/v4.x/deps/uv/src/win/process.c for details),
+        // pasting copyright notice from Node within this function:
+        //
+        //      Copyright Joyent, Inc. and other Node contributors. All rights reserved.
+        //
+        //      Permission is hereby granted, free of charge, to any person obtaining a copy
+        //      of this software and associated documentation files (the "Software"), to
+        //      deal in the Software without restriction, including without limitation the
+        //      rights to use, copy, modify, merge, publish, distribute, sublicense, and/or
+        //      sell copies of the Software, and to permit persons to whom the Software is
+        //      furnished to do so, subject to the following conditions:
+        //
+        //      The above copyright notice and this permission notice shall be included in
+        //      all copies or substantial portions of the Software.
+        //
+        //      THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+        //      IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+        //      FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+        //      AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+        //      LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING
+        //      FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS
+        //      IN THE SOFTWARE.
+        if (!arg) {
+            // Need double quotation for empty argument
+            return '""';
+        }
+        if (!arg.includes(' ') && !arg.includes('\t') && !arg.includes('"')) {
+            // No quotation needed
+            return arg;
+        }
+        if (!arg.includes('"') && !arg.includes('\\')) {
+            // No embedded double quotes or backslashes, so I can just wrap
+            // quote marks around the whole thing.
+            return `"${arg}"`;
+        }
+        // Expected input/output:
+        //   input : hello"world
+        //   output: "hello\"world"
+        //   input : hello""world
+        //   output: "hello\"\"world"
+        //   input : hello\world
+        //   output: hello\world
+        //   input : hello\\world
+        //   output: hello\\world
+        //   input : hello\"world
+        //   output: "hello\\\"world"
+        //   input : hello\\"world
+        //   output: "hello\\\\\"world"
+        //   input : hello world\
+        //   output: "hello world\\" - note the comment in libuv actually reads "hello world\"
+        //                             but it appears the comment is wrong, it should be "hello world\\"
+        let reverse = '"';
+        let quoteHit = true;
+        for (let i = arg.length; i > 0; i--) {
+            // walk the string in reverse
+            reverse += arg[i - 1];
+            if (quoteHit && arg[i - 1] === '\\') {
+                reverse += '\\';
+            }
+            else if (arg[i - 1] === '"') {
+                quoteHit = true;
+                reverse += '\\';
+            }
+            else {
+                quoteHit = false;
+            }
+        }
+        reverse += '"';
+        return reverse.split('').reverse().join('');
+    }
+    _cloneExecOptions(options) {
+        options = options || {};
+        const result = {
+            cwd: options.cwd || process.cwd(),
+            env: options.env || process.env,
+            silent: options.silent || false,
+            windowsVerbatimArguments: options.windowsVerbatimArguments || false,
+            failOnStdErr: options.failOnStdErr || false,
+            ignoreReturnCode: options.ignoreReturnCode || false,
+            delay: options.delay || 10000
+        };
+        result.outStream = options.outStream || process.stdout;
+        result.errStream = options.errStream || process.stderr;
+        return result;
+    }
+    _getSpawnOptions(options, toolPath) {
+        options = options || {};
+        const result = {};
+        result.cwd = options.cwd;
+        result.env = options.env;
+        result['windowsVerbatimArguments'] =
+            options.windowsVerbatimArguments || this._isCmdFile();
+        if (options.windowsVerbatimArguments) {
+            result.argv0 = `"${toolPath}"`;
+        }
+        return result;
+    }
+    /**
+     * Exec a tool.
+     * Output will be streamed to the live console.
+     * Returns promise with return code
+     *
+     * @param     tool     path to tool to exec
+     * @param     options  optional exec options.  See ExecOptions
+     * @returns   number
+     */
+    exec() {
+        return __awaiter(this, void 0, void 0, function* () {
+            // root the tool path if it is unrooted and contains relative pathing
+            if (!io_util/* isRooted */.Qh(this.toolPath) &&
+                (this.toolPath.includes('/') ||
+                    (IS_WINDOWS && this.toolPath.includes('\\')))) {
+                // prefer options.cwd if it is specified, however options.cwd may also need to be rooted
+                this.toolPath = external_path_.resolve(process.cwd(), this.options.cwd || process.cwd(), this.toolPath);
+            }
+            // if the tool is only a file name, then resolve it from the PATH
+            // otherwise verify it exists (add extension on Windows if necessary)
+            this.toolPath = yield io/* which */.K7(this.toolPath, true);
+            return new Promise((resolve, reject) => __awaiter(this, void 0, void 0, function* () {
+                this._debug(`exec tool: ${this.toolPath}`);
+                this._debug('arguments:');
+                for (const arg of this.args) {
+                    this._debug(`   ${arg}`);
+                }
+                const optionsNonNull = this._cloneExecOptions(this.options);
+                if (!optionsNonNull.silent && optionsNonNull.outStream) {
+                    optionsNonNull.outStream.write(this._getCommandString(optionsNonNull) + external_os_.EOL);
+                }
+                const state = new ExecState(optionsNonNull, this.toolPath);
+                state.on('debug', (message) => {
+                    this._debug(message);
+                });
+                if (this.options.cwd && !(yield io_util/* exists */.t2(this.options.cwd))) {
+                    return reject(new Error(`The cwd: ${this.options.cwd} does not exist!`));
+                }
+                const fileName = this._getSpawnFileName();
+                const cp = external_child_process_.spawn(fileName, this._getSpawnArgs(optionsNonNull), this._getSpawnOptions(this.options, fileName));
+                let stdbuffer = '';
+                if (cp.stdout) {
+                    cp.stdout.on('data', (data) => {
+                        if (this.options.listeners && this.options.listeners.stdout) {
+                            this.options.listeners.stdout(data);
+                        }
+                        if (!optionsNonNull.silent && optionsNonNull.outStream) {
+                            optionsNonNull.outStream.write(data);
+                        }
+                        stdbuffer = this._processLineBuffer(data, stdbuffer, (line) => {
+                            if (this.options.listeners && this.options.listeners.stdline) {
+                                this.options.listeners.stdline(line);
+                            }
+                        });
+                    });
+                }
+                let errbuffer = '';
+                if (cp.stderr) {
+                    cp.stderr.on('data', (data) => {
+                        state.processStderr = true;
+                        if (this.options.listeners && this.options.listeners.stderr) {
+                            this.options.listeners.stderr(data);
+                        }
+                        if (!optionsNonNull.silent &&
+                            optionsNonNull.errStream &&
+                            optionsNonNull.outStream) {
+                            const s = optionsNonNull.failOnStdErr
+                                ? optionsNonNull.errStream
+                                : optionsNonNull.outStream;
+                            s.write(data);
+                        }
+                        errbuffer = this._processLineBuffer(data, errbuffer, (line) => {
+                            if (this.options.listeners && this.options.listeners.errline) {
+                                this.options.listeners.errline(line);
+                            }
+                        });
+                    });
+                }
+                cp.on('error', (err) => {
+                    state.processError = err.message;
+                    state.processExited = true;
+                    state.processClosed = true;
+                    state.CheckComplete();
+                });
+                cp.on('exit', (code) => {
+                    state.processExitCode = code;
+                    state.processExited = true;
+                    this._debug(`Exit code ${code} received from tool '${this.toolPath}'`);
+                    state.CheckComplete();
+                });
+                cp.on('close', (code) => {
+                    state.processExitCode = code;
+                    state.processExited = true;
+                    state.processClosed = true;
+                    this._debug(`STDIO streams have closed for tool '${this.toolPath}'`);
+                    state.CheckComplete();
+                });
+                state.on('done', (error, exitCode) => {
+                    if (stdbuffer.length > 0) {
+                        this.emit('stdline', stdbuffer);
+                    }
+                    if (errbuffer.length > 0) {
+                        this.emit('errline', errbuffer);
+                    }
+                    cp.removeAllListeners();
+                    if (error) {
+                        reject(error);
+                    }
+                    else {
+                        resolve(exitCode);
+                    }
+                });
+                if (this.options.input) {
+                    if (!cp.stdin) {
+                        throw new Error('child process missing stdin');
+                    }
+                    cp.stdin.end(this.options.input);
+                }
+            }));
+        });
+    }
+}
+/**
+ * Convert an arg string to an array of args. Handles escaping
+ *
+ * @param    argString   string of arguments
+ * @returns  string[]    array of arguments
+ */
+function argStringToArray(argString) {
+    const args = [];
+    let inQuotes = false;
+    let escaped = false;
+    let arg = '';
+    function append(c) {
+        // we only escape double quotes.
+        if (escaped && c !== '"') {
+            arg += '\\';
+        }
+        arg += c;
+        escaped = false;
+    }
+    for (let i = 0; i < argString.length; i++) {
+        const c = argString.charAt(i);
+        if (c === '"') {
+            if (!escaped) {
+                inQuotes = !inQuotes;
+            }
+            else {
+                append(c);
+            }
+            continue;
+        }
+        if (c === '\\' && escaped) {
+            append(c);
+            continue;
+        }
+        if (c === '\\' && inQuotes) {
+            escaped = true;
+            continue;
+        }
+        if (c === ' ' && !inQuotes) {
+            if (arg.length > 0) {
+                args.push(arg);
+                arg = '';
+            }
+            continue;
+        }
+        append(c);
+    }
+    if (arg.length > 0) {
+        args.push(arg.trim());
+    }
+    return args;
+}
+class ExecState extends external_events_.EventEmitter {
+    constructor(options, toolPath) {
+        super();
+        this.processClosed = false; // tracks whether the process has exited and stdio is closed
+        this.processError = '';
+        this.processExitCode = 0;
+        this.processExited = false; // tracks whether the process has exited
+        this.processStderr = false; // tracks whether stderr was written to
+        this.delay = 10000; // 10 seconds
+        this.done = false;
+        this.timeout = null;
+        if (!toolPath) {
+            throw new Error('toolPath must not be empty');
+        }
+        this.options = options;
+        this.toolPath = toolPath;
+        if (options.delay) {
+            this.delay = options.delay;
+        }
+    }
+    CheckComplete() {
+        if (this.done) {
+            return;
+        }
+        if (this.processClosed) {
+            this._setResult();
+        }
+        else if (this.processExited) {
+            this.timeout = (0,external_timers_namespaceObject.setTimeout)(ExecState.HandleTimeout, this.delay, this);
+        }
+    }
+    _debug(message) {
+        this.emit('debug', message);
+    }
+    _setResult() {
+        // determine whether there is an error
+        let error;
+        if (this.processExited) {
+            if (this.processError) {
+                error = new Error(`There was an error when attempting to execute the process '${this.toolPath}'. This may indicate the process failed to start. Error: ${this.processError}`);
+            }
+            else if (this.processExitCode !== 0 && !this.options.ignoreReturnCode) {
+                error = new Error(`The process '${this.toolPath}' failed with exit code ${this.processExitCode}`);
+            }
+            else if (this.processStderr && this.options.failOnStdErr) {
+                error = new Error(`The process '${this.toolPath}' failed because one or more lines were written to the STDERR stream`);
+            }
+        }
+        // clear the timeout
+        if (this.timeout) {
+            clearTimeout(this.timeout);
+            this.timeout = null;
+        }
+        this.done = true;
+        this.emit('done', error, this.processExitCode);
+    }
+    static HandleTimeout(state) {
+        if (state.done) {
+            return;
+        }
+        if (!state.processClosed && state.processExited) {
+            const message = `The STDIO streams did not close within ${state.delay / 1000} seconds of the exit event from process '${state.toolPath}'. This may indicate a child process inherited the STDIO streams and has not yet exited.`;
+            state._debug(message);
+        }
+        state._setResult();
+    }
+}
+//# sourceMappingURL=toolrunner.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/exec.js
+var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+/**
+ * Exec a command.
+ * Output will be streamed to the live console.
+ * Returns promise with return code
+ *
+ * @param     commandLine        command to execute (can include additional args). Must be correctly escaped.
+ * @param     args               optional arguments for tool. Escaping is handled by the lib.
+ * @param     options            optional exec options.  See ExecOptions
+ * @returns   Promise<number>    exit code
+ */
+function exec(commandLine, args, options) {
+    return exec_awaiter(this, void 0, void 0, function* () {
+        const commandArgs = argStringToArray(commandLine);
+        if (commandArgs.length === 0) {
+            throw new Error(`Parameter 'commandLine' cannot be null or empty.`);
+        }
+        // Path to tool to execute should be first arg
+        const toolPath = commandArgs[0];
+        args = commandArgs.slice(1).concat(args || []);
+        const runner = new ToolRunner(toolPath, args, options);
+        return runner.exec();
+    });
+}
+/**
+ * Exec a command and get the output.
+ * Output will be streamed to the live console.
+ * Returns promise with the exit code and collected stdout and stderr
+ *
+ * @param     commandLine           command to execute (can include additional args). Must be correctly escaped.
+ * @param     args                  optional arguments for tool. Escaping is handled by the lib.
+ * @param     options               optional exec options.  See ExecOptions
+ * @returns   Promise<ExecOutput>   exit code, stdout, and stderr
+ */
+function getExecOutput(commandLine, args, options) {
+    return exec_awaiter(this, void 0, void 0, function* () {
+        var _a, _b;
+        let stdout = '';
+        let stderr = '';
+        //Using string decoder covers the case where a mult-byte character is split
+        const stdoutDecoder = new external_string_decoder_.StringDecoder('utf8');
+        const stderrDecoder = new external_string_decoder_.StringDecoder('utf8');
+        const originalStdoutListener = (_a = options === null || options === void 0 ? void 0 : options.listeners) === null || _a === void 0 ? void 0 : _a.stdout;
+        const originalStdErrListener = (_b = options === null || options === void 0 ? void 0 : options.listeners) === null || _b === void 0 ? void 0 : _b.stderr;
+        const stdErrListener = (data) => {
+            stderr += stderrDecoder.write(data);
+            if (originalStdErrListener) {
+                originalStdErrListener(data);
+            }
+        };
+        const stdOutListener = (data) => {
+            stdout += stdoutDecoder.write(data);
+            if (originalStdoutListener) {
+                originalStdoutListener(data);
+            }
+        };
+        const listeners = Object.assign(Object.assign({}, options === null || options === void 0 ? void 0 : options.listeners), { stdout: stdOutListener, stderr: stdErrListener });
+        const exitCode = yield exec(commandLine, args, Object.assign(Object.assign({}, options), { listeners }));
+        //flush any remaining characters
+        stdout += stdoutDecoder.end();
+        stderr += stderrDecoder.end();
+        return {
+            exitCode,
+            stdout,
+            stderr
+        };
+    });
+}
+//# sourceMappingURL=exec.js.map
 
 /***/ }),
 
@@ -76884,12 +79140,10 @@ class PersonalAccessTokenCredentialHandler {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  Qq: () => (/* binding */ HttpClient),
-  Kg: () => (/* binding */ HttpClientError),
-  Hv: () => (/* binding */ HttpCodes)
+  Qq: () => (/* binding */ HttpClient)
 });
 
-// UNUSED EXPORTS: Headers, HttpClientResponse, MediaTypes, getProxyUrl, isHttps
+// UNUSED EXPORTS: Headers, HttpClientError, HttpClientResponse, HttpCodes, MediaTypes, getProxyUrl, isHttps
 
 // EXTERNAL MODULE: external "http"
 var external_http_ = __nccwpck_require__(8611);
@@ -78678,6 +80932,7 @@ const encString = (buf, off, size, str) => str === undefined ? false : ((buf.wri
 __nccwpck_require__.d(__webpack_exports__, {
   YOg: () => (/* binding */ array),
   zMY: () => (/* binding */ schemas_boolean),
+  gMt: () => (/* binding */ discriminatedUnion),
   k5n: () => (/* binding */ schemas_enum),
   Whr: () => (/* binding */ schemas_int),
   euz: () => (/* binding */ literal),
@@ -78694,7 +80949,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -82140,11 +84395,11 @@ function discriminatorMap(def) {
 }
 const $ZodDiscriminatedUnion = 
 /*@__PURE__*/
-(/* unused pure expression or super */ null && (core.$constructor("$ZodDiscriminatedUnion", (inst, def) => {
+$constructor("$ZodDiscriminatedUnion", (inst, def) => {
     def.inclusive = false;
     $ZodUnion.init(inst, def);
     const _super = inst._zod.parse;
-    util.defineLazyInternal(inst, "propValues", (zod) => {
+    defineLazyInternal(inst, "propValues", (zod) => {
         const propValues = {};
         let undefinedCount = 0;
         for (const option of zod.def.options) {
@@ -82155,7 +84410,7 @@ const $ZodDiscriminatedUnion =
                 undefinedCount++;
             for (const [k, v] of Object.entries(pv)) {
                 if (!Object.prototype.hasOwnProperty.call(propValues, k)) {
-                    util.assignProp(propValues, k, new Set());
+                    util_assignProp(propValues, k, new Set());
                 }
                 for (const val of v) {
                     propValues[k].add(val);
@@ -82168,15 +84423,15 @@ const $ZodDiscriminatedUnion =
     });
     // Checked now rather than in the lookup map below, so an option that lacks the discriminator fails at the `discriminatedUnion` call instead of on the first object parsed. Options whose shape cannot be enumerated without resolving it — pipes and lazies — are left to the map.
     def.options.forEach((option, i) => {
-        const propShape = util.rawShape(option._zod.def);
+        const propShape = rawShape(option._zod.def);
         if (propShape && !Object.prototype.hasOwnProperty.call(propShape, def.discriminator)) {
             throw new Error(`Invalid discriminated union option at index "${i}"`);
         }
     });
-    const disc = util.cached(() => discriminatorMap(def));
+    const disc = cached(() => discriminatorMap(def));
     inst._zod.parse = (payload, ctx) => {
         const input = payload.value;
-        if (!util.isObject(input)) {
+        if (!util_isObject(input)) {
             payload.issues.push({
                 code: "invalid_type",
                 expected: "object",
@@ -82210,7 +84465,7 @@ const $ZodDiscriminatedUnion =
         });
         return payload;
     };
-})));
+});
 const $ZodIntersection = /*@__PURE__*/ $constructor("$ZodIntersection", (inst, def) => {
     $ZodType.init(inst, def);
     inst._zod.parse = (payload, ctx) => {
@@ -87650,17 +89905,17 @@ function xor(options, params) {
         ...util.normalizeParams(params),
     });
 }
-const ZodDiscriminatedUnion = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodDiscriminatedUnion", (inst, def) => {
+const ZodDiscriminatedUnion = /*@__PURE__*/ $constructor("ZodDiscriminatedUnion", (inst, def) => {
     ZodUnion.init(inst, def);
-    core.$ZodDiscriminatedUnion.init(inst, def);
-})));
+    $ZodDiscriminatedUnion.init(inst, def);
+});
 function discriminatedUnion(discriminator, options, params) {
     // const [options, params] = args;
     return new ZodDiscriminatedUnion({
         type: "union",
         options: options,
         discriminator,
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     });
 }
 const ZodIntersection = /*@__PURE__*/ $constructor("ZodIntersection", (inst, def) => {
@@ -88256,7 +90511,7 @@ function preprocess(fn, schema) {
 /******/ 	// Execute the module function
 /******/ 	var threw = true;
 /******/ 	try {
-/******/ 		__webpack_modules__[moduleId].call(module.exports, module, module.exports, __nccwpck_require__);
+/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
 /******/ 		threw = false;
 /******/ 	} finally {
 /******/ 		if(threw) delete __webpack_module_cache__[moduleId];
@@ -88265,9 +90520,6 @@ function preprocess(fn, schema) {
 /******/ 	// Return the exports of the module
 /******/ 	return module.exports;
 /******/ }
-/******/ 
-/******/ // expose the modules object (__webpack_modules__)
-/******/ __nccwpck_require__.m = __webpack_modules__;
 /******/ 
 /************************************************************************/
 /******/ /* webpack/runtime/asset-relocator-loader */
@@ -88384,28 +90636,6 @@ function preprocess(fn, schema) {
 /******/ 	};
 /******/ })();
 /******/ 
-/******/ /* webpack/runtime/ensure chunk */
-/******/ (() => {
-/******/ 	__nccwpck_require__.f = {};
-/******/ 	// This file contains only the entry chunk.
-/******/ 	// The chunk loading function for additional chunks
-/******/ 	__nccwpck_require__.e = (chunkId) => {
-/******/ 		return Promise.all(Object.keys(__nccwpck_require__.f).reduce((promises, key) => {
-/******/ 			__nccwpck_require__.f[key](chunkId, promises);
-/******/ 			return promises;
-/******/ 		}, []));
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/get javascript chunk filename */
-/******/ (() => {
-/******/ 	// This function allow to reference async chunks
-/******/ 	__nccwpck_require__.u = (chunkId) => {
-/******/ 		// return url for filenames based on template
-/******/ 		return "" + chunkId + ".index.js";
-/******/ 	};
-/******/ })();
-/******/ 
 /******/ /* webpack/runtime/hasOwnProperty shorthand */
 /******/ (() => {
 /******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
@@ -88420,69 +90650,6 @@ function preprocess(fn, schema) {
 /******/ 		}
 /******/ 		Object.defineProperty(exports, '__esModule', { value: true });
 /******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/import chunk loading */
-/******/ (() => {
-/******/ 	// no baseURI
-/******/ 	
-/******/ 	// object to store loaded and loading chunks
-/******/ 	// undefined = chunk not loaded, null = chunk preloaded/prefetched
-/******/ 	// [resolve, Promise] = chunk loading, 0 = chunk loaded
-/******/ 	var installedChunks = {
-/******/ 		792: 0
-/******/ 	};
-/******/ 	
-/******/ 	var installChunk = (data) => {
-/******/ 		var {ids, modules, runtime} = data;
-/******/ 		// add "modules" to the modules object,
-/******/ 		// then flag all "ids" as loaded and fire callback
-/******/ 		var moduleId, chunkId, i = 0;
-/******/ 		for(moduleId in modules) {
-/******/ 			if(__nccwpck_require__.o(modules, moduleId)) {
-/******/ 				__nccwpck_require__.m[moduleId] = modules[moduleId];
-/******/ 			}
-/******/ 		}
-/******/ 		if(runtime) runtime(__nccwpck_require__);
-/******/ 		for(;i < ids.length; i++) {
-/******/ 			chunkId = ids[i];
-/******/ 			if(__nccwpck_require__.o(installedChunks, chunkId) && installedChunks[chunkId]) {
-/******/ 				installedChunks[chunkId][0]();
-/******/ 			}
-/******/ 			installedChunks[ids[i]] = 0;
-/******/ 		}
-/******/ 	
-/******/ 	}
-/******/ 	
-/******/ 	__nccwpck_require__.f.j = (chunkId, promises) => {
-/******/ 			// import() chunk loading for javascript
-/******/ 			var installedChunkData = __nccwpck_require__.o(installedChunks, chunkId) ? installedChunks[chunkId] : undefined;
-/******/ 			if(installedChunkData !== 0) { // 0 means "already installed".
-/******/ 	
-/******/ 				// a Promise means "currently loading".
-/******/ 				if(installedChunkData) {
-/******/ 					promises.push(installedChunkData[1]);
-/******/ 				} else {
-/******/ 					if(true) { // all chunks have JS
-/******/ 						// setup Promise in chunk cache
-/******/ 						var promise = import("./" + __nccwpck_require__.u(chunkId)).then(installChunk, (e) => {
-/******/ 							if(installedChunks[chunkId] !== 0) installedChunks[chunkId] = undefined;
-/******/ 							throw e;
-/******/ 						});
-/******/ 						var promise = Promise.race([promise, new Promise((resolve) => (installedChunkData = installedChunks[chunkId] = [resolve]))])
-/******/ 						promises.push(installedChunkData[1] = promise);
-/******/ 					}
-/******/ 				}
-/******/ 			}
-/******/ 	};
-/******/ 	
-/******/ 	// no prefetching
-/******/ 	
-/******/ 	// no preloaded
-/******/ 	
-/******/ 	// no external install chunk
-/******/ 	
-/******/ 	// no on chunks loaded
 /******/ })();
 /******/ 
 /************************************************************************/

@@ -50955,6 +50955,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream"
 
 /***/ }),
 
+/***/ 38321:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+
+/***/ }),
+
 /***/ 46193:
 /***/ ((module) => {
 
@@ -59655,499 +59662,20 @@ exports.visitAsync = visitAsync;
 
 /***/ }),
 
-/***/ 25049:
+/***/ 98388:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   N: () => (/* binding */ Engine)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(73024);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(76760);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(57075);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(38321);
+/* harmony import */ var dockerode__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(39040);
+/* harmony import */ var tar_header__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(16532);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(38816);
 
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  N: () => (/* binding */ Engine)
-});
-
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(73024);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(76760);
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(57075);
-// EXTERNAL MODULE: ./node_modules/dockerode/lib/docker.js
-var docker = __nccwpck_require__(39040);
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
-// Tar can encode large and negative numbers using a leading byte of
-// 0xff for negative, and 0x80 for positive.
-const encode = (num, buf) => {
-    if (!Number.isSafeInteger(num)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('cannot encode number outside of javascript safe integer range');
-    }
-    else if (num < 0) {
-        encodeNegative(num, buf);
-    }
-    else {
-        encodePositive(num, buf);
-    }
-    return buf;
-};
-const encodePositive = (num, buf) => {
-    buf[0] = 0x80;
-    for (var i = buf.length; i > 1; i--) {
-        buf[i - 1] = num & 0xff;
-        num = Math.floor(num / 0x100);
-    }
-};
-const encodeNegative = (num, buf) => {
-    buf[0] = 0xff;
-    var flipped = false;
-    num = num * -1;
-    for (var i = buf.length; i > 1; i--) {
-        var byte = num & 0xff;
-        num = Math.floor(num / 0x100);
-        if (flipped) {
-            buf[i - 1] = onesComp(byte);
-        }
-        else if (byte === 0) {
-            buf[i - 1] = 0;
-        }
-        else {
-            flipped = true;
-            buf[i - 1] = twosComp(byte);
-        }
-    }
-};
-const parse = (buf) => {
-    const pre = buf[0];
-    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
-        : pre === 0xff ? twos(buf)
-            : null;
-    if (value === null) {
-        throw Error('invalid base256 encoding');
-    }
-    if (!Number.isSafeInteger(value)) {
-        // The number is so large that javascript cannot represent it with integer
-        // precision.
-        throw Error('parsed number outside of javascript safe integer range');
-    }
-    return value;
-};
-const twos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    var flipped = false;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        var f;
-        if (flipped) {
-            f = onesComp(byte);
-        }
-        else if (byte === 0) {
-            f = byte;
-        }
-        else {
-            flipped = true;
-            f = twosComp(byte);
-        }
-        if (f !== 0) {
-            sum -= f * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const pos = (buf) => {
-    var len = buf.length;
-    var sum = 0;
-    for (var i = len - 1; i > -1; i--) {
-        var byte = Number(buf[i]);
-        if (byte !== 0) {
-            sum += byte * Math.pow(256, len - i - 1);
-        }
-    }
-    return sum;
-};
-const onesComp = (byte) => (0xff ^ byte) & 0xff;
-const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
-//# sourceMappingURL=large-numbers.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
-const isCode = (c) => types_name.has(c);
-const isName = (c) => code.has(c);
-/**
- * types that are a normal file system entry, not metadata.
- *
- * These can be the subject of extended/globalExtended headers, long path
- * names, long linkpath names, etc.
- *
- * Any other types are meta, and cannot be targetted by extended PAX headers.
- */
-const normalFsTypes = new Set([
-    '0',
-    '',
-    '1',
-    '2',
-    '3',
-    '4',
-    '5',
-    '6',
-    '7',
-    'D',
-]);
-// map types from key to human-friendly name
-const types_name = new Map([
-    ['0', 'File'],
-    // same as File
-    ['', 'OldFile'],
-    ['1', 'Link'],
-    ['2', 'SymbolicLink'],
-    // Devices and FIFOs aren't fully supported
-    // they are parsed, but skipped when unpacking
-    ['3', 'CharacterDevice'],
-    ['4', 'BlockDevice'],
-    ['5', 'Directory'],
-    ['6', 'FIFO'],
-    // same as File
-    ['7', 'ContiguousFile'],
-    // pax headers
-    ['g', 'GlobalExtendedHeader'],
-    ['x', 'ExtendedHeader'],
-    // vendor-specific stuff
-    // skip
-    ['A', 'SolarisACL'],
-    // like 5, but with data, which should be skipped
-    ['D', 'GNUDumpDir'],
-    // metadata only, skip
-    ['I', 'Inode'],
-    // data = link path of next file
-    ['K', 'NextFileHasLongLinkpath'],
-    // data = path of next file
-    ['L', 'NextFileHasLongPath'],
-    // skip
-    ['M', 'ContinuationFile'],
-    // like L
-    ['N', 'OldGnuLongPath'],
-    // skip
-    ['S', 'SparseFile'],
-    // skip
-    ['V', 'TapeVolumeHeader'],
-    // like x
-    ['X', 'OldExtendedHeader'],
-]);
-// map the other direction
-const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
-//# sourceMappingURL=types.js.map
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
-// parse a 512-byte header block to a data object, or vice-versa
-// encode returns `true` if a pax extended header is needed, because
-// the data could not be faithfully encoded in a simple header.
-// (Also, check header.needPax to see if it needs a pax header.)
-
-
-
-const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
-class Header {
-    cksumValid = false;
-    needPax = false;
-    nullBlock = false;
-    block;
-    path;
-    mode;
-    uid;
-    gid;
-    size;
-    cksum;
-    #type = 'Unsupported';
-    linkpath;
-    uname;
-    gname;
-    devmaj = 0;
-    devmin = 0;
-    atime;
-    ctime;
-    mtime;
-    charset;
-    comment;
-    constructor(data, off = 0, ex, gex) {
-        if (Buffer.isBuffer(data)) {
-            this.decode(data, off || 0, ex, gex);
-        }
-        else if (data) {
-            this.#slurp(data);
-        }
-    }
-    decode(buf, off, ex, gex) {
-        if (!off) {
-            off = 0;
-        }
-        if (!buf || !(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        // Decode the typeflag (independent of any pending PAX/GNU extended header)
-        // up front so we can tell whether THIS block is itself an intermediary
-        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
-        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
-        // the extension headers that may sit between it and that file. Applying the
-        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
-        // header desynchronizes the stream relative to other tar implementations
-        // and enables tar interpretation-conflict / file-smuggling attacks.
-        const t = decString(buf, off + 156, 1);
-        const isNormalFS = normalFsTypes.has(t);
-        const exForFields = isNormalFS ? ex : undefined;
-        const gexForFields = isNormalFS ? gex : undefined;
-        this.path = exForFields?.path ?? decString(buf, off, 100);
-        this.mode =
-            exForFields?.mode ??
-                gexForFields?.mode ??
-                decNumber(buf, off + 100, 8);
-        this.uid =
-            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
-        this.gid =
-            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
-        this.size = notNegative(exForFields?.size ??
-            gexForFields?.size ??
-            decNumber(buf, off + 124, 12));
-        this.mtime =
-            exForFields?.mtime ??
-                gexForFields?.mtime ??
-                decDate(buf, off + 136, 12);
-        this.cksum = decNumber(buf, off + 148, 12);
-        // if we have extended or global extended headers, apply them now
-        // See https://github.com/npm/node-tar/pull/187
-        // Apply global before local, so it overrides. Never slurp the pending
-        // extended-header fields onto an intermediary extension header.
-        if (gexForFields)
-            this.#slurp(gexForFields, true);
-        if (exForFields)
-            this.#slurp(exForFields);
-        // old tar versions marked dirs as a file with a trailing /
-        if (isCode(t)) {
-            this.#type = t || '0';
-        }
-        if (this.#type === '0' && this.path.slice(-1) === '/') {
-            this.#type = '5';
-        }
-        // tar implementations sometimes incorrectly put the stat(dir).size
-        // as the size in the tarball, even though Directory entries are
-        // not able to have any body at all.  In the very rare chance that
-        // it actually DOES have a body, we weren't going to do anything with
-        // it anyway, and it'll just be a warning about an invalid header.
-        if (this.#type === '5') {
-            this.size = 0;
-        }
-        this.linkpath = decString(buf, off + 157, 100);
-        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
-            /* c8 ignore start */
-            this.uname =
-                exForFields?.uname ??
-                    gexForFields?.uname ??
-                    decString(buf, off + 265, 32);
-            this.gname =
-                exForFields?.gname ??
-                    gexForFields?.gname ??
-                    decString(buf, off + 297, 32);
-            this.devmaj =
-                exForFields?.devmaj ??
-                    gexForFields?.devmaj ??
-                    decNumber(buf, off + 329, 8) ??
-                    0;
-            this.devmin =
-                exForFields?.devmin ??
-                    gexForFields?.devmin ??
-                    decNumber(buf, off + 337, 8) ??
-                    0;
-            /* c8 ignore stop */
-            if (buf[off + 475] !== 0) {
-                // definitely a prefix, definitely >130 chars.
-                const prefix = decString(buf, off + 345, 155);
-                this.path = prefix + '/' + this.path;
-            }
-            else {
-                const prefix = decString(buf, off + 345, 130);
-                if (prefix) {
-                    this.path = prefix + '/' + this.path;
-                }
-                /* c8 ignore start */
-                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
-                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
-                /* c8 ignore stop */
-            }
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksumValid = sum === this.cksum;
-        if (this.cksum === undefined && sum === 8 * 0x20) {
-            this.nullBlock = true;
-        }
-    }
-    #slurp(ex, gex = false) {
-        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
-            // we slurp in everything except for the path attribute in
-            // a global extended header, because that's weird. Also, any
-            // null/undefined values are ignored.
-            return !(v === null ||
-                v === undefined ||
-                (k === 'size' && Number(v) < 0) ||
-                (k === 'path' && gex) ||
-                (k === 'linkpath' && gex) ||
-                k === 'global');
-        })));
-    }
-    encode(buf, off = 0) {
-        if (!buf) {
-            buf = this.block = Buffer.alloc(512);
-        }
-        if (this.#type === 'Unsupported') {
-            this.#type = '0';
-        }
-        if (!(buf.length >= off + 512)) {
-            throw new Error('need 512 bytes for header');
-        }
-        const prefixSize = this.ctime || this.atime ? 130 : 155;
-        const split = splitPrefix(this.path || '', prefixSize);
-        const path = split[0];
-        const prefix = split[1];
-        this.needPax = !!split[2];
-        this.needPax = encString(buf, off, 100, path) || this.needPax;
-        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
-        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
-        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
-        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
-        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
-        buf[off + 156] = Number(this.#type.codePointAt(0));
-        this.needPax =
-            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
-        buf.write('ustar\u000000', off + 257, 8);
-        this.needPax =
-            encString(buf, off + 265, 32, this.uname) || this.needPax;
-        this.needPax =
-            encString(buf, off + 297, 32, this.gname) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
-        this.needPax =
-            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
-        this.needPax =
-            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
-        if (buf[off + 475] !== 0) {
-            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
-        }
-        else {
-            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 476, 12, this.atime) || this.needPax;
-            this.needPax =
-                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
-        }
-        let sum = 8 * 0x20;
-        for (let i = off; i < off + 148; i++) {
-            sum += buf[i];
-        }
-        for (let i = off + 156; i < off + 512; i++) {
-            sum += buf[i];
-        }
-        this.cksum = sum;
-        encNumber(buf, off + 148, 8, this.cksum);
-        this.cksumValid = true;
-        return this.needPax;
-    }
-    get type() {
-        return (this.#type === 'Unsupported' ?
-            this.#type
-            : types_name.get(this.#type));
-    }
-    get typeKey() {
-        return this.#type;
-    }
-    set type(type) {
-        const c = String(code.get(type));
-        if (isCode(c) || c === 'Unsupported') {
-            this.#type = c;
-        }
-        else if (isCode(type)) {
-            this.#type = type;
-        }
-        else {
-            throw new TypeError('invalid entry type: ' + type);
-        }
-    }
-}
-const splitPrefix = (p, prefixSize) => {
-    const pathSize = 100;
-    let pp = p;
-    let prefix = '';
-    let ret = undefined;
-    const root = external_node_path_.posix.parse(p).root || '.';
-    if (Buffer.byteLength(pp) < pathSize) {
-        ret = [pp, prefix, false];
-    }
-    else {
-        // first set prefix to the dir, and path to the base
-        prefix = external_node_path_.posix.dirname(pp);
-        pp = external_node_path_.posix.basename(pp);
-        do {
-            if (Buffer.byteLength(pp) <= pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // both fit!
-                ret = [pp, prefix, false];
-            }
-            else if (Buffer.byteLength(pp) > pathSize &&
-                Buffer.byteLength(prefix) <= prefixSize) {
-                // prefix fits in prefix, but path doesn't fit in path
-                ret = [pp.slice(0, pathSize - 1), prefix, true];
-            }
-            else {
-                // make path take a bit from prefix
-                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
-                prefix = external_node_path_.posix.dirname(prefix);
-            }
-        } while (prefix !== root && ret === undefined);
-        // at this point, found no resolution, just truncate
-        if (!ret) {
-            ret = [p.slice(0, pathSize - 1), '', true];
-        }
-    }
-    return ret;
-};
-const decString = (buf, off, size) => buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*/, '');
-const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
-const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
-const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
-    parse(buf.subarray(off, off + size))
-    : decSmallNumber(buf, off, size);
-const nanUndef = (value) => (isNaN(value) ? undefined : value);
-const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
-    .subarray(off, off + size)
-    .toString('utf8')
-    .replace(/\0.*$/, '')
-    .trim(), 8));
-// the maximum encodable as a null-terminated octal, by field size
-const MAXNUM = {
-    12: 0o77777777777,
-    8: 0o7777777,
-};
-const encNumber = (buf, off, size, num) => num === undefined ? false
-    : num > MAXNUM[size] || num < 0 ?
-        (encode(num, buf.subarray(off, off + size)), true)
-        : (encSmallNumber(buf, off, size, num), false);
-const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
-const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
-const padOctal = (str, size) => (str.length === size - 1 ?
-    str
-    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
-const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
-// enough to fill the longest string we've got
-const NULLS = new Array(156).join('\0');
-// pad with nulls, return true if it's longer or non-ascii
-const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
-    str.length !== Buffer.byteLength(str) || str.length > size));
-//# sourceMappingURL=header.js.map
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
-var schemas = __nccwpck_require__(38816);
-;// CONCATENATED MODULE: ./lib/docker/engine.js
 
 
 
@@ -60202,6 +59730,26 @@ class Engine {
         const image = await unless(gone, this.#docker.getImage(reference).inspect());
         return image?.Id;
     }
+    /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+    async tag(image, name) {
+        const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
+        await this.#docker.getImage(image).tag({ repo, tag });
+    }
+    /** Takes a name from an image, and the image if that was its last. */
+    async untag(name) {
+        await unless(gone, this.#docker.getImage(name).remove());
+    }
+    /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+    async loadImage(archive) {
+        const failed = new Promise((_, reject) => archive.once("error", reject));
+        const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
+        const said = await Promise.race([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__.text)(answer), failed]);
+        for (const line of said.split("\n").filter(Boolean)) {
+            const message = loadMessage.safeParse(JSON.parse(line));
+            if (message.success && message.data.error !== undefined)
+                throw new Error(message.data.error);
+        }
+    }
     /** What an image that the daemon has was made for. */
     async imagePlatform(reference) {
         const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
@@ -60231,7 +59779,7 @@ class Engine {
                 isStream: true,
                 statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
             }, (error, stream) => {
-                if (stream instanceof external_node_stream_.Readable)
+                if (stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_2__.Readable)
                     resolve(stream);
                 else
                     reject(error);
@@ -60342,13 +59890,63 @@ class Engine {
             throw error;
         }
     }
+    /**
+     * Starts a container that serves others, without rights beyond its user's.
+     *
+     * @returns its ID
+     * @throws the daemon's own error, a taken name, address or port included: then there is none
+     */
+    async startServer(server) {
+        const port = `${server.publish?.port}/tcp`;
+        const container = await this.#docker.createContainer({
+            name: server.name,
+            Image: server.image,
+            Labels: { ...server.labels },
+            Env: Object.entries(server.environment).map(([name, value]) => `${name}=${value}`),
+            ...(server.user !== undefined && { User: server.user }),
+            ...(server.publish !== undefined && { ExposedPorts: { [port]: {} } }),
+            HostConfig: {
+                NetworkMode: server.network,
+                CapDrop: ["ALL"],
+                SecurityOpt: ["no-new-privileges", "label=disable"],
+                Mounts: server.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
+                ...(server.publish !== undefined && {
+                    PortBindings: {
+                        [port]: [{ HostIp: "127.0.0.1", HostPort: String(server.publish.hostPort ?? "") }],
+                    },
+                }),
+            },
+            ...(server.address !== undefined && {
+                NetworkingConfig: {
+                    EndpointsConfig: { [server.network]: { IPAMConfig: { IPv4Address: server.address } } },
+                },
+            }),
+        });
+        try {
+            await container.start();
+            return container.id;
+        }
+        catch (error) {
+            await this.removeContainer(container.id);
+            throw error;
+        }
+    }
+    /** What a container has printed so far. */
+    async logs(id) {
+        const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
+        return textOf(multiplexed);
+    }
+    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    async writeFiles(id, files) {
+        await this.#docker.getContainer(id).putArchive(archiveOf(files), { path: "/" });
+    }
     /** Waits until a container that removes itself is gone. */
     async removed(id) {
         await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
     }
     #program(stream) {
-        const stdout = new external_node_stream_.PassThrough();
-        const stderr = new external_node_stream_.PassThrough();
+        const stdout = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
+        const stderr = new node_stream__WEBPACK_IMPORTED_MODULE_2__.PassThrough();
         this.#docker.modem.demuxStream(stream, stdout, stderr);
         const end = () => {
             stdout.end();
@@ -60396,8 +59994,10 @@ class Engine {
             Driver: "bridge",
             Labels: network.labels,
             Options: network.options,
-            EnableIPv6: network.ipv6Subnet !== undefined,
-            ...(network.ipv6Subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: network.ipv6Subnet }] } }),
+            EnableIPv6: network.subnets.some((subnet) => subnet.includes(":")),
+            ...(network.subnets.length > 0 && {
+                IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
+            }),
         });
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
@@ -60423,26 +60023,27 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const daemonFacts = schemas/* looseObject */._H3({ CgroupVersion: schemas/* string */.YjP().optional(), DockerRootDir: schemas/* string */.YjP() });
-const platformFacts = schemas/* looseObject */._H3({
-    Os: schemas/* string */.YjP(),
-    Architecture: schemas/* string */.YjP(),
-    Variant: schemas/* string */.YjP().optional(),
+const loadMessage = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ error: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() });
+const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() });
+const platformFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Os: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Architecture: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Variant: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
 });
-const containerFacts = schemas/* looseObject */._H3({
-    Id: schemas/* string */.YjP(),
-    Image: schemas/* string */.YjP(),
-    Created: schemas/* string */.YjP(),
-    State: schemas/* looseObject */._H3({ Running: schemas/* boolean */.zMY() }),
-    Mounts: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        Type: schemas/* string */.YjP(),
-        Destination: schemas/* string */.YjP(),
-        Source: schemas/* string */.YjP(),
-        Name: schemas/* string */.YjP().optional(),
-        Driver: schemas/* string */.YjP().optional(),
+const containerFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Image: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Created: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    State: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Running: zod__WEBPACK_IMPORTED_MODULE_6__/* .boolean */ .zMY() }),
+    Mounts: zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Type: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Destination: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Source: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+        Driver: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
     })),
-    NetworkSettings: schemas/* looseObject */._H3({
-        Ports: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* looseObject */._H3({ HostIp: schemas/* string */.YjP(), HostPort: schemas/* string */.YjP() })).nullable()),
+    NetworkSettings: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Ports: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ HostIp: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), HostPort: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() })).nullable()),
     })
         .optional(),
 });
@@ -60450,7 +60051,7 @@ const containerFacts = schemas/* looseObject */._H3({
 function onlyFile(archive) {
     const block = 512;
     for (let offset = 0; offset + block <= archive.length;) {
-        const { type, size = 0 } = new Header(archive, offset);
+        const { type, size = 0 } = new tar_header__WEBPACK_IMPORTED_MODULE_5__/* .Header */ .Y(archive, offset);
         const content = offset + block;
         if (type === "File")
             return archive.subarray(content, content + size);
@@ -60458,23 +60059,53 @@ function onlyFile(archive) {
     }
     throw new Error("It is no file.");
 }
+/** A tar of files that belong to root. */
+function archiveOf(files) {
+    const blocks = Object.entries(files).flatMap(([path, text]) => {
+        const content = Buffer.from(text);
+        const header = new tar_header__WEBPACK_IMPORTED_MODULE_5__/* .Header */ .Y({
+            path: path.replace(/^\//, ""),
+            mode: 0o644,
+            size: content.length,
+            type: "File",
+            uid: 0,
+            gid: 0,
+            mtime: new Date(0),
+        });
+        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+        header.encode(block, 0);
+        content.copy(block, 512);
+        return [block];
+    });
+    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
+function textOf(multiplexed) {
+    const pieces = [];
+    for (let offset = 0; offset + 8 <= multiplexed.length;) {
+        const length = multiplexed.readUInt32BE(offset + 4);
+        pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
+        offset += 8 + length;
+    }
+    return Buffer.concat(pieces).toString();
+}
 /** Where this machine reaches a published port. One that is open everywhere is open here. */
 function addressOf({ HostIp: ip, HostPort: port }) {
     const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
     return `${host}:${port}`;
 }
-const networkFacts = schemas/* looseObject */._H3({
-    Id: schemas/* string */.YjP(),
-    Name: schemas/* string */.YjP(),
-    Labels: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
-    Options: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()).nullish(),
-    IPAM: schemas/* looseObject */._H3({
-        Config: schemas/* array */.YOg(schemas/* looseObject */._H3({ Subnet: schemas/* string */.YjP(), Gateway: schemas/* string */.YjP().optional() })).nullish(),
+const networkFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+    Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+    Labels: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP()).nullish(),
+    Options: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP()).nullish(),
+    IPAM: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Config: zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Subnet: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Gateway: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() })).nullish(),
     }),
-    Containers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* looseObject */._H3({
-        Name: schemas/* string */.YjP(),
-        IPv4Address: schemas/* string */.YjP().optional(),
-        IPv6Address: schemas/* string */.YjP().optional(),
+    Containers: zod__WEBPACK_IMPORTED_MODULE_6__/* .record */ .g1P(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
+        Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
+        IPv4Address: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
+        IPv6Address: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(),
     }))
         .nullish(),
 });
@@ -60496,11 +60127,11 @@ function withoutOwnVariables(make) {
 function connect(endpoint) {
     const host = endpoint.DOCKER_HOST ?? "unix:///var/run/docker.sock";
     if (host.startsWith("unix://"))
-        return new docker({ socketPath: host.slice("unix://".length) });
+        return new dockerode__WEBPACK_IMPORTED_MODULE_4__({ socketPath: host.slice("unix://".length) });
     const url = new URL(host);
     const certificates = endpoint.DOCKER_TLS_VERIFY ? endpoint.DOCKER_CERT_PATH : undefined;
-    const read = (name) => (0,external_node_fs_.readFileSync)((0,external_node_path_.join)(certificates ?? "", name));
-    return new docker({
+    const read = (name) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0,node_path__WEBPACK_IMPORTED_MODULE_1__.join)(certificates ?? "", name));
+    return new dockerode__WEBPACK_IMPORTED_MODULE_4__({
         host: url.hostname,
         port: url.port || (certificates === undefined ? 2375 : 2376),
         protocol: certificates === undefined && url.protocol !== "https:" ? "http" : "https",
@@ -60518,7 +60149,7 @@ async function unless(expected, answer) {
         return await answer;
     }
     catch (error) {
-        const status = schemas/* looseObject */._H3({ statusCode: schemas/* number */.aig() }).safeParse(error);
+        const status = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ statusCode: zod__WEBPACK_IMPORTED_MODULE_6__/* .number */ .aig() }).safeParse(error);
         if (status.success && expected(status.data.statusCode))
             return undefined;
         throw error;
@@ -60532,7 +60163,7 @@ async function unless(expected, answer) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(93258);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(86695);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
 
 
@@ -60547,9 +60178,10 @@ __webpack_async_result__();
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   O$: () => (/* binding */ unreadable),
 /* harmony export */   bD: () => (/* binding */ messageOf)
 /* harmony export */ });
-/* unused harmony exports BadInputs, unreadable */
+/* unused harmony export BadInputs */
 /** Everything that stands in the way of a run, found before anything was made. */
 class BadInputs extends Error {
     name = "BadInputs";
@@ -60582,18 +60214,32 @@ function unreadable(error) {
 
 /***/ }),
 
-/***/ 26318:
+/***/ 62120:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Hk: () => (/* binding */ endProcesses),
-/* harmony export */   zh: () => (/* binding */ programRunner)
-/* harmony export */ });
-/* unused harmony export ProgramError */
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(51455);
-/* harmony import */ var node_string_decoder__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(46193);
-/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(58500);
-/* harmony import */ var _actions_exec__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(75260);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Zj: () => (/* binding */ ProgramError),
+  Hk: () => (/* binding */ endProcesses),
+  zh: () => (/* binding */ programRunner)
+});
+
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+// EXTERNAL MODULE: external "node:diagnostics_channel"
+var external_node_diagnostics_channel_ = __nccwpck_require__(53053);
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(51455);
+// EXTERNAL MODULE: external "node:string_decoder"
+var external_node_string_decoder_ = __nccwpck_require__(46193);
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(58500);
+// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 2 modules
+var exec = __nccwpck_require__(75260);
+;// CONCATENATED MODULE: ./lib/process.js
+
+
 
 
 
@@ -60625,8 +60271,10 @@ function programRunner(mark, env) {
         const stderr = new Collector(options.log);
         let late = false;
         const stop = new AbortController();
+        if (options.input !== undefined)
+            (0,external_node_diagnostics_channel_.subscribe)(newPrograms, forgiveUnread);
         if (options.deadline !== undefined) {
-            (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
+            (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
                 .then(async () => {
                 late = true;
                 // A program that is just starting has no mark yet: it is looked for until it has ended.
@@ -60637,11 +60285,12 @@ function programRunner(mark, env) {
         }
         try {
             // exec() splits its first argument as a command line; quoted, a path with spaces stays one word.
-            const exitCode = await (0,_actions_exec__WEBPACK_IMPORTED_MODULE_3__/* .exec */ .m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
+            const exitCode = await (0,exec/* exec */.m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
                 silent: true,
                 ignoreReturnCode: true,
                 env: { ...env, ...options.env, [markVariable]: own },
                 ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+                ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
                 listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
             });
             const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
@@ -60654,12 +60303,23 @@ function programRunner(mark, env) {
         }
         finally {
             stop.abort();
+            if (options.input !== undefined)
+                (0,external_node_diagnostics_channel_.unsubscribe)(newPrograms, forgiveUnread);
         }
     };
 }
+/** Where Node tells of each program that it starts. */
+const newPrograms = "child_process";
+/** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
+function forgiveUnread(message) {
+    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+        return;
+    const started = message.process;
+    process.nextTick(() => started.stdin?.on("error", () => { }));
+}
 /** Keeps a stream's text, and hands its lines on as they become whole. */
 class Collector {
-    #decoder = new node_string_decoder__WEBPACK_IMPORTED_MODULE_1__.StringDecoder("utf8");
+    #decoder = new external_node_string_decoder_.StringDecoder("utf8");
     #log;
     #text = "";
     #line = "";
@@ -60709,7 +60369,7 @@ async function endProcesses(mark, graceMilliseconds = 2_000) {
                 signal(pid, "SIGTERM");
             asked.add(pid);
         }
-        await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_2__.setTimeout)(20);
+        await (0,external_node_timers_promises_.setTimeout)(20);
     }
     return asked.size;
 }
@@ -60718,7 +60378,7 @@ const killMilliseconds = 2_000;
 async function markedProcesses(mark) {
     const parents = new Map();
     const marked = [];
-    await Promise.all((await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readdir)("/proc")).filter(isNumber).map(async (entry) => {
+    await Promise.all((await (0,promises_.readdir)("/proc")).filter(isNumber).map(async (entry) => {
         const pid = Number(entry);
         // A process may end between the listing and the reading, or belong to somebody else: then it is not ours.
         const [environ, stat] = await Promise.all([read(`/proc/${pid}/environ`), read(`/proc/${pid}/stat`)]);
@@ -60739,7 +60399,7 @@ async function markedProcesses(mark) {
     return marked.map((pid) => ({ pid, depth: depth(pid) })).sort((a, b) => b.depth - a.depth);
 }
 const isNumber = (text) => /^\d+$/.test(text);
-const read = (file) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.readFile)(file, "latin1").catch(() => "");
+const read = (file) => (0,promises_.readFile)(file, "latin1").catch(() => "");
 function signal(pid, name) {
     try {
         process.kill(pid, name);
@@ -60752,7 +60412,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 93258:
+/***/ 86695:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -60769,60 +60429,10 @@ var promises_ = __nccwpck_require__(51455);
 var external_node_path_ = __nccwpck_require__(76760);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 7 modules
 var lib_core = __nccwpck_require__(33838);
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(58500);
-// EXTERNAL MODULE: ./lib/problems.js
-var problems = __nccwpck_require__(15451);
-;// CONCATENATED MODULE: ./lib/cache/store.js
-
-
-
-/**
- * Opens the cache of this job.
- *
- * An entry remembers where its files lay relative to the workspace, and its identity holds the paths as they were
- * written. Runners keep their folders in different places, so both are made relative to a folder of our own: for this
- * process, that folder is the workspace and the current directory.
- *
- * @param warn gets one line for each call that failed
- */
-async function openCacheStore(folder, warn) {
-    // The client is half of the bundle's weight: loaded where it is used.
-    const client = await Promise.all(/* import() */[__nccwpck_require__.e(147), __nccwpck_require__.e(91)]).then(__nccwpck_require__.bind(__nccwpck_require__, 18091));
-    await (0,promises_.mkdir)(folder, { recursive: true });
-    process.chdir(folder);
-    process.env.GITHUB_WORKSPACE = folder;
-    async function call(what, deadline, work) {
-        if (!client.isFeatureAvailable())
-            return "unavailable";
-        const stop = new AbortController();
-        const late = (0,external_node_timers_promises_.setTimeout)(deadline, "late", { signal: stop.signal, ref: false });
-        try {
-            const result = await Promise.race([work(), late]);
-            if (result === "late")
-                warn(`${what} took longer than ${deadline / 1000} s and is done without.`);
-            return result;
-        }
-        catch (error) {
-            warn(`${what} failed: ${(0,problems/* messageOf */.bD)(error)}`);
-            return "failed";
-        }
-        finally {
-            stop.abort();
-            late.catch(() => { });
-        }
-    }
-    return {
-        folder,
-        restore: (path, key, deadline) => call(`Restoring ${key} from the Actions cache`, deadline, async () => (await client.restoreCache([path], key)) === undefined ? "miss" : "hit"),
-        save: (path, key, deadline) => call(`Saving ${path} to the Actions cache`, deadline, async () => (await client.saveCache([path], key)) === -1 ? "exists" : "saved"),
-    };
-}
-
 // EXTERNAL MODULE: external "node:https"
 var external_node_https_ = __nccwpck_require__(44708);
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+// EXTERNAL MODULE: external "node:stream/consumers"
+var consumers_ = __nccwpck_require__(38321);
 // EXTERNAL MODULE: ./node_modules/yaml/dist/index.js
 var dist = __nccwpck_require__(38815);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
@@ -60924,7 +60534,7 @@ class KubernetesApi {
         }
     }
     async #call(method, path, body, deadline) {
-        return JSON.parse(await (0,consumers_namespaceObject.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+        return JSON.parse(await (0,consumers_.text)(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
     }
     /** @returns the answer, whose body is yet to come */
     async #send(method, path, body, signal) {
@@ -60940,7 +60550,7 @@ class KubernetesApi {
         });
         const status = response.statusCode ?? 0;
         if (status !== 200 && status !== 201)
-            throw new ApiError(`${method} ${path}`, status, await (0,consumers_namespaceObject.text)(response));
+            throw new ApiError(`${method} ${path}`, status, await (0,consumers_.text)(response));
         return response;
     }
     close() {
@@ -61187,21 +60797,25 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * Makes the network that kind's nodes are on, as kind would, but labelled as ours: so that whoever leaves last can
  * remove it. A network that is there is left as it is; where it cannot be made so, kind makes it.
  *
+ * @param on.fixedAddresses whether containers are to have addresses of their choice: Docker gives those out only where
+ * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run) {
+async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     if ((await engine.network(name)) !== undefined)
         return false;
-    const ipv6Subnet = kindSubnets[name];
+    const ipv6 = kindSubnets[name];
+    const labels = { [runLabel]: run };
+    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
-        labels: { [runLabel]: run },
+        labels,
         options: { "com.docker.network.bridge.enable_ip_masquerade": "true", ...(await defaultMtu(engine)) },
     };
-    const attempts = [...(ipv6Subnet === undefined ? [] : [{ ...network, ipv6Subnet }]), network];
-    for (const attempt of attempts) {
+    const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
+    for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork(attempt);
+            await engine.createNetwork({ ...network, subnets });
             return true;
         }
         catch {
@@ -61212,8 +60826,26 @@ async function makeNetwork(engine, name, run) {
     }
     return false;
 }
-/** Removes the network if this action made it, in this run or another, and nothing uses it any more. */
-async function removeNetwork(engine, name) {
+const probeName = (run) => `kind-action.${run}`;
+/** A subnet that Docker would choose: known from a network that is there for a moment. */
+async function freeSubnet(engine, name, labels) {
+    try {
+        await engine.createNetwork({ name, labels, options: {}, subnets: [] });
+        return (await engine.network(name))?.subnets[0]?.subnet;
+    }
+    catch {
+        return undefined;
+    }
+    finally {
+        await engine.removeNetwork(name).catch(() => { });
+    }
+}
+/**
+ * Removes the network if this action made it, in this run or another, and nothing uses it any more; and what a run that was
+ * killed may have left of its own.
+ */
+async function removeNetwork(engine, name, run) {
+    await engine.removeNetwork(probeName(run));
     const network = await engine.network(name);
     if (network?.labels[claim_runLabel] !== undefined && network.containers.size === 0)
         await engine.removeNetwork(network.id);
@@ -61246,17 +60878,32 @@ function describeNetwork(network, apiContainer) {
  * 172.18.0.0/16 these are 172.18.255.200 to .250; a subnet smaller than a /24 has none to spare.
  */
 function freeRange(subnet) {
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? "" : `${fromEnd(56)}-${fromEnd(6)}`;
+}
+/**
+ * Addresses for containers that are to keep theirs, just below those for load balancers: Docker gives them to nobody
+ * else soon. Without IPv4, or in a subnet smaller than a /24, there are none.
+ */
+function fixedAddresses(network, count) {
+    const subnet = network?.subnets.find((each) => each.subnet.includes("."))?.subnet ?? "";
+    const fromEnd = addressesFromEnd(subnet);
+    return fromEnd === undefined ? [] : Array.from({ length: count }, (_, index) => fromEnd(57 + index));
+}
+/** The addresses of an IPv4 subnet, counted from behind its last: 1 is the broadcast's. */
+function addressesFromEnd(subnet) {
     const [base = "", length = ""] = subnet.split("/");
     if (!base.includes(".") || Number(length) > 24)
-        return "";
+        return undefined;
     const size = 2 ** (32 - Number(length));
     // Docker keeps a subnet as it was given, with an address from its middle, too.
     const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
     const end = Math.floor(address / size) * size + size;
-    const text = (number) => [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
-    return `${text(end - 56)}-${text(end - 6)}`;
+    return (count) => [24, 16, 8, 0].map((shift) => Math.floor((end - count) / 2 ** shift) % 256).join(".");
 }
 
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(58500);
 ;// CONCATENATED MODULE: ./lib/cluster/remove-nodes.js
 
 /** In milliseconds. Docker takes its time under load, and now and then forgets the first request. */
@@ -61287,8 +60934,10 @@ async function removeNodes(engine, cluster, on) {
     }
 }
 
-// EXTERNAL MODULE: ./lib/docker/engine.js + 3 modules
-var docker_engine = __nccwpck_require__(25049);
+// EXTERNAL MODULE: ./lib/docker/engine.js
+var docker_engine = __nccwpck_require__(98388);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(15451);
 ;// CONCATENATED MODULE: ./lib/logs/redact.js
 
 
@@ -61421,7 +61070,7 @@ async function uploadFolder(name, folder, deadline, env) {
     if (!env.ACTIONS_RUNTIME_TOKEN || !env.ACTIONS_RESULTS_URL)
         return undefined;
     // The client is large: loaded where there is something to upload.
-    const { DefaultArtifactClient } = await Promise.all(/* import() */[__nccwpck_require__.e(147), __nccwpck_require__.e(850)]).then(__nccwpck_require__.bind(__nccwpck_require__, 76850));
+    const { DefaultArtifactClient } = await __nccwpck_require__.e(/* import() */ 498).then(__nccwpck_require__.bind(__nccwpck_require__, 81498));
     const client = new DefaultArtifactClient();
     const entries = await (0,promises_.readdir)(folder, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile()).map((entry) => (0,external_node_path_.join)(entry.parentPath, entry.name));
@@ -61453,8 +61102,2644 @@ async function uploadFolder(name, folder, deadline, env) {
     }
 }
 
-// EXTERNAL MODULE: ./lib/process.js
-var lib_process = __nccwpck_require__(26318);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(62120);
+;// CONCATENATED MODULE: ./lib/cache/protocol.js
+
+/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
+const cacheRequest = schemas/* discriminatedUnion */.gMt("call", [
+    schemas/* strictObject */.rej({
+        call: schemas/* literal */.euz("restore"),
+        path: schemas/* string */.YjP(),
+        key: schemas/* string */.YjP(),
+        /** Beginnings of keys: the newest entry of one that fits is taken where there is none of `key`. */
+        prefixes: schemas/* array */.YOg(schemas/* string */.YjP()),
+    }),
+    schemas/* strictObject */.rej({ call: schemas/* literal */.euz("find"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
+    schemas/* strictObject */.rej({ call: schemas/* literal */.euz("save"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
+]);
+const cacheReply = schemas/* strictObject */.rej({
+    /** `none`: there is no such entry, or none was made. */
+    outcome: schemas/* enum */.k5n(["found", "saved", "none", "unavailable"]),
+    /** That of the entry which was found. */
+    key: schemas/* string */.YjP().optional(),
+});
+/** Begins the last line that the program prints. */
+const mark = "kind-action cache reply: ";
+const renderReply = (reply) => `\n${mark}${JSON.stringify(reply)}\n`;
+/**
+ * Reads what the program has printed.
+ *
+ * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
+ */
+function parseOutput(stdout) {
+    const lines = stdout.split("\n");
+    const last = lines.findLast((line) => line.startsWith(mark));
+    const failures = lines.flatMap((line) => {
+        const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
+        return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
+    });
+    const [failure] = failures.filter(Boolean);
+    return {
+        reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
+        failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
+    };
+}
+/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+function parseReply(text) {
+    try {
+        return cacheReply.parse(JSON.parse(text));
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/cache/store.js
+
+
+
+
+
+/**
+ * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
+ * prints is not an annotation, and its work delays nothing else.
+ */
+async function openCacheStore(folder, on) {
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    const until = performance.now() + on.deadline;
+    let warned = false;
+    function failed(what, reason) {
+        if (!warned)
+            on.warn(`The Actions cache is not used any further, because ${what} failed: ${reason}`);
+        warned = true;
+        return { outcome: "failed", reason };
+    }
+    async function call(what, request, deadline, result) {
+        if (on.deadline === 0)
+            return { outcome: "skipped", reason: "it may take no time" };
+        if (warned)
+            return { outcome: "skipped", reason: "the cache has failed before" };
+        const began = performance.now();
+        if (began >= until)
+            return failed(what, `there was no time left of ${on.deadline / 1000} s`);
+        const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
+        const [program = "", ...args] = on.program;
+        try {
+            const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
+                deadline: left,
+            });
+            const { reply, failure } = parseOutput(stdout);
+            if (failure !== undefined && denied.test(failure))
+                return { outcome: "skipped", reason: failure };
+            if (failure !== undefined)
+                return failed(what, failure);
+            if (reply === undefined)
+                return failed(what, "its client said nothing");
+            if (reply.outcome === "unavailable")
+                return { outcome: "skipped", reason: "the job has no cache" };
+            return result(reply);
+        }
+        catch (error) {
+            const now = performance.now();
+            // What is worth less than all the time there is, is no reason to give up on the rest.
+            if (now - began >= left && now < until)
+                return { outcome: "failed", reason: `it took longer than ${left / 1000} s` };
+            if (now >= until)
+                return failed(what, `it took longer than ${Math.round(left / 100) / 10} s`);
+            return failed(what, reasonOf(error));
+        }
+    }
+    const mode = on.mode?.trim().toLowerCase();
+    const mayWrite = mode !== "none" && mode !== "read";
+    const find = (path, key) => call(`looking for ${key}`, { call: "find", path, key }, undefined, (reply) => ({
+        outcome: reply.outcome === "found" && reply.key === key ? "exists" : "miss",
+        key,
+    }));
+    return {
+        folder,
+        async restore({ path, key, prefixes = [], deadline }) {
+            if (mode === "none" || mode === "write-only")
+                return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
+            return await call(`restoring ${key}`, { call: "restore", path, key, prefixes: [...prefixes] }, deadline, (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }));
+        },
+        wants: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
+        async save({ path, key }) {
+            if (!mayWrite)
+                return { outcome: "skipped", reason: `this job may not write to the cache (${mode})` };
+            if (mode !== "write-only") {
+                const found = await find(path, key);
+                if (found.outcome !== "miss")
+                    return found;
+            }
+            return await call(`saving ${key}`, { call: "save", path, key }, undefined, (reply) => ({
+                // Where none was made and nothing failed, another job was faster.
+                outcome: reply.outcome === "saved" ? "saved" : "exists",
+                key,
+            }));
+        },
+    };
+}
+/** What the service answers where the job has no right to what it asks. */
+const denied = /cache (read|write) denied:/;
+/** What the client threw, or printed last. */
+function reasonOf(error) {
+    if (!(error instanceof lib_process/* ProgramError */.Zj))
+        return (0,problems/* messageOf */.bD)(error);
+    const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
+    return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? (0,problems/* messageOf */.bD)(error);
+}
+/** The program that talks to the cache, beside the one that runs. */
+const cacheProgram = (argv = process.argv) => [
+    process.execPath,
+    (0,external_node_path_.join)(argv[1] ?? "", "../../cache/index.js"),
+];
+
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(73024);
+;// CONCATENATED MODULE: external "node:stream/promises"
+const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
+// EXTERNAL MODULE: external "node:zlib"
+var external_node_zlib_ = __nccwpck_require__(38522);
+;// CONCATENATED MODULE: ./lib/images/refused.js
+/** For what is broken rather than wrong. */
+const again = "Make the archive again, and see that all of it is copied";
+/** For what never was an image's archive. */
+const saveIt = "Save the image with `docker save --output FILE NAME:TAG`";
+/** Why an archive cannot be loaded: archive.ts, which knows which one, makes a message of it. */
+class Refused extends Error {
+    name = "Refused";
+    /** What to do about it: a sentence without its full stop. */
+    advice;
+    /** @param reason a sentence about the archive without its full stop, `it` being the archive */
+    constructor(reason, advice = again, options) {
+        super(reason, options);
+        this.advice = advice;
+    }
+}
+/**
+ * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
+ * line ends, escape sequences and characters that turn a line around.
+ */
+const quoted = (text) => JSON.stringify(text.length > refused_longest ? `${text.slice(0, refused_longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** A digest with its algorithm has 71 characters, a path in an old archive 75. */
+const refused_longest = 120;
+
+;// CONCATENATED MODULE: ./lib/images/decompress.js
+
+
+
+
+
+
+
+/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
+const signatures = [
+    ["gzip", /^1f8b08/],
+    ["zstd", /^(?:28b52ffd|5.2a4d18)/],
+];
+const recompress = "Compress it with gzip or zstd, or not at all";
+const foreign = [
+    ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
+    ["compressed with xz", /^fd377a585a00/, recompress],
+    ["compressed with lz4", /^04224d18/, recompress],
+    ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
+];
+/** As many bytes of a file as the signatures look at. */
+const signatureBytes = 10;
+/** @param head the first bytes of a file or a layer */
+function compressionOf(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    return signatures.find(([, signature]) => signature.test(bytes))?.[0];
+}
+/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
+function refuseForeign(head) {
+    const bytes = head.toString("hex", 0, signatureBytes);
+    const found = foreign.find(([, signature]) => signature.test(bytes));
+    if (found !== undefined)
+        throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
+}
+/**
+ * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
+ * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
+ *
+ * @param compressed bytes of the archive
+ */
+const limitsOf = (compressed) => ({
+    bytes: Math.max(1024 ** 3, 100 * compressed),
+    frames: 2_000,
+});
+/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
+const chunkSize = 1024 * 1024;
+/**
+ * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
+ * than some megabytes.
+ *
+ * @param folder an existing one; the file gets a name of its own there
+ * @returns the file; after an error there is none
+ * @throws Refused when the archive is damaged, cut off, or a decompression bomb
+ */
+async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
+    const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    try {
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
+            let bytes = 0;
+            for await (const chunk of chunks) {
+                bytes += chunk.length;
+                if (bytes > limits.bytes)
+                    throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
+                yield chunk;
+            }
+        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        return copy;
+    }
+    catch (error) {
+        await (0,promises_.rm)(copy, { force: true });
+        throw refusal(error, compression);
+    }
+}
+async function* gunzipped(archive) {
+    const decompressor = (0,external_node_zlib_.createGunzip)({ chunkSize });
+    const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(archive.stream(0, archive.size), decompressor);
+    fed.catch(() => { });
+    yield* decompressor;
+    await fed;
+}
+/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
+async function* unzstd(archive, most) {
+    let start = 0;
+    for (let frames = 0; start < archive.size; frames++) {
+        if (frames === most)
+            throw new Refused(`it is made of more than ${most} zstd frames`, "Compress it in one piece, with `zstd`");
+        const decompressor = (0,external_node_zlib_.createZstdDecompress)({ chunkSize });
+        const from = start;
+        const fed = (0,external_node_stream_promises_namespaceObject.pipeline)(async function* untilFrameEnds() {
+            let end = from;
+            for await (const chunk of archive.stream(from, archive.size)) {
+                yield chunk;
+                end += chunk.length;
+                // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
+                if (from + decompressor.bytesWritten < end)
+                    return;
+            }
+        }, decompressor);
+        fed.catch(() => { });
+        yield* decompressor;
+        await fed;
+        start += decompressor.bytesWritten;
+    }
+}
+function refusal(error, compression) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "Z_BUF_ERROR")
+        return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
+    if (code === "ZSTD_error_frameParameter_windowTooLarge") {
+        return new Refused("its zstd stream needs more than 128 MB of memory to be read", "Compress it without `--long` or `--ultra`", { cause: error });
+    }
+    if (/^(?:Z|ZSTD)_/.test(code))
+        return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
+    if (error instanceof Error && "syscall" in error && error.syscall !== "read")
+        return new Refused(`what it holds cannot be written to a file (${error.message})`, "Make room for it, or leave it uncompressed", { cause: error });
+    return error;
+}
+
+;// CONCATENATED MODULE: ./lib/images/document-kinds.js
+
+/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
+const mostLayers = 1_000;
+/** Images of an archive, platforms of an image, names of an image. */
+const mostImages = 1_000;
+/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
+const list = (element, most) => schemas/* array */.YOg(schemas/* unknown */.L5J(), "is not a list")
+    .max(most, `has more than ${most} elements`)
+    .pipe(schemas/* array */.YOg(element))
+    .nullish()
+    .transform((elements) => elements ?? []);
+const digest = schemas/* string */.YjP("is not a text")
+    .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
+const document_kinds_text = schemas/* string */.YjP("is not a text");
+/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
+const word = document_kinds_text.regex(/^[\w.-]{1,64}$/, "is not a word");
+/** Go writes what is not there as an empty text, and reads it so. */
+const optional = (kind) => schemas/* preprocess */.vkY((value) => (value === "" ? undefined : value), kind.nullish())
+    .transform((value) => value ?? undefined);
+const optionalText = optional(document_kinds_text);
+const optionalWord = optional(word);
+const descriptor = schemas/* object */.Ikc({
+    mediaType: document_kinds_text,
+    digest,
+    size: schemas/* int */.Whr("is not a whole number").nonnegative("is negative"),
+    urls: list(schemas/* unknown */.L5J(), mostImages),
+    platform: schemas/* object */.Ikc({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
+    annotations: schemas/* object */.Ikc({
+        "io.containerd.image.name": optionalText,
+        "org.opencontainers.image.ref.name": optionalText,
+        "vnd.docker.reference.type": optionalText,
+        "io.containerd.manifest.subject": optionalText,
+    }, "is not an object")
+        .nullish()
+        .transform((annotations) => annotations ?? undefined),
+}, "is not an object");
+const [ociIndex, dockerIndex] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+const ociManifest = "application/vnd.oci.image.manifest.v1+json";
+/** Docker's own manifest, which containerd writes for archives that have none. */
+const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+const ociConfig = "application/vnd.oci.image.config.v1+json";
+/** Docker's config, with the same fields. */
+const dockerConfig = "application/vnd.docker.container.image.v1+json";
+const isConfig = (mediaType) => [ociConfig, dockerConfig].includes(mediaType);
+const isIndex = (mediaType) => [ociIndex, dockerIndex].includes(mediaType);
+const isManifest = (mediaType) => [ociManifest, dockerManifest].includes(mediaType);
+/**
+ * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
+ * refuses it, too.
+ */
+const absent = schemas/* undefined */.Vxk("does not belong there").optional();
+/** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
+const indexKind = {
+    name: "image index",
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isIndex(type), "is not the type of an index"),
+        manifests: list(descriptor, mostImages),
+        config: absent,
+        layers: absent,
+    }, "it is not an object"),
+};
+/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
+const manifestKind = {
+    name: "image manifest",
+    schema: schemas/* object */.Ikc({
+        mediaType: optionalText.refine((type) => type === undefined || isManifest(type), "is not the type of a manifest"),
+        config: descriptor,
+        layers: list(descriptor, mostLayers),
+        manifests: absent,
+    }, "it is not an object"),
+};
+/** An image's config (OCI image-spec, config.md; Docker's is the same). */
+const configKind = {
+    name: "image config",
+    schema: schemas/* object */.Ikc({
+        os: optionalWord,
+        architecture: optionalWord,
+        variant: optionalWord,
+        rootfs: schemas/* object */.Ikc({ diff_ids: list(digest, mostLayers) }, "is not an object")
+            .nullish()
+            .transform((rootfs) => rootfs?.diff_ids ?? []),
+    }, "it is not an object"),
+};
+/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
+const layoutKind = {
+    name: "oci-layout file",
+    schema: schemas/* object */.Ikc({ imageLayoutVersion: schemas/* literal */.euz("1.0.0", "is not 1.0.0, the only version there is") }, "it is not an object"),
+};
+const savedImage = schemas/* object */.Ikc({ Config: document_kinds_text, RepoTags: list(document_kinds_text, mostImages), Layers: list(document_kinds_text, mostLayers) }, "is not an object");
+/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
+const savedImagesKind = {
+    name: "list of images",
+    schema: schemas/* array */.YOg(schemas/* unknown */.L5J(), "it is not a list")
+        .max(mostImages, `it has more than ${mostImages} elements`)
+        .pipe(schemas/* array */.YOg(savedImage)),
+};
+
+;// CONCATENATED MODULE: ./lib/images/documents.js
+
+
+/**
+ * What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). Configs, with their labels and
+ * history, are some kilobytes. containerd reads 20 MiB; but the objects of a text may take a hundred times its size.
+ */
+const mostOfDocument = 4 * 1024 ** 2;
+/** All documents of an archive are held at once. This is 500 images with 64 kB each. */
+const mostOfAll = 32 * 1024 ** 2;
+/** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
+class Documents {
+    #tar;
+    #file;
+    #left = mostOfAll;
+    constructor(tar, file) {
+        this.#tar = tar;
+        this.#file = file;
+    }
+    /**
+     * Reads a document by what refers to it.
+     *
+     * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
+     */
+    async read(of, kind) {
+        const name = `the ${kind.name} ${of.digest}`;
+        const bytes = await this.#bytes(documents_blobPath(of.digest), name);
+        if (bytes === undefined)
+            throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
+        if (bytes.length !== of.size)
+            throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
+        if (digestOf(bytes) !== of.digest)
+            throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
+        const { digest, size, mediaType } = of;
+        return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
+    }
+    /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
+    async named(file, kind) {
+        const bytes = await this.#bytes(file, quoted(file));
+        return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
+    }
+    /** Counts a document that was made, not read, to those that are held. */
+    count(bytes) {
+        this.#left -= bytes;
+        if (this.#left < 0)
+            throw new Refused(`its indexes, manifests and configs have more than ${mostOfAll} bytes`, "Save fewer images in one archive");
+    }
+    async #bytes(file, name) {
+        const content = this.#tar.find(file);
+        if (content === undefined)
+            return undefined;
+        if (content.size > mostOfDocument)
+            throw new Refused(`${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`, "Build the image with fewer labels");
+        this.count(content.size);
+        return Buffer.from(await this.#file.bytes(content.offset, content.size));
+    }
+}
+/** Where an OCI layout has what a digest names. */
+const documents_blobPath = (digest) => `blobs/${digest.replace(":", "/")}`;
+const digestOf = (bytes) => `sha256:${(0,external_node_crypto_.createHash)("sha256").update(bytes).digest("hex")}`;
+function parse(bytes, name, kind) {
+    let json;
+    try {
+        json = JSON.parse(bytes.toString());
+    }
+    catch (error) {
+        throw new Refused(`${name} is not JSON`, undefined, { cause: error });
+    }
+    const read = kind.schema.safeParse(json);
+    if (read.success)
+        return read.data;
+    const [issue] = read.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/layers.js
+
+
+/** Docker's layers as its own manifests call them. */
+const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
+/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
+const layerTypes = /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
+const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
+/**
+ * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
+ *
+ * @throws Refused when one is not of the size it should be, or none that can be loaded
+ */
+function findLayers(manifest, tar) {
+    return manifest.layers.map(({ digest, size, mediaType, urls }) => {
+        if (foreignTypes.test(mediaType) || urls.length > 0)
+            throw new Refused(`its layer ${digest} is not distributable: it is to be fetched from where its maker has it`, "Build the image on another one");
+        if (!layerTypes.test(mediaType))
+            throw new Refused(`its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`, "Build the image with layers that are tar archives, plain or compressed with gzip or zstd");
+        const content = tar.find(documents_blobPath(digest));
+        if (content !== undefined && content.size !== size)
+            throw new Refused(`it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`);
+        return { digest, size, mediaType, offset: content?.offset };
+    });
+}
+/** @throws Refused when a config is not that of an image with so many layers */
+function checkCount(layers, config, id) {
+    if (layers.length !== config.rootfs.length)
+        throw new Refused(`it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/platform.js
+/** As people write it: `linux/amd64`, `linux/arm64/v8`. */
+const platformText = ({ os, architecture, variant }) => [os, architecture, ...(variant ? [variant] : [])].join("/");
+/** What a config says it is for. One that does not say is taken to be for the nodes. */
+const platformOf = ({ os, architecture, variant }, node) => (os === undefined || architecture === undefined ? node : { os, architecture, variant });
+/**
+ * How well an image for one platform runs on a node of another, by containerd's rules (github.com/containerd/platforms).
+ *
+ * @returns 0: not at all; the higher, the better
+ */
+function fitness(image, node) {
+    if (image.os !== node.os)
+        return 0;
+    if (architectureOf(image) !== architectureOf(node))
+        return 0;
+    if ((image.variant || undefined) === (node.variant || undefined))
+        return 3;
+    if (variantOf(image) === variantOf(node))
+        return 2;
+    // A node of a later variant runs what was built for any: amd64/v3 runs amd64.
+    return variantOf(image) === undefined ? 1 : 0;
+}
+/** What uname and some builders say, in Go's words. */
+const synonyms = new Map([
+    ["x86_64", "amd64"],
+    ["aarch64", "arm64"],
+]);
+const architectureOf = ({ architecture }) => synonyms.get(architecture) ?? architecture;
+/** The first variant of an architecture is the same as none. */
+function variantOf(platform) {
+    const first = { amd64: "v1", arm64: "v8" }[architectureOf(platform)];
+    return platform.variant === first ? undefined : platform.variant || undefined;
+}
+
+;// CONCATENATED MODULE: ./lib/images/docker-archive.js
+
+
+
+
+
+
+
+/**
+ * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
+ * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
+ * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
+ * another way has the same ones.
+ *
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readDockerArchive(contents, node) {
+    const list = await contents.documents.named("manifest.json", savedImagesKind);
+    if (list === undefined)
+        throw new Refused(whatItIs(contents.tar), saveIt);
+    const layers = layerReader(contents);
+    const candidates = [];
+    for (const saved of list.content)
+        candidates.push(await readSaved(saved, contents, layers, node));
+    return candidates;
+}
+async function readSaved({ Config: configFile, RepoTags: names, Layers: files }, { documents }, readLayer, node) {
+    const read = await documents.named(configFile, configKind);
+    if (read === undefined)
+        throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+    const config = describe(read.bytes, dockerConfig);
+    const claimed = digestInName(configFile);
+    if (claimed !== undefined && claimed !== config.digest)
+        throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
+    checkCount(files, read.content, config.digest);
+    const platform = platformOf(read.content, node);
+    const fit = fitness(platform, node);
+    if (fit === 0)
+        return { names, platforms: [platform], fitness: fit, image: undefined };
+    const layers = [];
+    for (const [index, file] of files.entries()) {
+        layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
+    }
+    const manifest = describe(manifestOf(config, layers), dockerManifest);
+    documents.count(manifest.size);
+    const image = {
+        id: config.digest,
+        platform: platformText(platform),
+        target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
+        documents: [manifest, config],
+        layers,
+    };
+    return { names, platforms: [platform], fitness: fit, image };
+}
+function whatItIs(tar) {
+    if (tar.find("repositories") !== undefined)
+        return "it has no manifest.json: it was saved by a Docker older than 1.10";
+    if (tar.find("index.json") !== undefined)
+        return "it has an index.json, but no oci-layout file and no manifest.json";
+    return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
+}
+const describe = (bytes, mediaType) => ({
+    digest: digestOf(bytes),
+    size: bytes.length,
+    mediaType,
+    bytes,
+});
+/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
+const digestInName = (file) => {
+    const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
+    return hex && `sha256:${hex}`;
+};
+/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
+function manifestOf(config, layers) {
+    return Buffer.from(JSON.stringify({
+        schemaVersion: 2,
+        mediaType: dockerManifest,
+        config: { mediaType: config.mediaType, digest: config.digest, size: config.size },
+        layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
+    }));
+}
+/** Looks into every layer once: images of one archive share them. */
+function layerReader({ file, tar }) {
+    /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
+    const hashes = new Map();
+    return async (name, diffId) => {
+        const content = tar.find(name);
+        if (content === undefined)
+            throw new Refused(`the layer ${quoted(name)} is not in it`);
+        const { offset, size } = content;
+        if (!hashes.has(offset)) {
+            const head = await file.bytes(offset, Math.min(size, signatureBytes));
+            hashes.set(offset, compressionOf(head) && (await hash(file, content)));
+        }
+        const digest = hashes.get(offset);
+        // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
+        if (digest !== undefined)
+            return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
+        const claimed = digestInName(name);
+        if (claimed !== undefined && claimed !== diffId)
+            throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
+        return { digest: diffId, size, mediaType: dockerLayer, offset };
+    };
+}
+async function hash(file, { offset, size }) {
+    const sum = (0,external_node_crypto_.createHash)("sha256");
+    for await (const chunk of file.stream(offset, offset + size))
+        sum.update(chunk);
+    return `sha256:${sum.digest("hex")}`;
+}
+
+;// CONCATENATED MODULE: ./lib/images/oci-archive.js
+
+
+
+
+/** An index of indexes of images is as deep as any tool goes. */
+const deepest = 8;
+/**
+ * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
+ * write it.
+ *
+ * @returns undefined when the archive is none
+ * @throws Refused when something is missing, damaged, or not as the format has it
+ */
+async function readOciArchive(contents, node) {
+    const layout = await contents.documents.named("oci-layout", layoutKind);
+    if (layout === undefined)
+        return undefined;
+    const index = await contents.documents.named("index.json", indexKind);
+    if (index === undefined)
+        throw new Refused("it is an OCI layout without an index.json");
+    const saved = await savedNames(contents);
+    const targets = new Map();
+    const candidates = [];
+    for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
+        const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
+        targets.set(entry.digest, target);
+        const given = nameOf(entry);
+        const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
+        candidates.push({ ...target, names });
+    }
+    return candidates;
+}
+/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+const isAbout = ({ annotations, platform }) => annotations?.["vnd.docker.reference.type"] !== undefined ||
+    annotations?.["io.containerd.manifest.subject"] !== undefined ||
+    (platform?.os === "unknown" && platform.architecture === "unknown");
+/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
+function nameOf({ annotations }) {
+    const name = annotations?.["org.opencontainers.image.ref.name"];
+    return (annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined));
+}
+/** The names that `docker save` gives images in its own list, by the digest of their config. */
+async function savedNames({ documents }) {
+    const list = await documents.named("manifest.json", savedImagesKind);
+    return new Map((list?.content ?? []).map(({ Config, RepoTags }) => [
+        `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
+        RepoTags,
+    ]));
+}
+async function readTarget(target, contents, node) {
+    const rated = [];
+    const silent = [];
+    for await (const lead of leadsOf(target, contents)) {
+        if (rated.length + silent.length === mostImages)
+            throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
+        // Without an index around it, containerd goes by the config, whatever index.json says.
+        const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
+        if (platform)
+            rated.push({ ...lead, platform });
+        else
+            silent.push(lead);
+    }
+    if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
+        for (const lead of silent) {
+            const read = await readManifest(lead.manifest, contents);
+            rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
+        }
+    }
+    const platforms = rated.map(({ platform }) => platform);
+    const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
+    const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
+    if (best === undefined)
+        return { platforms, fitness: 0, image: undefined };
+    const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
+    const layers = findLayers(manifest.content, contents.tar);
+    checkCount(layers, config.content, config.document.digest);
+    const { digest, size, mediaType } = target;
+    const image = {
+        id: config.document.digest,
+        platform: platformText(platformOf(config.content, node)),
+        target: { digest, size, mediaType },
+        documents: [...best.indexes, manifest.document, config.document],
+        layers,
+    };
+    return { platforms, fitness: fit, image };
+}
+async function* leadsOf(reference, contents, indexes = [], seen = new Set()) {
+    const { digest, mediaType } = reference;
+    if (isAbout(reference))
+        return;
+    if (isManifest(mediaType))
+        yield { manifest: reference, indexes };
+    else if (isIndex(mediaType)) {
+        if (seen.has(digest))
+            return;
+        seen.add(digest);
+        if (indexes.length === deepest)
+            throw new Refused(`its image indexes are more than ${deepest} deep`);
+        const { document, content } = await contents.documents.read(reference, indexKind);
+        for (const child of content.manifests)
+            yield* leadsOf(child, contents, [...indexes, document], seen);
+    }
+    else if (indexes.length === 0) {
+        throw new Refused(`${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`, saveIt);
+    }
+}
+async function readManifest(reference, { documents }) {
+    const manifest = await documents.read(reference, manifestKind);
+    const { config } = manifest.content;
+    if (!isConfig(config.mediaType))
+        throw new Refused(`${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`, saveIt);
+    return { manifest, config: await documents.read(config, configKind) };
+}
+
+;// CONCATENATED MODULE: ./lib/images/open-file.js
+
+/** What lies this close together is read with one system call: an archive's small members are neighbours. */
+const windowBytes = 64 * 1024;
+const chunkBytes = 1024 * 1024;
+/** A file that is read here and there, never as a whole. */
+class OpenFile {
+    size;
+    #handle;
+    #window = Buffer.alloc(0);
+    #windowAt = 0;
+    constructor(handle, size) {
+        this.#handle = handle;
+        this.size = size;
+    }
+    /** @param handle stays the caller's to close */
+    static async of(handle) {
+        const { size } = await handle.stat();
+        return new OpenFile(handle, size);
+    }
+    /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
+    async bytes(position, length) {
+        const end = Math.min(position + length, this.size);
+        if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
+            this.#window = await this.#read(position, Math.min(Math.max(length, windowBytes), this.size - position));
+            this.#windowAt = position;
+        }
+        return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
+    }
+    /** The bytes from a position to another, in pieces of a megabyte. */
+    async *stream(position, end) {
+        for (let at = position; at < end; at += chunkBytes) {
+            yield await this.#read(at, Math.min(chunkBytes, end - at));
+        }
+    }
+    async #read(position, length) {
+        const buffer = Buffer.allocUnsafe(Math.max(length, 0));
+        let filled = 0;
+        while (filled < buffer.length) {
+            const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, position + filled);
+            if (bytesRead === 0)
+                throw new Refused("it became shorter while it was read");
+            filled += bytesRead;
+        }
+        return buffer;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/reference.js
+/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
+const longestRepository = 255;
+/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
+const longestReference = 1_024;
+const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const registry = String.raw `(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
+const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const grammar = new RegExp(String.raw `^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`);
+/** The algorithms that go-digest knows. */
+const reference_digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/**
+ * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
+ * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
+ *
+ * @returns the name, or why it is none, without the name itself
+ */
+function reference_fullName(reference) {
+    if (reference === "")
+        return { problem: "is empty" };
+    if (reference.length > longestReference)
+        return { problem: "is too long for the name of an image" };
+    if (/^[0-9a-f]{64}$/.test(reference))
+        return { problem: "is an image's ID, not a name" };
+    const { host, rest } = splitRegistry(reference);
+    const read = grammar.exec(`${host}/${rest}`);
+    if (read === null) {
+        return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
+            ? { problem: "has upper case letters in its repository" }
+            : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
+    }
+    const [, name, repository = "", tag, hash] = read;
+    if (repository.length > longestRepository) {
+        return { problem: `has a repository of more than ${longestRepository} characters` };
+    }
+    if (hash !== undefined && !reference_digest.test(hash))
+        return { problem: "has a digest that is none" };
+    // A digest says more than a tag: with both, Docker and containerd drop the tag.
+    return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
+}
+/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
+function splitRegistry(reference) {
+    const slash = reference.indexOf("/");
+    const first = reference.slice(0, Math.max(slash, 0));
+    const looksLikeRegistry = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+    const host = !looksLikeRegistry || first === "index.docker.io" ? "docker.io" : first;
+    const rest = looksLikeRegistry ? reference.slice(slash + 1) : reference;
+    return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
+}
+
+;// CONCATENATED MODULE: ./lib/images/selection.js
+
+
+
+/**
+ * Gives every name of an archive its image: of several under one name, the one for the nodes' platform.
+ *
+ * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
+ * different images do
+ */
+function selectImages(candidates, node) {
+    if (candidates.length === 0)
+        throw new Refused("it holds no image", saveNamed);
+    const images = new Map();
+    for (const [name, named] of byName(candidates)) {
+        const image = best(name, named, node);
+        const known = images.get(image.target.digest);
+        if (known === undefined)
+            images.set(image.target.digest, { ...image, names: [name] });
+        else
+            known.names.push(name);
+    }
+    return [...images.values()];
+}
+function byName(candidates) {
+    const named = new Map();
+    for (const candidate of candidates) {
+        if (candidate.names.length === 0) {
+            const id = candidate.image?.id;
+            throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
+        }
+        for (const name of new Set(candidate.names.map(checkedName))) {
+            const known = named.get(name);
+            if (known === undefined)
+                named.set(name, [candidate]);
+            else
+                known.push(candidate);
+        }
+    }
+    return named;
+}
+function checkedName(given) {
+    const name = reference_fullName(given);
+    if (typeof name === "string")
+        return name;
+    throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
+}
+function best(name, candidates, node) {
+    const most = Math.max(...candidates.map(({ fitness }) => fitness));
+    const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
+    const [image] = images;
+    if (image === undefined) {
+        const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+        const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
+        throw new Refused(`${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`, `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``);
+    }
+    const other = images.find(({ id }) => id !== image.id);
+    if (other !== undefined)
+        throw new Refused(`${name} in it names two images, ${image.id} and ${other.id}`, "Give each a name of its own");
+    return image;
+}
+/** The official images of Docker Hub are for ten platforms at most. */
+const mostShown = 10;
+/** How the tools that make archives are told a name. */
+const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
+    "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`";
+
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var header = __nccwpck_require__(16532);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new header/* Header */.Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
+;// CONCATENATED MODULE: ./lib/images/tar-index.js
+
+
+
+
+const blockBytes = 512;
+const zeros = Buffer.alloc(blockBytes);
+/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
+const mostMembers = 50_000;
+/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
+const mostHeaderBytes = 1024 * 1024;
+/** Linux takes no longer path (PATH_MAX). */
+const longestName = 4_096;
+/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
+class TarIndex {
+    #members;
+    constructor(members) {
+        this.#members = members;
+    }
+    /**
+     * Finds a file, through symbolic and hard links.
+     *
+     * @returns undefined when nothing has the name
+     * @throws Refused when what has the name is no file, or a link that leads to none
+     */
+    find(name) {
+        const seen = new Set();
+        for (let at = clean(name);;) {
+            const member = this.#members.get(at);
+            if (member === undefined && seen.size === 0)
+                return undefined;
+            if (member === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(at)}, which it does not hold`);
+            if (member.is === "file")
+                return member;
+            if (member.is === "other")
+                throw new Refused(`${quoted(name)} in it is ${member.kind}, and should be a plain file`);
+            if (member.to === undefined)
+                throw new Refused(`${quoted(name)} in it is a link to ${quoted(member.target)}, which is outside of it`);
+            if (seen.has(at))
+                throw new Refused(`${quoted(name)} in it is a link that leads in a circle`);
+            seen.add(at);
+            at = member.to;
+        }
+    }
+}
+/**
+ * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
+ * what is between them. Of members with one name the last counts, as for tar itself.
+ *
+ * @throws Refused when it is no tar, damaged, cut off, or larger than any image
+ */
+async function readTarIndex(file) {
+    const members = new Map();
+    let next = {};
+    let position = 0;
+    for (let headers = 0; position < file.size; headers++) {
+        const header = await headerAt(file, position);
+        if (header === undefined)
+            break;
+        if (headers === mostMembers)
+            throw new Refused(`it holds more than ${mostMembers} members, which no image does`, saveIt);
+        const offset = position + blockBytes;
+        if (announcing.has(header.type)) {
+            const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
+            if (size > mostHeaderBytes)
+                throw new Refused(`its header at byte ${position} announces a name of ${size} bytes`);
+            next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
+            position = offset + padded(size);
+            continue;
+        }
+        const name = next.path || header.path || "";
+        const target = next.linkpath || header.linkpath || "";
+        if (name.length > longestName || target.length > longestName)
+            throw new Refused(`its header at byte ${position} has a name of more than ${longestName} characters`);
+        const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
+        // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
+        const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quoted(name));
+        members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
+        next = {};
+        position = start + padded(size);
+    }
+    return new TarIndex(members);
+}
+const announcing = new Set([
+    "ExtendedHeader",
+    "OldExtendedHeader",
+    "GlobalExtendedHeader",
+    "NextFileHasLongPath",
+    "OldGnuLongPath",
+    "NextFileHasLongLinkpath",
+]);
+const bodiless = new Set([
+    "Link",
+    "SymbolicLink",
+    "Directory",
+    "CharacterDevice",
+    "BlockDevice",
+    "FIFO",
+]);
+function announced(type, bytes) {
+    const text = bytes.toString();
+    switch (type) {
+        case "ExtendedHeader":
+        case "OldExtendedHeader": {
+            const { path, linkpath, size } = Pax.parse(text, {});
+            return {
+                ...(path ? { path } : {}),
+                ...(linkpath ? { linkpath } : {}),
+                ...(size === undefined ? {} : { size }),
+                sparse: text.includes(" GNU.sparse."),
+            };
+        }
+        case "NextFileHasLongLinkpath":
+            return { linkpath: text.replace(/\0.*$/s, "") };
+        case "NextFileHasLongPath":
+        case "OldGnuLongPath":
+            return { path: text.replace(/\0.*$/s, "") };
+        default:
+            // Global records hold the commit of a `git archive` and the like: nothing about one member.
+            return {};
+    }
+}
+function memberOf(header, name, target, content, sparse) {
+    switch (header.type) {
+        case "File":
+        case "OldFile":
+        case "ContiguousFile":
+            return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
+        case "Link":
+            return { is: "link", to: inside(target), target };
+        case "SymbolicLink":
+            return {
+                is: "link",
+                to: target.startsWith("/") ? undefined : inside(external_node_path_.posix.join(external_node_path_.posix.dirname(name), target)),
+                target,
+            };
+        default:
+            return { is: "other", kind: kinds[header.type] ?? "of an unknown kind" };
+    }
+}
+const kinds = {
+    Directory: "a folder",
+    CharacterDevice: "a device",
+    BlockDevice: "a device",
+    FIFO: "a named pipe",
+    SparseFile: "a sparse file",
+};
+/** A name in the archive; undefined for what is not in any. */
+function inside(path) {
+    const name = clean(path);
+    return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
+}
+const clean = (name) => external_node_path_.posix.normalize(name).replace(/(?<=.)\/+$/, "");
+/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
+async function headerAt(file, position) {
+    const block = await file.bytes(position, 2 * blockBytes);
+    const first = block.subarray(0, blockBytes);
+    if (isZero(first) && isZero(block.subarray(blockBytes)))
+        return undefined;
+    const header = first.length < blockBytes ? undefined : decoded(first);
+    if (header?.cksumValid)
+        return header;
+    if (position === 0)
+        throw new Refused("it is not a tar archive", saveIt);
+    if (first.length < blockBytes)
+        throw new Refused(`it is cut off after byte ${file.size}, within a header`);
+    throw new Refused(`it is damaged: there is no header at byte ${position}`);
+}
+function decoded(block) {
+    try {
+        return new header/* Header */.Y(block);
+    }
+    catch {
+        // Numbers that are none.
+        return undefined;
+    }
+}
+const isZero = (block) => block.equals(zeros.subarray(0, block.length));
+function sizeOf(size, start, file, what) {
+    if (size === undefined || !Number.isSafeInteger(size) || size < 0)
+        throw new Refused(`it is damaged: ${what} in it has no size`);
+    if (start + size > file.size)
+        throw new Refused(`it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`);
+    return size;
+}
+/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
+async function afterSparseMap(file, position) {
+    const [inHeader, inBlock] = [482, 504];
+    let more = (await file.bytes(position, blockBytes))[inHeader];
+    let at = position + blockBytes;
+    for (; more === 1; at += blockBytes)
+        more = (await file.bytes(at, blockBytes))[inBlock];
+    return at;
+}
+const padded = (size) => Math.ceil(size / blockBytes) * blockBytes;
+
+;// CONCATENATED MODULE: ./lib/images/archive.js
+
+
+
+
+
+
+
+
+
+
+/** An archive that cannot be loaded: which, why, and what to do about it. */
+class BadArchive extends Error {
+    name = "BadArchive";
+    constructor(path, reason, advice, options) {
+        super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
+    }
+}
+/**
+ * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
+ * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
+ * the OCI layout counts, as for containerd.
+ *
+ * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
+ * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
+ * to compare its digest.
+ *
+ * @param on.platform what the nodes run
+ * @param on.scratch an existing folder for the decompressed copy, which the caller removes
+ * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
+ */
+async function readArchive(path, on) {
+    try {
+        const copy = await opened(path, async (archive) => {
+            if (archive.size === 0)
+                throw new Refused("it is empty", saveIt);
+            const head = await archive.bytes(0, signatureBytes);
+            refuseForeign(head);
+            const compression = compressionOf(head);
+            return compression && (await decompress(archive, compression, on.scratch));
+        });
+        const file = copy ?? path;
+        try {
+            return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
+        }
+        catch (error) {
+            if (copy !== undefined)
+                await (0,promises_.rm)(copy, { force: true });
+            throw error;
+        }
+    }
+    catch (error) {
+        if (error instanceof Refused)
+            throw new BadArchive(path, error.message, error.advice, { cause: error });
+        if (!(error instanceof Error && "syscall" in error))
+            throw error;
+        throw new BadArchive(path, (0,problems/* unreadable */.O$)(error), "See that the file is there and this user may read it", {
+            cause: error,
+        });
+    }
+}
+async function opened(path, use) {
+    let handle;
+    try {
+        handle = await (0,promises_.open)(path);
+        return await use(await OpenFile.of(handle));
+    }
+    finally {
+        await handle?.close();
+    }
+}
+async function readImages(file, node) {
+    const tar = await readTarIndex(file);
+    const contents = { file, tar, documents: new Documents(tar, file) };
+    const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
+    return selectImages(candidates, node);
+}
+
+;// CONCATENATED MODULE: ./lib/images/pull.js
+
+
+
+/** What a pull did not survive the first time, it may the second. */
+const attempts = 3;
+/**
+ * Sees to it that the Docker daemon has an image.
+ * Pulls go through the docker CLI: what `docker login` and credential helpers know counts.
+ *
+ * @throws when it cannot be pulled
+ */
+async function pull_ensureImage(image, on, log, pause = sleep) {
+    if ((await on.engine.imageId(image)) !== undefined) {
+        log.line(`${image} is there already.`);
+        return;
+    }
+    for (let attempt = 1;; attempt++) {
+        try {
+            await on.run("docker", ["pull", image], { env: on.endpoint, log, deadline: 15 * 60_000 });
+            return;
+        }
+        catch (error) {
+            if (!(error instanceof ProgramError) || attempt === attempts || isFinal(error)) {
+                throw new Error(`The image ${image} cannot be pulled: ${messageOf(error)}`, {
+                    cause: error,
+                });
+            }
+            log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
+            await pause(2_000 * attempt);
+        }
+    }
+}
+/** Answers that do not change by asking again. */
+const isFinal = (error) => /manifest unknown|not found|does not exist|invalid reference|unauthorized|denied|no matching manifest/i.test(error.output.stderr);
+
+;// CONCATENATED MODULE: ./lib/images/daemon-images.js
+
+
+
+
+
+
+
+/**
+ * Looks images up in the daemon, all at once. Those it lacks are pulled first.
+ *
+ * @throws naming the image that cannot be had
+ */
+async function findDaemonImages(references, on, log) {
+    return await Promise.all(references.map(async (reference) => {
+        const name = fullName(reference);
+        if (typeof name !== "string")
+            throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
+        const there = await on.engine.imageId(reference);
+        if (there !== undefined)
+            return { reference, fullName: name, id: there };
+        log.line(`${reference} is not in the Docker daemon: it is pulled.`);
+        await ensureImage(reference, on, log);
+        const id = await on.engine.imageId(reference);
+        if (id === undefined)
+            throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
+        return { reference, fullName: name, id };
+    }));
+}
+/** Docker's API from which on an export can be told its platform: 28.0. */
+const exportsOnePlatform = "1.48";
+/**
+ * Has the daemon export images into one archive, in which what they share is once.
+ *
+ * @param folder where the archive goes
+ * @returns the archive's path
+ */
+async function saveDaemonImages(images, { engine, platform, folder }) {
+    const path = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
+    const { apiVersion } = await engine.info();
+    const names = images.map(({ reference }) => reference);
+    try {
+        const stream = await engine.saveImages(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(stream, (0,external_node_fs_.createWriteStream)(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
+    }
+    catch (error) {
+        throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${(0,problems/* messageOf */.bD)(error)}`, {
+            cause: error,
+        });
+    }
+    return path;
+}
+/** Compares versions such as 1.41 number by number. */
+function atLeast(version, least) {
+    const [a, b] = [version, least].map((text) => text.split(".").map(Number));
+    const [major = 0, minor = 0] = a ?? [];
+    const [leastMajor = 0, leastMinor = 0] = b ?? [];
+    return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+}
+
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(57075);
+;// CONCATENATED MODULE: ./lib/images/docker-load.js
+
+
+
+
+/**
+ * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
+ * The daemon compares each layer with what the config says of it.
+ * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
+ *
+ * @returns its bytes, layers in the order in which they come; they end with an error when one does not
+ */
+function docker_load_dockerArchive({ config, id, layers, name }) {
+    const path = ({ diffId }) => `${diffId}/layer.tar`;
+    const manifest = JSON.stringify([{ Config: `${id}.json`, RepoTags: [name], Layers: layers.map(path) }]);
+    async function* pieces() {
+        yield* file(`${id}.json`, Buffer.from(config));
+        const different = new Map(layers.map((layer) => [layer.diffId, layer]));
+        for await (const { layer, source } of asTheyCome([...different.values()])) {
+            const { size } = await stat(source);
+            yield docker_load_header(path(layer), size);
+            yield* createReadStream(source, { highWaterMark: 1 << 20 });
+            yield Buffer.alloc(padding(size));
+        }
+        yield* file("manifest.json", Buffer.from(manifest));
+        yield Buffer.alloc(2 * block);
+    }
+    return Readable.from(pieces(), { objectMode: false });
+}
+async function* asTheyCome(layers) {
+    const waiting = new Map(layers.map((layer) => [layer, layer.file.then((source) => ({ layer, source }))]));
+    while (waiting.size > 0) {
+        const next = await Promise.race(waiting.values());
+        waiting.delete(next.layer);
+        yield next;
+    }
+}
+const block = 512;
+const padding = (size) => (block - (size % block)) % block;
+function docker_load_header(path, size) {
+    const bytes = Buffer.alloc(block);
+    new Header({ path, size, mode: 0o644, type: "File", uid: 0, gid: 0, mtime: new Date(0) }).encode(bytes, 0);
+    return bytes;
+}
+function* file(path, content) {
+    yield docker_load_header(path, content.length);
+    yield content;
+    yield Buffer.alloc(padding(content.length));
+}
+
+;// CONCATENATED MODULE: ./lib/registry/challenge.js
+/** A parameter, quoted or not, or a scheme: what is not followed by `=`. */
+const part = /([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?/g;
+/** Reads a `WWW-Authenticate` header, several of them with commas between as Node gives them. */
+function parseChallenges(header) {
+    const challenges = [];
+    for (const [text, name = "", quoted, plain] of header.matchAll(part)) {
+        if (text === name)
+            challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
+        else
+            challenges.at(-1)?.parameters.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, "$1") ?? plain ?? "");
+    }
+    return challenges;
+}
+
+// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
+var lib = __nccwpck_require__(44942);
+;// CONCATENATED MODULE: ./lib/registry/http-get.js
+
+
+
+/**
+ * Asks once, through the proxy that the environment names. A redirect is an answer.
+ *
+ * @throws when there is no whole answer in time, or a larger one than allowed
+ */
+async function httpGet(url, headers, { bytes, until }) {
+    const left = Math.max(1, until - performance.now());
+    // The client's own time-out, which tells what was asked for with all that is secret in it, is never the first.
+    const client = new lib/* HttpClient */.Qq("kind-action", [], { allowRedirects: false, socketTimeout: left + 5_000 });
+    const done = new AbortController();
+    const late = async () => {
+        await (0,external_node_timers_promises_.setTimeout)(left, undefined, { signal: done.signal });
+        throw new Error("there was no whole answer in time");
+    };
+    const answer = async () => {
+        const { message } = await client.get(url.href, { ...headers });
+        const body = message;
+        const chunks = [];
+        let size = 0;
+        for await (const chunk of body) {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size > bytes)
+                throw new Error(`the answer has more than ${bytes} bytes`);
+        }
+        return { status: message.statusCode ?? 0, headers: message.headers, body: Buffer.concat(chunks) };
+    };
+    try {
+        return await Promise.race([answer(), late()]);
+    }
+    catch (error) {
+        throw new Error(`${placeOf(url)} cannot be read: ${http_get_reasonOf(error)}`, { cause: error });
+    }
+    finally {
+        done.abort();
+        // A request cannot be taken back, but its connection can.
+        client.dispose();
+    }
+}
+/** A URL without what may be secret in it: the query of one that is signed. */
+const placeOf = (url) => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
+/** Where several addresses were tried, Node's error has a code and says nothing. */
+const http_get_reasonOf = (error) => (0,problems/* messageOf */.bD)(error) || (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(77030);
+;// CONCATENATED MODULE: ./lib/registry/realm.js
+
+/**
+ * Whether the place to which a registry sends its users for a token may have their credentials: the registry itself, or
+ * over TLS a host of the same domain. The rule is that of distribution since 3.1.0 (registry/proxy/proxyauth.go,
+ * realmAllowed), so that what is checked here is what a proxy can use.
+ */
+function mayGetCredentials(realm, registry) {
+    if (realm.origin === registry.origin)
+        return true;
+    if (realm.protocol !== "https:")
+        return false;
+    if (realm.host === registry.host)
+        return true;
+    const domain = domainOf(realm.hostname);
+    return domain !== undefined && domain === domainOf(registry.hostname);
+}
+/** What registrars of countries sell names below: `co` in co.uk. */
+const shared = /^(?:ac|co|com|edu|gob|gov|go|ltd|mil|ne|net|nhs|nom|or|org|plc|sch)$/;
+/** The part of a host's name that somebody has registered; undefined for an address, and for a name without a domain. */
+function domainOf(hostname) {
+    if ((0,external_node_net_.isIPv4)(hostname))
+        return undefined;
+    const labels = hostname.replace(/\.$/, "").split(".");
+    const [country, second] = [labels.at(-1) ?? "", labels.at(-2) ?? ""];
+    const length = country.length === 2 && shared.test(second) ? 3 : 2;
+    return labels.length < length ? undefined : labels.slice(-length).join(".");
+}
+
+;// CONCATENATED MODULE: ./lib/registry/client.js
+
+
+
+
+/** Those who ask were not given a token: their credentials are wrong, or a login is wanted. */
+class LoginRefused extends Error {
+    name = "LoginRefused";
+}
+/** Where the registry is that names of images begin with: Docker Hub is not under its own name. */
+function registryUrl(name) {
+    if (name === "docker.io")
+        return "https://registry-1.docker.io";
+    // Docker takes these for registries of the machine, which have no certificates.
+    const isLocal = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+$/.test(name);
+    return `${isLocal ? "http" : "https"}://${name}`;
+}
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
+const mostBytes = 4 * 1024 ** 2;
+const mostRedirects = 5;
+/** Asks a registry: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pull */
+class RegistryClient {
+    #url;
+    #credentials;
+    #deadline;
+    #authorization;
+    /**
+     * @param url of the registry, without a path
+     * @param credentials for it and for the place where it gives its tokens; they go nowhere else
+     * @param on.deadline how long an answer may take with all that is asked on the way to it, in milliseconds
+     */
+    constructor(url, credentials, { deadline = 10_000 } = {}) {
+        const parsed = URL.parse(url);
+        if (parsed === null || !/^https?:$/.test(parsed.protocol))
+            throw new Error(`${JSON.stringify(url)} is not the URL of a registry.`);
+        this.#url = new URL(parsed.origin);
+        this.#credentials = credentials;
+        this.#deadline = deadline;
+    }
+    /**
+     * Gets what is at a path, at most 4 MB of it. Where the registry wants to know who asks, it is told, and asked again.
+     * A status that is no success is an answer, too.
+     *
+     * @param accept media types
+     * @throws LoginRefused when there is no token to be had
+     * @throws when there is no answer in time, or the way to it leads where it must not
+     */
+    async get(path, accept = []) {
+        const limits = { bytes: mostBytes, until: performance.now() + this.#deadline };
+        const url = new URL(`${this.#url.origin}${path}`);
+        const first = await this.#follow(url, accept, limits);
+        if (first.status !== 401 || !first.own)
+            return first;
+        const challenges = parseChallenges(first.headers["www-authenticate"] ?? "");
+        // At the root, a scope is no more than an example: ghcr.io's is `repository:user/image:pull`.
+        const authorization = await this.#answerTo(challenges, path !== "/v2/", limits);
+        if (authorization === undefined)
+            return first;
+        this.#authorization = authorization;
+        return await this.#follow(url, accept, limits);
+    }
+    /** Layers and configs of many registries are elsewhere. */
+    async #follow(start, accept, limits) {
+        let url = start;
+        for (let redirects = 0;; redirects++) {
+            const own = url.origin === this.#url.origin;
+            const authorization = own ? this.#authorization : undefined;
+            const answer = await httpGet(url, {
+                ...(accept.length === 0 ? {} : { accept: accept.join(", ") }),
+                ...(authorization === undefined ? {} : { authorization }),
+            }, limits);
+            const { location } = answer.headers;
+            if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
+                return { ...answer, own, authorized: authorization !== undefined };
+            const next = URL.parse(location, url.href);
+            if (next === null || (next.protocol !== "https:" && next.protocol !== url.protocol))
+                throw new Error(`${placeOf(url)} leads on to something that is not to be had over HTTPS.`);
+            if (redirects === mostRedirects)
+                throw new Error(`${placeOf(start)} leads on and on.`);
+            url = next;
+        }
+    }
+    /** What to send with the next request; undefined where there is nothing to send. */
+    async #answerTo(challenges, scoped, limits) {
+        const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+        if (bearer !== undefined)
+            return `Bearer ${await this.#token(bearer, scoped, limits)}`;
+        if (challenges.some(({ scheme }) => scheme === "basic") && this.#credentials !== undefined)
+            return basic(this.#credentials);
+        return undefined;
+    }
+    /** https://distribution.github.io/distribution/spec/auth/token/ */
+    async #token({ parameters }, scoped, limits) {
+        const { host } = this.#url;
+        const url = URL.parse(parameters.get("realm") ?? "");
+        if (url === null)
+            throw new Error(`${host} asks for a token, and does not say where to get one.`);
+        if (url.protocol !== "https:" && url.origin !== this.#url.origin)
+            throw new Error(`${host} asks for a token from ${placeOf(url)}, which is not to be had over HTTPS.`);
+        if (this.#credentials !== undefined && !mayGetCredentials(url, this.#url))
+            throw new Error(`${host} asks for a token from ${url.host}, which is of another domain: it does not get the credentials for ${host}.`);
+        const service = parameters.get("service");
+        if (service !== undefined)
+            url.searchParams.append("service", service);
+        const scopes = scoped ? (parameters.get("scope") ?? "").split(" ").filter(Boolean) : [];
+        for (const scope of scopes)
+            url.searchParams.append("scope", scope);
+        const authorization = this.#credentials && basic(this.#credentials);
+        const { status, body } = await httpGet(url, authorization === undefined ? {} : { authorization }, limits);
+        if (status === 401 || status === 403)
+            throw new LoginRefused(this.#credentials === undefined
+                ? `${url.host} gives no token for ${host} without a login (status ${status}).`
+                : `${url.host} does not accept the credentials for ${host} (status ${status}).`);
+        const token = status === 200 ? parseToken(body) : undefined;
+        if (token === undefined)
+            throw new Error(`${placeOf(url)} should give a token for ${host}, and answers with status ${status}.`);
+        return token;
+    }
+}
+const basic = ({ user, password }) => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+/** What a header can hold. */
+const tokenText = schemas/* string */.YjP()
+    .regex(/^[!-~]{1,65536}$/)
+    .optional();
+const tokenAnswer = schemas/* object */.Ikc({ token: tokenText, access_token: tokenText });
+function parseToken(body) {
+    try {
+        const { token, access_token } = tokenAnswer.parse(JSON.parse(body.toString()));
+        return token ?? access_token;
+    }
+    catch {
+        return undefined;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/documents-of.js
+
+
+
+
+
+
+
+
+/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
+const documents_of_mostOfDocument = 4 * 1024 ** 2;
+/** Platforms that are named when none of them fits. */
+const documents_of_mostShown = 10;
+/**
+ * Looks from a digest that is trusted through documents that are not: from the index, if there is one, to the platform's
+ * manifest and its config. Nothing of a document is looked at before it has the digest that it was asked by.
+ *
+ * @param documents texts, in this order, and no others: whatever somebody else has kept
+ * @throws why they are not those of the image
+ */
+function documents_of_verifyDocuments(digest, platform, documents) {
+    const texts = schemas/* array */.YOg(schemas/* string */.YjP()).max(3).safeParse(documents);
+    if (!texts.success)
+        throw new Error(`What should be the documents of ${digest} is no list of three texts.`);
+    const way = documentsFrom(digest, platform);
+    let step = way.next();
+    for (const text of texts.data) {
+        if (step.done === true)
+            throw new Error(`There is one document too many among those of ${digest}.`);
+        step = way.next(text);
+    }
+    if (step.done !== true)
+        throw new Error(`${step.value.digest} is not among the documents of ${digest}.`);
+    return step.value;
+}
+/**
+ * Asks for one document after the other, and is given its text.
+ *
+ * @throws when it is not what was asked for, or leads to no image for the platform
+ */
+function* documentsFrom(digest, platform) {
+    const first = yield* documents_of_document("manifests", { digest });
+    const chosen = isIndexDocument(first)
+        ? choose(read(first, indexKind, digest).manifests, platform, digest)
+        : undefined;
+    const source = chosen === undefined ? first : yield* documents_of_document("manifests", chosen);
+    const name = chosen?.digest ?? digest;
+    const manifest = read(source, manifestKind, name);
+    if (!isConfig(manifest.config.mediaType))
+        throw new Error(`${name} is not an image: its config is of the type ${quoted(manifest.config.mediaType)}.`);
+    const configDigest = manifest.config.digest;
+    const config = read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
+    const made = platformOf(config, platform);
+    // Where an index names the platform, that counts, as for containerd.
+    if (chosen === undefined && fitness(made, platform) === 0)
+        throw new Error(`${name} is for ${platformText(made)}, not for ${platformText(platform)}.`);
+    if (manifest.layers.length !== config.rootfs.length)
+        throw new Error(`${name} has ${manifest.layers.length} layers, and ${config.rootfs.length} according to its config.`);
+    return { configDigest, diffIds: config.rootfs };
+}
+function* documents_of_document(from, { digest, size }) {
+    if (size !== undefined && size > documents_of_mostOfDocument)
+        throw tooLarge(digest);
+    const text = yield { from, digest };
+    if (text.length > documents_of_mostOfDocument)
+        throw tooLarge(digest);
+    const bytes = Buffer.from(text);
+    const actual = digestOf(bytes);
+    if (actual !== digest)
+        throw new Error(`What should be ${digest} hashes to ${actual}.`);
+    if (size !== undefined && bytes.length !== size)
+        throw new Error(`${digest} has ${bytes.length} bytes, and should have ${size}.`);
+    try {
+        return JSON.parse(text);
+    }
+    catch (error) {
+        throw new Error(`${digest} is not JSON.`, { cause: error });
+    }
+}
+const tooLarge = (digest) => new Error(`${digest} has more than the ${documents_of_mostOfDocument} bytes that are read of a document.`);
+/** The type of an index need not be in it. */
+const isIndexDocument = (json) => schemas/* object */.Ikc({ manifests: schemas/* array */.YOg(schemas/* unknown */.L5J()) }).safeParse(json).success;
+function read(json, kind, digest) {
+    const parsed = kind.schema.safeParse(json);
+    if (parsed.success)
+        return parsed.data;
+    const [issue] = parsed.error.issues;
+    const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+    throw new Error(`${digest} is no ${kind.name}: ${place}${issue?.message ?? ""}.`);
+}
+/** An index in an index is passed over: no image that is to be had by its digest needs one. */
+function choose(listed, wanted, digest) {
+    const rated = listed.flatMap((reference) => reference.platform && isManifest(reference.mediaType)
+        ? [{ reference, platform: reference.platform, fit: fitness(reference.platform, wanted) }]
+        : []);
+    const most = Math.max(0, ...rated.map(({ fit }) => fit));
+    const best = rated.find(({ fit }) => fit > 0 && fit === most);
+    if (best !== undefined)
+        return best.reference;
+    const platforms = [...new Set(rated.map(({ platform }) => platformText(platform)))];
+    const shown = platforms.length > documents_of_mostShown ? [...platforms.slice(0, documents_of_mostShown), "…"] : platforms;
+    throw new Error(`${digest} lists no image for ${platformText(wanted)}, but for ${shown.join(", ") || "no platform at all"}.`);
+}
+const manifestTypes = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    dockerManifest,
+];
+/** What is behind a name of an image that says its digest. */
+const pinned = /^([^/]+)\/(.+)@(sha256:[0-9a-f]{64})$/;
+/**
+ * Gets the documents of an image from its registry: some kilobytes, each of which has the digest that it was asked by.
+ *
+ * @param reference with its digest; a tag beside it does not count
+ * @param registry where it is asked for instead, or with a login
+ * @throws when the registry does not answer, or not with the documents of an image for the platform
+ */
+async function documentsOf(reference, platform, registry) {
+    const name = reference_fullName(reference);
+    const [, host, repository, digest] = (typeof name === "string" && pinned.exec(name)) || [];
+    if (host === undefined || repository === undefined || digest === undefined)
+        throw new Error(`${JSON.stringify(reference)} is not the name of an image with its SHA-256 digest.`);
+    try {
+        const asked = registry ?? new RegistryClient(registryUrl(host));
+        const way = documentsFrom(digest, platform);
+        const documents = [];
+        let step = way.next();
+        while (step.done !== true) {
+            const text = await documents_of_ask(asked, repository, step.value);
+            documents.push(text);
+            step = way.next(text);
+        }
+        return { ...step.value, documents };
+    }
+    catch (error) {
+        throw new Error(`The documents of ${reference} cannot be had: ${(0,problems/* messageOf */.bD)(error)}`, { cause: error });
+    }
+}
+async function documents_of_ask(registry, repository, { from, digest }) {
+    const accepted = from === "manifests" ? manifestTypes : [];
+    const { status, body } = await registry.get(`/v2/${repository}/${from}/${digest}`, accepted);
+    if (status === 200)
+        return body.toString();
+    const why = reasons[status] ?? "it should have it";
+    throw new Error(`the registry answers with status ${status} when asked for ${digest}: ${why}.`);
+}
+const reasons = {
+    401: "it wants a login",
+    403: "it wants another login",
+    404: "it does not have it",
+    429: "it has been asked too often",
+};
+
+;// CONCATENATED MODULE: ./lib/images/kept-layers.js
+
+
+
+
+/** A layer has an entry of its own, named by the SHA-256 of its tar in hexadecimal: images share it. */
+const pathOf = (diffId) => `layer-${diffId}`;
+const keyOf = (diffId) => `kind-action-layer-v1-${diffId}`;
+const taken = new WeakMap();
+/** The file of a layer, restored once for all images that need it now. Each of them has to leave it. */
+function kept_layers_takeLayer(cache, diffId) {
+    const layers = taken.get(cache) ?? new Map();
+    taken.set(cache, layers);
+    const before = layers.get(diffId);
+    const layer = before?.removal === undefined && before !== undefined
+        ? before
+        : { file: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+    layers.set(diffId, layer);
+    layer.users++;
+    // Whoever waits for it is told. Nobody may have come to that.
+    layer.file.catch(() => { });
+    return layer.file;
+}
+/** Removes the file of a layer, unless another image needs it. */
+async function kept_layers_leaveLayer(cache, diffId) {
+    const layer = taken.get(cache)?.get(diffId);
+    if (layer === undefined || --layer.users > 0)
+        return;
+    layer.removal = rm(join(cache.folder, pathOf(diffId)), { force: true, recursive: true });
+    await layer.removal;
+}
+async function restoreLayer(cache, diffId) {
+    const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
+    if (outcome !== "hit")
+        throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
+    const file = join(cache.folder, pathOf(diffId));
+    if (!(await lstat(file)).isFile())
+        throw new Error(`the layer sha256:${diffId} is no file`);
+    return file;
+}
+/** Keeps a layer. @param from where its bytes are */
+async function saveLayer(cache, diffId, from) {
+    const path = (0,external_node_path_.join)(cache.folder, pathOf(diffId));
+    try {
+        const bytes = (0,external_node_fs_.createReadStream)(from.file, { start: from.offset, end: from.offset + from.size - 1 });
+        await (0,external_node_stream_promises_namespaceObject.pipeline)(bytes, (0,external_node_fs_.createWriteStream)(path));
+        return await cache.save({ path: pathOf(diffId), key: keyOf(diffId) });
+    }
+    finally {
+        await (0,promises_.rm)(path, { force: true });
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/kept-image.js
+
+
+
+
+
+
+
+
+
+/** What of an image is in the cache, beside its layers: these have entries of their own, which images share. */
+const index = schemas/* strictObject */.rej({
+    version: schemas/* literal */.euz(1),
+    /** The texts that lead from the digest to the layers. */
+    documents: schemas/* array */.YOg(schemas/* string */.YjP()).max(3),
+    /** The bytes of each layer, in order. */
+    layers: schemas/* array */.YOg(schemas/* int */.Whr().nonnegative()).max(127),
+    /** How long it took to pull it, in seconds. */
+    pulled: schemas/* number */.aig(),
+    /** How long it took to restore it, if that was longer. */
+    restored: schemas/* number */.aig().optional(),
+});
+const indexPath = (image) => `image-${kept_image_short(image.digest)}`;
+const prefixOf = ({ digest, platform }) => `kind-action-image-v1-${platform.architecture}-${hexOf(digest)}-`;
+const indexKey = (image, slow = false) => `${prefixOf(image)}${slow ? "slow" : "image"}`;
+const hexOf = (digest) => digest.replace("sha256:", "");
+const kept_image_short = (digest) => hexOf(digest).slice(0, 16);
+/** The name that an image has in the Docker daemon when it comes out of the cache. */
+const restoredTag = (digest) => `kind-action/restored:${kept_image_short(digest)}`;
+/** Left free on a disk that is not ours alone. */
+const spare = 500_000_000;
+/**
+ * Gives the Docker daemon an image out of the cache. The image is the one with the digest, whatever the cache holds: texts
+ * lead from the digest to the config and the hashes of all layers, which the daemon compares.
+ *
+ * @param onlyIfFaster whether an image that took longer to restore than to pull is left to be pulled
+ */
+async function kept_image_restoreImage(cache, engine, image, onlyIfFaster, log) {
+    const prefix = prefixOf(image);
+    const found = await cache.restore({ path: indexPath(image), key: prefix, prefixes: [prefix] });
+    if (found.outcome !== "hit") {
+        if (found.reason !== undefined)
+            log.line(`Not from the cache: ${found.reason}`);
+        return {
+            outcome: found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss",
+            bytes: 0,
+        };
+    }
+    try {
+        const { documents, layers, pulled, restored } = await readIndex(cache, image);
+        const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
+        if ((await engine.imageId(configDigest)) !== undefined) {
+            await engine.tag(configDigest, image.tag);
+            return { outcome: "hit", bytes: 0, pulled };
+        }
+        if (onlyIfFaster && restored !== undefined) {
+            log.line(`Not from the cache: restoring took ${restored} s, pulling ${pulled} s.`);
+            return { outcome: "skipped", bytes: 0 };
+        }
+        const bytes = layers.reduce((sum, size) => sum + size, 0);
+        const { bavail, bsize } = await statfs(cache.folder);
+        if (bavail * bsize < 3 * bytes + spare) {
+            log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
+            return { outcome: "skipped", bytes: 0 };
+        }
+        const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
+        const archive = dockerArchive({
+            config: documents.at(-1) ?? "",
+            id: hexOf(configDigest),
+            name: image.tag,
+            layers: diffIds.map((diffId) => ({
+                diffId: hexOf(diffId),
+                file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
+            })),
+        });
+        try {
+            await engine.loadImage(archive);
+        }
+        finally {
+            // A daemon that wants no more of it leaves a file open.
+            archive.destroy();
+            await Promise.allSettled(files.values());
+            for (const diffId of files.keys())
+                await leaveLayer(cache, hexOf(diffId));
+        }
+        const id = await engine.imageId(image.tag);
+        if (id === configDigest)
+            return { outcome: "hit", bytes, pulled };
+        if (id !== undefined)
+            await engine.untag(image.tag);
+        throw new Error(`the Docker daemon has made ${id} of it, not ${configDigest}`);
+    }
+    catch (error) {
+        log.line(`The entry ${found.key} is not used: ${messageOf(error)}`);
+        return { outcome: "miss", bytes: 0 };
+    }
+}
+const indexFile = (cache, image) => (0,external_node_path_.join)(cache.folder, indexPath(image), "index.json");
+/** The longest that is read: its documents are some kilobytes. */
+const mostOfIndex = 32 * 1024 ** 2;
+/** @throws when it is not what it should be */
+async function readIndex(cache, image) {
+    const file = indexFile(cache, image);
+    const found = await (0,promises_.lstat)(file);
+    // What is no file may have no end.
+    if (!found.isFile() || found.size > mostOfIndex)
+        throw new Error("its index is no file, or too large");
+    let json;
+    try {
+        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
+    }
+    catch (error) {
+        throw new Error("its index is not JSON", { cause: error });
+    }
+    const read = index.safeParse(json);
+    if (!read.success)
+        throw new Error("its index is not what it should be", { cause: read.error });
+    return read.data;
+}
+/**
+ * Keeps an image of the Docker daemon in the cache.
+ *
+ * @param seconds how long it took to pull it
+ * @param folder for the daemon's export
+ */
+async function saveImage(cache, engine, image, { seconds, folder }, log) {
+    if (!(await cache.wants({ path: indexPath(image), key: indexKey(image) }))) {
+        log.line(`${image.reference} is in the cache already, or cannot be saved.`);
+        return;
+    }
+    const { documents } = await documentsOf(image.reference, image.platform);
+    const { configDigest, diffIds } = documents_of_verifyDocuments(image.digest, image.platform, documents);
+    if ((await engine.imageId(image.reference)) !== configDigest) {
+        log.line(`${image.reference} is not cached: this Docker daemon does not keep images by their configs.`);
+        return;
+    }
+    // A name of our own: with another one of its repository, Docker would remove the digest, too.
+    const name = restoredTag(image.digest);
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    const own = await (0,promises_.mkdtemp)((0,external_node_path_.join)(folder, "image-"));
+    try {
+        await engine.tag(configDigest, name);
+        const on = { engine, platform: image.platform, folder: own };
+        const archive = await saveDaemonImages([{ reference: name, fullName: name, id: configDigest }], on);
+        const read = await readArchive(archive, { platform: image.platform, scratch: own });
+        const layers = read.images[0]?.layers ?? [];
+        for (const [position, layer] of layers.entries()) {
+            const diffId = hexOf(diffIds[position] ?? "");
+            if (hexOf(layer.digest) !== diffId || layer.offset === undefined) {
+                log.line(`${image.reference} is not cached: this Docker daemon keeps its layers packed.`);
+                return;
+            }
+            const part = { file: read.file, offset: layer.offset, size: layer.size };
+            const { outcome, reason } = await saveLayer(cache, diffId, part);
+            log.line(`layer ${diffId.slice(0, 12)}: ${outcome}${reason ? `, ${reason}` : ""}, ${layer.size} bytes`);
+            if (outcome !== "saved" && outcome !== "exists")
+                return;
+        }
+        await saveIndex(cache, image, {
+            version: 1,
+            documents: [...documents],
+            layers: layers.map(({ size }) => size),
+            pulled: seconds,
+        }, log);
+    }
+    finally {
+        await (0,promises_.rm)(own, { recursive: true, force: true });
+        await engine.untag(name);
+    }
+}
+/** Notes that an image takes longer to restore than to pull. */
+async function saveVerdict(cache, image, restored, log) {
+    const before = await readIndex(cache, image);
+    if (restored > before.pulled)
+        await saveIndex(cache, image, { ...before, restored }, log);
+}
+async function saveIndex(cache, image, content, log) {
+    const path = indexPath(image);
+    await (0,promises_.mkdir)((0,external_node_path_.join)(cache.folder, path), { recursive: true });
+    await (0,promises_.writeFile)(indexFile(cache, image), JSON.stringify(content));
+    const key = indexKey(image, content.restored !== undefined);
+    const { outcome } = await cache.save({ path, key });
+    log.line(`${key}: ${outcome}`);
+}
+
+;// CONCATENATED MODULE: ./lib/images/obtain.js
+
+
+/**
+ * Sees to it that the Docker daemon has an image: out of the cache where that can be, else pulled.
+ *
+ * @param on.cache none where images do not come from there
+ * @throws when it cannot be pulled
+ */
+async function obtainImage({ reference, tag }, on, log) {
+    const began = performance.now();
+    const seconds = () => Math.round(performance.now() - began) / 1000;
+    const there = tag ?? reference;
+    if (await isThere(reference, tag, on.engine)) {
+        log.line(`${there} is there already.`);
+        return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
+    }
+    const pinned = pinnedImage(reference, on.platform, tag);
+    const restored = on.cache && pinned && (await restoreImage(on.cache.store, on.engine, pinned, on.cache.onlyIfFaster, log));
+    if (pinned !== undefined && restored?.outcome === "hit") {
+        const took = seconds();
+        log.line(`${reference} came out of the cache in ${took} s; pulling it once took ${restored.pulled} s.`);
+        return { reference, name: pinned.tag, from: "cache", seconds: took, restored };
+    }
+    const pulling = performance.now();
+    await ensureImage(reference, on, log);
+    if (tag !== undefined)
+        await on.engine.tag(reference, tag);
+    const took = Math.round(performance.now() - pulling) / 1000;
+    return { reference, name: there, from: "registry", seconds: took, restored };
+}
+/** Whether the daemon has the image under the name that others use. One that it has otherwise gets that name. */
+async function isThere(reference, tag, engine) {
+    if (tag !== undefined && (await engine.imageId(tag)) !== undefined)
+        return true;
+    if ((await engine.imageId(reference)) === undefined)
+        return false;
+    if (tag !== undefined)
+        await engine.tag(reference, tag);
+    return true;
+}
+/** An image as the cache knows it, if it is named by its digest. */
+function pinnedImage(reference, platform, tag) {
+    const digest = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1];
+    return digest === undefined ? undefined : { reference, digest, platform, tag: tag ?? restoredTag(digest) };
+}
+/** What post is to keep of the images that were obtained, as the state has it. */
+const savedImages = (images, architecture) => images
+    .filter(({ reference, from }) => from !== "daemon" && reference.includes("@sha256:"))
+    .map(({ reference, name, from, seconds }) => ({
+    reference,
+    architecture,
+    restored: from === "cache",
+    seconds,
+    ...(name !== reference && from === "registry" && { tag: name }),
+}));
+
+;// CONCATENATED MODULE: ./lib/registry/storage.js
+
+
+
+
+
+
+/** SHA-256 in hexadecimal: what a blob is, and its name. */
+const blobName = schemas/* string */.YjP().regex(/^[0-9a-f]{64}$/);
+/** The grammar of github.com/distribution/reference, in which no part can lead out of a folder. */
+const storage_component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const repositoryName = schemas/* string */.YjP()
+    .max(255)
+    .regex(new RegExp(`^${storage_component}(?:/${storage_component})*$`));
+/** What of a repository a registry holds: the blobs that are its manifests, and all others. */
+const keptRepository = schemas/* strictObject */.rej({
+    name: repositoryName,
+    manifests: schemas/* array */.YOg(blobName),
+    layers: schemas/* array */.YOg(blobName),
+});
+/** How distribution lays out what it holds: registry/storage/paths.go. */
+const root = "docker/registry/v2";
+const storage_blobPath = (blob) => `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}/data`;
+const linkPaths = {
+    manifests: (repository, blob) => `${root}/repositories/${repository}/_manifests/revisions/sha256/${blob}/link`,
+    layers: (repository, blob) => `${root}/repositories/${repository}/_layers/sha256/${blob}/link`,
+};
+const linkPattern = new RegExp(`^${root}/repositories/(.+)/(_manifests/revisions|_layers)/sha256/([0-9a-f]{64})/link$`);
+const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data$`);
+/**
+ * Looks into a registry's folder. What is only half there is left out, and so are tags: they are the upstream's to tell.
+ *
+ * @returns in an order that depends on nothing but names
+ */
+async function storage_readStorage(folder) {
+    const entries = await filesBelow(folder);
+    const blobs = new Map();
+    for (const entry of entries) {
+        const [, blob] = blobPattern.exec(entry) ?? [];
+        if (blob !== undefined)
+            blobs.set(blob, (await (0,promises_.stat)((0,external_node_path_.join)(folder, entry))).size);
+    }
+    const repositories = new Map();
+    for (const entry of entries) {
+        const [, name = "", kind, blob = ""] = linkPattern.exec(entry) ?? [];
+        if (!blobs.has(blob) || !repositoryName.safeParse(name).success)
+            continue;
+        const repository = repositories.get(name) ?? { name, manifests: [], layers: [] };
+        repositories.set(name, repository);
+        repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
+    }
+    return { repositories: [...repositories.values()], blobs };
+}
+/** Their paths below a folder, in order. Links lead to what is not the registry's, and are no files. */
+async function filesBelow(folder) {
+    const entries = await (0,promises_.readdir)(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+    return entries
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => (0,external_node_path_.relative)(folder, (0,external_node_path_.join)(parentPath, name)))
+        .toSorted();
+}
+/** Moves a file into a registry's folder as a blob. */
+async function storage_addBlob(folder, blob, file) {
+    const path = join(folder, storage_blobPath(blob));
+    await mkdir(dirname(path), { recursive: true });
+    await rename(file, path);
+}
+/** Lets a registry find blobs that are in its folder by their repositories: those that it lacks are passed over. */
+async function storage_linkBlobs(folder, repositories, has) {
+    for (const repository of repositories) {
+        for (const kind of ["manifests", "layers"]) {
+            for (const blob of repository[kind].filter(has)) {
+                const path = join(folder, linkPaths[kind](repository.name, blob));
+                await mkdir(dirname(path), { recursive: true });
+                await writeFile(path, `sha256:${blob}`);
+            }
+        }
+    }
+}
+/** Whether a file is the blob that it is called. */
+async function storage_isBlob(file, blob) {
+    const hash = createHash("sha256");
+    try {
+        // A link leads to what may be something else the next time.
+        if (!(await lstat(file)).isFile())
+            return false;
+        await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
+    }
+    catch {
+        return false;
+    }
+    return hash.digest("hex") === blob;
+}
+/** The blobs that a registry was asked for, from what it has printed. */
+function requestedBlobs(log) {
+    const uris = log.matchAll(/http\.request\.uri="?\/v2\/[^ "]+\/(?:blobs|manifests)\/sha256:([0-9a-f]{64})/g);
+    return new Set([...uris].map(([, blob = ""]) => blob));
+}
+
+;// CONCATENATED MODULE: ./lib/registry/kept.js
+
+
+
+
+
+/** Blobs that are kept in the cache together, under a key that is a hash of their names. */
+const kept_part = schemas/* strictObject */.rej({
+    // It is a path, too, which is removed in the end.
+    key: schemas/* string */.YjP().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
+    blobs: schemas/* record */.g1P(blobName, schemas/* int */.Whr().nonnegative()),
+});
+/** What of the proxies is in the cache. */
+const kept_index = schemas/* strictObject */.rej({
+    version: schemas/* literal */.euz(1),
+    parts: schemas/* array */.YOg(kept_part).max(1_000),
+    /** By the upstream's name. */
+    upstreams: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(keptRepository)),
+});
+/** Where the index lies in the cache's folder. */
+const kept_indexPath = "proxies-index";
+const kept_indexFile = (cache) => (0,external_node_path_.join)(cache.folder, kept_indexPath, "index.json");
+/** Some 100,000 blobs, in bytes. */
+const largestIndex = 20_000_000;
+/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
+const partSize = 128_000_000;
+/** So many parts are on their way at once. */
+const atOnce = 4;
+/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
+const mostInExcess = 16;
+/**
+ * Gives proxies back what they held in an earlier run. Only blobs come out of the cache, each of which has to be what
+ * it is called; a tag is asked for at the upstream each time. So nothing is served that the upstream does not name.
+ *
+ * @param folders of the proxies, by the upstream's name
+ * @param prefix of the keys of the index
+ */
+async function restoreProxies(cache, folders, prefix, log) {
+    if (folders.size === 0) {
+        log.line("Nothing is restored: the Docker daemon does not see this machine's folders.");
+        return { outcome: "skipped", bytes: 0 };
+    }
+    const found = await cache.restore({ path: kept_indexPath, key: prefix, prefixes: [prefix] });
+    if (found.outcome !== "hit") {
+        if (found.reason !== undefined)
+            log.line(`Nothing is restored: ${found.reason}`);
+        return {
+            outcome: found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss",
+            bytes: 0,
+        };
+    }
+    const read = await kept_readIndex(cache);
+    if (read === undefined) {
+        log.line(`The entry ${found.key} is not what it should be, and is not used.`);
+        return { outcome: "miss", bytes: 0 };
+    }
+    const wanted = new Map();
+    const there = new Map();
+    for (const [name, folder] of folders) {
+        const { blobs } = await readStorage(folder);
+        const repositories = read.upstreams[name] ?? [];
+        const all = repositories.flatMap(({ manifests, layers }) => [...manifests, ...layers]);
+        // Another cluster of the job may have brought them.
+        wanted.set(folder, new Set(all.filter((blob) => !blobs.has(blob))));
+        there.set(folder, blobs);
+    }
+    const parts = read.parts.filter(({ blobs }) => Object.keys(blobs).some((blob) => [...wanted.values()].some((of) => of.has(blob))));
+    const needed = 2 * sum(parts.flatMap(({ blobs }) => Object.values(blobs)));
+    const { bavail, bsize } = await statfs(cache.folder);
+    if (bavail * bsize < needed + kept_spare) {
+        log.line(`Nothing is restored: the disk has ${megabytes(bavail * bsize)} free, and it takes ${megabytes(needed)}.`);
+        return { outcome: "skipped", bytes: 0 };
+    }
+    const restored = new Map();
+    const missing = new Set();
+    await eachOf(parts, atOnce, async (each) => {
+        const { key, blobs } = each;
+        const { outcome, reason } = await cache.restore({ path: key, key });
+        if (outcome === "miss")
+            missing.add(each);
+        if (outcome !== "hit")
+            log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
+        else
+            for (const [blob, bytes] of Object.entries(blobs)) {
+                const homes = [...wanted].filter(([, of]) => of.has(blob)).map(([folder]) => folder);
+                if (homes.length === 0)
+                    continue;
+                if (await adopt(join(cache.folder, key), blob, homes))
+                    restored.set(blob, bytes);
+                else
+                    log.line(`${key} does not hold the blob sha256:${blob}: it is pulled again.`);
+            }
+        // What resists goes with the run's folder.
+        await rm(join(cache.folder, key), { recursive: true, force: true }).catch(() => { });
+    });
+    // What has gone from the cache is to be saved again.
+    if (missing.size > 0)
+        await writeIndex(cache, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+    for (const [name, folder] of folders)
+        await linkBlobs(folder, read.upstreams[name] ?? [], (blob) => restored.has(blob) || there.get(folder)?.has(blob) === true);
+    const bytes = sum([...restored.values()]);
+    log.line(`Restored ${megabytes(bytes)} in ${restored.size} blobs from ${found.key}`);
+    return { outcome: parts.length > 0 && restored.size === 0 ? "miss" : "hit", bytes };
+}
+/** Puts a blob into folders, if it is what it is called. Whatever else is in its place stays there. */
+async function adopt(from, blob, [first = "", ...others]) {
+    const file = join(from, blob);
+    try {
+        // A link leads to what is somebody else's.
+        if (!(await lstat(from)).isDirectory() || !(await isBlob(file, blob)))
+            return false;
+        await addBlob(first, blob, file);
+        for (const folder of others) {
+            await link(join(first, blobPath(blob)), file);
+            await addBlob(folder, blob, file);
+        }
+        return true;
+    }
+    catch {
+        return false;
+    }
+}
+/**
+ * Keeps what proxies hold for later runs, if that is more than the cache has.
+ *
+ * @param used blobs that were asked for in this run: where not all fits, the others are left out first
+ * @param on.most bytes in all
+ */
+async function saveProxies(cache, folders, used, on, log) {
+    const kept = new Map();
+    for (const [name, folder] of folders)
+        kept.set(name, await storage_readStorage(folder));
+    const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
+    const before = await kept_readIndex(cache);
+    const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
+    const linked = new Set(linksOf(before?.upstreams ?? {}));
+    const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
+    if ([...all.keys()].every((blob) => known.has(blob)) && linksOf(held).every((each) => linked.has(each))) {
+        log.line("Nothing was pulled that is not in the cache already.");
+        return;
+    }
+    const chosen = fitting(all, used, on.most);
+    const parts = planParts(chosen, before?.parts ?? []);
+    const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
+    const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
+    const { bavail, bsize } = await (0,promises_.statfs)(cache.folder);
+    if (bavail * bsize < bytes + kept_spare) {
+        log.line(`Nothing is saved: the disk has ${megabytes(bavail * bsize)} free, and packing takes ${megabytes(bytes)}.`);
+        return;
+    }
+    let complete = true;
+    await eachOf(added, atOnce, async ({ key, blobs }) => {
+        await emptyFolder((0,external_node_path_.join)(cache.folder, key));
+        for (const blob of Object.keys(blobs)) {
+            const folder = [...folders].find(([name]) => kept.get(name)?.blobs.has(blob))?.[1] ?? "";
+            await (0,promises_.link)((0,external_node_path_.join)(folder, storage_blobPath(blob)), (0,external_node_path_.join)(cache.folder, key, blob));
+        }
+        const { outcome, reason } = await cache.save({ path: key, key });
+        log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${megabytes(sum(Object.values(blobs)))}`);
+        if (outcome !== "saved" && outcome !== "exists")
+            complete = false;
+        await (0,promises_.rm)((0,external_node_path_.join)(cache.folder, key), { recursive: true });
+    });
+    if (!complete)
+        return;
+    const upstreams = Object.fromEntries(
+    // In an order of their own, so that another job with the same writes the same.
+    Object.keys(held)
+        .toSorted()
+        .map((name) => [name, within(held[name] ?? [], chosen)]));
+    const text = await writeIndex(cache, { version: 1, parts, upstreams });
+    const key = `${on.prefix}${hashOf([text])}`;
+    const { outcome } = await cache.save({ path: kept_indexPath, key });
+    log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
+}
+/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
+function fitting(blobs, used, most) {
+    if (sum([...blobs.values()]) <= most)
+        return new Map(blobs);
+    const chosen = new Map();
+    let bytes = 0;
+    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
+    for (const [blob, size] of bySize) {
+        if (bytes + size > most)
+            break;
+        chosen.set(blob, size);
+        bytes += size;
+    }
+    return chosen;
+}
+/** What the cache is to hold, so that as much as possible is there already. */
+function planParts(blobs, before) {
+    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
+    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
+    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
+    const anew = pack([...blobs]);
+    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
+}
+function pack(blobs) {
+    const parts = [];
+    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
+        const room = parts.find((each) => each.bytes + bytes <= partSize);
+        if (room === undefined)
+            parts.push({ blobs: { [blob]: bytes }, bytes });
+        else {
+            room.blobs[blob] = bytes;
+            room.bytes += bytes;
+        }
+    }
+    return parts.map((each) => ({
+        key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
+        blobs: each.blobs,
+    }));
+}
+function within(repositories, blobs) {
+    return repositories.map(({ name, manifests, layers }) => ({
+        name,
+        manifests: manifests.filter((blob) => blobs.has(blob)),
+        layers: layers.filter((blob) => blobs.has(blob)),
+    }));
+}
+/** Which blobs are found by which repositories. */
+function linksOf(upstreams) {
+    return Object.entries(upstreams).flatMap(([upstream, repositories]) => repositories.flatMap(({ name, manifests, layers }) => [
+        ...manifests.map((blob) => `${upstream} ${name} manifest ${blob}`),
+        ...layers.map((blob) => `${upstream} ${name} layer ${blob}`),
+    ]));
+}
+async function kept_readIndex(cache) {
+    try {
+        // Whatever else there may be, such as a pipe, is read for ever.
+        const found = await (0,promises_.lstat)(kept_indexFile(cache));
+        if (!found.isFile() || found.size > largestIndex)
+            return undefined;
+        return kept_index.parse(JSON.parse(await (0,promises_.readFile)(kept_indexFile(cache), "utf8")));
+    }
+    catch {
+        return undefined;
+    }
+}
+/** @returns what was written */
+async function writeIndex(cache, content) {
+    const text = JSON.stringify(content);
+    await emptyFolder((0,external_node_path_.join)(cache.folder, kept_indexPath));
+    await (0,promises_.writeFile)(kept_indexFile(cache), text);
+    return text;
+}
+/** Makes a folder, in the place of whatever came out of the cache. */
+async function emptyFolder(folder) {
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.mkdir)(folder, { recursive: true });
+}
+/** Left free on a disk that is not ours alone. */
+const kept_spare = 500_000_000;
+const hashOf = (texts) => (0,external_node_crypto_.createHash)("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+/** Does something with each, some of them at once. */
+async function eachOf(items, most, work) {
+    const queue = items.values();
+    await Promise.all(Array.from({ length: most }, async () => {
+        for (const item of queue)
+            await work(item);
+    }));
+}
+
+;// CONCATENATED MODULE: ./lib/save-caches.js
+
+
+
+
+
+
+
+
+
+/** The blobs that the proxies were asked for: to be known before they are removed. */
+async function usedBlobs({ proxies, endpoint }) {
+    if (proxies === undefined)
+        return new Set();
+    const engine = new docker_engine/* Engine */.N(endpoint);
+    const containers = Object.values(proxies.containers);
+    const logs = await Promise.all(containers.map((id) => engine.logs(id).catch(() => "")));
+    return new Set(logs.flatMap((text) => [...requestedBlobs(text)]));
+}
+/** Saves what main has noted. What fails costs the rest nothing. */
+async function saveCaches(state, used, on, log) {
+    const { saves, images, proxies } = state;
+    const cache = await openCacheStore((0,external_node_path_.join)(state.folder, "cache"), {
+        run: on.start,
+        program: cacheProgram(),
+        deadline: state.saveDeadline,
+        mode: on.env.ACTIONS_CACHE_MODE,
+        warn: (message) => on.printer.warning(message),
+    });
+    const each = async (what, work) => {
+        await work().catch((error) => log.line(`${what} not cached: ${(0,problems/* messageOf */.bD)(error)}`));
+    };
+    for (const { file, name, key } of saves)
+        await each(`${name} is`, async () => {
+            await (0,promises_.copyFile)(file, (0,external_node_path_.join)(cache.folder, name));
+            const { outcome, reason } = await cache.save({ path: name, key });
+            log.line(`${name}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
+        });
+    if (proxies !== undefined)
+        await each("What the proxies hold is", () => saveProxies(cache, new Map(Object.entries(proxies.folders)), used, proxies, log));
+    const engine = new docker_engine/* Engine */.N(state.endpoint);
+    for (const { reference, tag, architecture, restored, seconds } of images)
+        await each(`${reference} is`, async () => {
+            const image = pinnedImage(reference, { os: "linux", architecture }, tag);
+            if (image === undefined)
+                return;
+            if (restored)
+                await saveVerdict(cache, image, seconds, log);
+            else
+                await saveImage(cache, engine, image, { seconds, folder: (0,external_node_path_.join)(state.folder, "images") }, log);
+        });
+}
+/** Whether main has noted anything to be saved, and came to its end. */
+const hasSaves = ({ succeeded, saves, images, proxies }) => succeeded && (saves.length > 0 || images.length > 0 || proxies !== undefined);
+
 ;// CONCATENATED MODULE: ./lib/state.js
 
 
@@ -61484,6 +63769,27 @@ const state = schemas/* strictObject */.rej({
         .optional(),
     /** Files to save into the Actions cache. */
     saves: schemas/* array */.YOg(schemas/* strictObject */.rej({ file: schemas/* string */.YjP(), key: schemas/* string */.YjP(), name: schemas/* string */.YjP() })),
+    /** Images to save: those that were pulled, and how long that took or restoring them took, in seconds. */
+    images: schemas/* array */.YOg(schemas/* strictObject */.rej({
+        reference: schemas/* string */.YjP(),
+        tag: schemas/* string */.YjP().optional(),
+        architecture: schemas/* string */.YjP(),
+        restored: schemas/* boolean */.zMY(),
+        seconds: schemas/* number */.aig(),
+    })),
+    /** Milliseconds that saving may take. */
+    saveDeadline: schemas/* number */.aig(),
+    /** A folder that this run made for what the proxies of all clusters of the job keep. */
+    proxiesFolder: schemas/* string */.YjP().optional(),
+    /** The proxies that run, and what of them is to be saved. */
+    proxies: schemas/* strictObject */.rej({
+        /** By the upstream's name. */
+        containers: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
+        folders: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* string */.YjP()),
+        prefix: schemas/* string */.YjP(),
+        most: schemas/* number */.aig(),
+    })
+        .optional(),
     /** Main came to its end. */
     succeeded: schemas/* boolean */.zMY(),
 });
@@ -61523,7 +63829,7 @@ async function write(text) {
     }
 }
 /** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
-function renderSummary({ plan, timings, cluster, settings, images, succeeded }) {
+function renderSummary({ plan, timings, cluster, settings, images, caches, succeeded, }) {
     const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
     const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
     const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
@@ -61539,8 +63845,32 @@ function renderSummary({ plan, timings, cluster, settings, images, succeeded }) 
     });
     const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
     const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
-    return [`### ${name}: ${verdict}`, "", ...facts, ...table, "", ...fastStart, ...renderImages(images)].join("\n");
+    return [
+        `### ${name}: ${verdict}`,
+        "",
+        ...facts,
+        ...table,
+        "",
+        ...fastStart,
+        ...renderCaches(caches),
+        ...renderImages(images),
+    ].join("\n");
 }
+/** What came out of the cache, and what that saved. */
+function renderCaches(caches) {
+    const images = (caches?.images ?? []).flatMap(({ reference, from, seconds, restored }) => {
+        if (from !== "cache" || restored?.pulled === undefined)
+            return [];
+        const size = restored.bytes === 0 ? "" : `, ${summary_megabytes(restored.bytes)}`;
+        const difference = restored.pulled - seconds;
+        const saved = `${Math.abs(difference).toFixed(1)} s ${difference < 0 ? "more" : "less"}`;
+        return [`\`${reference}\` in ${seconds.toFixed(1)} s${size}: ${saved} than it once took to pull it`];
+    });
+    const proxies = caches?.proxies?.outcome === "hit" ? [`what the proxies had, ${summary_megabytes(caches.proxies.bytes)}`] : [];
+    const lines = [...images, ...proxies].map((line) => `- ${line}`);
+    return lines.length === 0 ? [] : ["Out of the cache came:", "", ...lines, ""];
+}
+const summary_megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** What was loaded, as a table of Markdown's. */
 function renderImages(images) {
     if (images.length === 0)
@@ -61713,12 +64043,6 @@ class Group {
     }
 }
 
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(73024);
-;// CONCATENATED MODULE: external "node:stream/promises"
-const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
-// EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
-var lib = __nccwpck_require__(44942);
 // EXTERNAL MODULE: ./node_modules/@actions/io/lib/io.js
 var lib_io = __nccwpck_require__(88701);
 // EXTERNAL MODULE: external "crypto"
@@ -62535,6 +64859,33 @@ function _unique(values) {
     return Array.from(new Set(values));
 }
 //# sourceMappingURL=tool-cache.js.map
+;// CONCATENATED MODULE: ./lib/cache/keys.js
+
+/** Names a tool by what it is: an entry that holds something else can never be taken for it. */
+const keys_toolKey = (name, checksum) => `kind-action-tool-v1-${name}-${checksum}`;
+/**
+ * What the keys of the proxies' index begin with: each job of a workflow has its own, which is its matrix's in common.
+ *
+ * @param architecture of what nodes pull
+ */
+function proxiesPrefix(job) {
+    const name = createHash("sha256").update(`${job.workflow}\n${job.id}`).digest("hex").slice(0, 16);
+    return `kind-action-proxies-v1-${job.architecture}-${name}-`;
+}
+/**
+ * Whether a job leaves caches: entries of the default branch are seen by all branches, those of a pull request by
+ * itself alone, while both count against the repository's 10 GB. Jobs that run with the default branch's rights on
+ * somebody else's input (pull_request_target and its like) leave nothing: that is how caches get poisoned.
+ *
+ * @param save what the user says: `auto` is the above
+ */
+function savesCaches({ name, ref, defaultBranch }, save) {
+    if (save !== "auto")
+        return save === "always";
+    const trusted = ["push", "schedule", "workflow_dispatch", "repository_dispatch"].includes(name);
+    return trusted && defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
+}
+
 ;// CONCATENATED MODULE: ./lib/tools/install.js
 
 
@@ -62571,7 +64922,13 @@ async function installTool(tool, on, log) {
         await rm(cached, { recursive: true, force: true });
     }
     const restored = join(on.cache.folder, tool.name);
-    await on.cache.restore(tool.name, toolKey(tool.name, expected), restoreDeadline);
+    const { outcome, reason } = await on.cache.restore({
+        path: tool.name,
+        key: toolKey(tool.name, expected),
+        deadline: restoreDeadline,
+    });
+    if (outcome === "failed")
+        log.line(`${tool.name} does not come out of the cache: ${reason}`);
     if ((await sha256(restored).catch(() => "")) === expected) {
         return found(await keep(tool, restored), "Actions cache");
     }
@@ -62696,11 +65053,15 @@ async function removeCluster(on) {
     // A main that was killed may have left programs that still make things.
     await (0,lib_process/* endProcesses */.Hk)(state.run);
     const run = timeline(on.printer);
+    // The proxies go with the cluster.
+    const used = await usedBlobs(state);
     const [removed] = await Promise.allSettled([
         state.cluster && removeWhatIsOurs(state, state.cluster, run, on),
-        saveTools(state, run, on),
+        hasSaves(state) && attempt(run, on, "Save caches", (log) => saveCaches(state, used, on, log)),
     ]);
-    await (0,promises_.rm)(state.folder, { recursive: true, force: true });
+    for (const folder of [state.folder, state.proxiesFolder])
+        if (folder !== undefined)
+            await (0,promises_.rm)(folder, { recursive: true, force: true });
     if (removed.status === "fulfilled")
         return;
     const message = `The cluster "${state.cluster?.name}" could not be removed: ${(0,problems/* messageOf */.bD)(removed.reason)}`;
@@ -62761,21 +65122,10 @@ async function remove(state, cluster, engine, kind, log) {
     // What helped to load images removes itself, unless its step was killed before it started.
     const helpers = await engine.labelled(clusterLabel, cluster.name);
     await Promise.all(helpers.map((id) => engine.removeContainer(id)));
-    await removeNetwork(engine, cluster.network);
+    await removeNetwork(engine, cluster.network, state.run);
     if (!existed)
         await removeIfEmpty(path);
     await releaseName(engine, cluster.name, state.run);
-}
-async function saveTools(state, run, on) {
-    if (!state.succeeded || state.saves.length === 0)
-        return;
-    await attempt(run, on, "Save kind and kubectl", async (log) => {
-        const cache = await openCacheStore((0,external_node_path_.join)(state.folder, "cache"), (message) => on.printer.warning(message));
-        for (const { file, name, key } of state.saves) {
-            await (0,promises_.copyFile)(file, (0,external_node_path_.join)(cache.folder, name));
-            log.line(`${name}: ${await cache.save(name, key, 60_000)}`);
-        }
-    });
 }
 /** A program that main installed, if it is still what it was: between main and post, other steps have run. */
 async function verified(tool) {
@@ -62816,8 +65166,8 @@ var external_node_path_ = __nccwpck_require__(76760);
 var lib = __nccwpck_require__(44942);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(38816);
-// EXTERNAL MODULE: ./lib/process.js
-var lib_process = __nccwpck_require__(26318);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(62120);
 ;// CONCATENATED MODULE: ./lib/docker/endpoint.js
 
 
@@ -62875,8 +65225,8 @@ async function currentContext(run) {
     };
 }
 
-// EXTERNAL MODULE: ./lib/docker/engine.js + 3 modules
-var engine = __nccwpck_require__(25049);
+// EXTERNAL MODULE: ./lib/docker/engine.js
+var engine = __nccwpck_require__(98388);
 // EXTERNAL MODULE: ./lib/problems.js
 var problems = __nccwpck_require__(15451);
 ;// CONCATENATED MODULE: ./lib/facts.js
@@ -62899,6 +65249,7 @@ function readJob(env) {
         systemTemp: (0,external_node_os_.tmpdir)(),
         home: env.HOME || (0,external_node_os_.homedir)(),
         id: env.GITHUB_JOB ?? "job",
+        workflow: env.GITHUB_WORKFLOW ?? "",
         runId: env.GITHUB_RUN_ID ?? "0",
         attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
         selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
@@ -64827,11 +67178,10 @@ class PersonalAccessTokenCredentialHandler {
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
   Qq: () => (/* binding */ HttpClient),
-  Kg: () => (/* binding */ HttpClientError),
   Hv: () => (/* binding */ HttpCodes)
 });
 
-// UNUSED EXPORTS: Headers, HttpClientResponse, MediaTypes, getProxyUrl, isHttps
+// UNUSED EXPORTS: Headers, HttpClientError, HttpClientResponse, MediaTypes, getProxyUrl, isHttps
 
 // EXTERNAL MODULE: external "http"
 var external_http_ = __nccwpck_require__(58611);
@@ -65638,14 +67988,12 @@ const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCa
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Ck: () => (/* binding */ mkdir),
 /* harmony export */   H8: () => (/* binding */ IS_WINDOWS),
 /* harmony export */   Qh: () => (/* binding */ isRooted),
-/* harmony export */   rm: () => (/* binding */ rm),
 /* harmony export */   t2: () => (/* binding */ exists),
 /* harmony export */   vr: () => (/* binding */ tryGetExecutablePath)
 /* harmony export */ });
-/* unused harmony exports chmod, copyFile, lstat, open, readdir, rename, rmdir, stat, symlink, unlink, readlink, UV_FS_O_EXLOCK, READONLY, isDirectory, getCmdPath */
+/* unused harmony exports chmod, copyFile, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, symlink, unlink, readlink, UV_FS_O_EXLOCK, READONLY, isDirectory, getCmdPath */
 /* harmony import */ var fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(79896);
 /* harmony import */ var path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(16928);
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
@@ -65834,11 +68182,9 @@ function getCmdPath() {
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   K7: () => (/* binding */ which),
-/* harmony export */   U$: () => (/* binding */ mkdirP),
-/* harmony export */   Yz: () => (/* binding */ rmRF)
+/* harmony export */   K7: () => (/* binding */ which)
 /* harmony export */ });
-/* unused harmony exports cp, mv, findInPath */
+/* unused harmony exports cp, mv, rmRF, mkdirP, findInPath */
 /* harmony import */ var assert__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(42613);
 /* harmony import */ var path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(16928);
 /* harmony import */ var _io_util_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(90);
@@ -65931,7 +68277,7 @@ function mv(source_1, dest_1) {
  */
 function rmRF(inputPath) {
     return __awaiter(this, void 0, void 0, function* () {
-        if (_io_util_js__WEBPACK_IMPORTED_MODULE_2__/* .IS_WINDOWS */ .H8) {
+        if (ioUtil.IS_WINDOWS) {
             // Check for invalid characters
             // https://docs.microsoft.com/en-us/windows/win32/fileio/naming-a-file
             if (/[*"<>|]/.test(inputPath)) {
@@ -65940,7 +68286,7 @@ function rmRF(inputPath) {
         }
         try {
             // note if path does not exist, error is silent
-            yield _io_util_js__WEBPACK_IMPORTED_MODULE_2__.rm(inputPath, {
+            yield ioUtil.rm(inputPath, {
                 force: true,
                 maxRetries: 3,
                 recursive: true,
@@ -65961,8 +68307,8 @@ function rmRF(inputPath) {
  */
 function mkdirP(fsPath) {
     return __awaiter(this, void 0, void 0, function* () {
-        (0,assert__WEBPACK_IMPORTED_MODULE_0__.ok)(fsPath, 'a path argument must be provided');
-        yield _io_util_js__WEBPACK_IMPORTED_MODULE_2__/* .mkdir */ .Ck(fsPath, { recursive: true });
+        ok(fsPath, 'a path argument must be provided');
+        yield ioUtil.mkdir(fsPath, { recursive: true });
     });
 }
 /**
@@ -66116,6 +68462,493 @@ function copyFile(srcFile, destFile, force) {
 
 /***/ }),
 
+/***/ 16532:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ Header)
+});
+
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(76760);
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/large-numbers.js
+// Tar can encode large and negative numbers using a leading byte of
+// 0xff for negative, and 0x80 for positive.
+const encode = (num, buf) => {
+    if (!Number.isSafeInteger(num)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('cannot encode number outside of javascript safe integer range');
+    }
+    else if (num < 0) {
+        encodeNegative(num, buf);
+    }
+    else {
+        encodePositive(num, buf);
+    }
+    return buf;
+};
+const encodePositive = (num, buf) => {
+    buf[0] = 0x80;
+    for (var i = buf.length; i > 1; i--) {
+        buf[i - 1] = num & 0xff;
+        num = Math.floor(num / 0x100);
+    }
+};
+const encodeNegative = (num, buf) => {
+    buf[0] = 0xff;
+    var flipped = false;
+    num = num * -1;
+    for (var i = buf.length; i > 1; i--) {
+        var byte = num & 0xff;
+        num = Math.floor(num / 0x100);
+        if (flipped) {
+            buf[i - 1] = onesComp(byte);
+        }
+        else if (byte === 0) {
+            buf[i - 1] = 0;
+        }
+        else {
+            flipped = true;
+            buf[i - 1] = twosComp(byte);
+        }
+    }
+};
+const parse = (buf) => {
+    const pre = buf[0];
+    const value = pre === 0x80 ? pos(buf.subarray(1, buf.length))
+        : pre === 0xff ? twos(buf)
+            : null;
+    if (value === null) {
+        throw Error('invalid base256 encoding');
+    }
+    if (!Number.isSafeInteger(value)) {
+        // The number is so large that javascript cannot represent it with integer
+        // precision.
+        throw Error('parsed number outside of javascript safe integer range');
+    }
+    return value;
+};
+const twos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    var flipped = false;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        var f;
+        if (flipped) {
+            f = onesComp(byte);
+        }
+        else if (byte === 0) {
+            f = byte;
+        }
+        else {
+            flipped = true;
+            f = twosComp(byte);
+        }
+        if (f !== 0) {
+            sum -= f * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const pos = (buf) => {
+    var len = buf.length;
+    var sum = 0;
+    for (var i = len - 1; i > -1; i--) {
+        var byte = Number(buf[i]);
+        if (byte !== 0) {
+            sum += byte * Math.pow(256, len - i - 1);
+        }
+    }
+    return sum;
+};
+const onesComp = (byte) => (0xff ^ byte) & 0xff;
+const twosComp = (byte) => ((0xff ^ byte) + 1) & 0xff;
+//# sourceMappingURL=large-numbers.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/types.js
+const isCode = (c) => types_name.has(c);
+const isName = (c) => code.has(c);
+/**
+ * types that are a normal file system entry, not metadata.
+ *
+ * These can be the subject of extended/globalExtended headers, long path
+ * names, long linkpath names, etc.
+ *
+ * Any other types are meta, and cannot be targetted by extended PAX headers.
+ */
+const normalFsTypes = new Set([
+    '0',
+    '',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+    '7',
+    'D',
+]);
+// map types from key to human-friendly name
+const types_name = new Map([
+    ['0', 'File'],
+    // same as File
+    ['', 'OldFile'],
+    ['1', 'Link'],
+    ['2', 'SymbolicLink'],
+    // Devices and FIFOs aren't fully supported
+    // they are parsed, but skipped when unpacking
+    ['3', 'CharacterDevice'],
+    ['4', 'BlockDevice'],
+    ['5', 'Directory'],
+    ['6', 'FIFO'],
+    // same as File
+    ['7', 'ContiguousFile'],
+    // pax headers
+    ['g', 'GlobalExtendedHeader'],
+    ['x', 'ExtendedHeader'],
+    // vendor-specific stuff
+    // skip
+    ['A', 'SolarisACL'],
+    // like 5, but with data, which should be skipped
+    ['D', 'GNUDumpDir'],
+    // metadata only, skip
+    ['I', 'Inode'],
+    // data = link path of next file
+    ['K', 'NextFileHasLongLinkpath'],
+    // data = path of next file
+    ['L', 'NextFileHasLongPath'],
+    // skip
+    ['M', 'ContinuationFile'],
+    // like L
+    ['N', 'OldGnuLongPath'],
+    // skip
+    ['S', 'SparseFile'],
+    // skip
+    ['V', 'TapeVolumeHeader'],
+    // like x
+    ['X', 'OldExtendedHeader'],
+]);
+// map the other direction
+const code = new Map(Array.from(types_name).map(kv => [kv[1], kv[0]]));
+//# sourceMappingURL=types.js.map
+;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/header.js
+// parse a 512-byte header block to a data object, or vice-versa
+// encode returns `true` if a pax extended header is needed, because
+// the data could not be faithfully encoded in a simple header.
+// (Also, check header.needPax to see if it needs a pax header.)
+
+
+
+const notNegative = (n) => n === undefined || n < 0 ? undefined : n;
+class Header {
+    cksumValid = false;
+    needPax = false;
+    nullBlock = false;
+    block;
+    path;
+    mode;
+    uid;
+    gid;
+    size;
+    cksum;
+    #type = 'Unsupported';
+    linkpath;
+    uname;
+    gname;
+    devmaj = 0;
+    devmin = 0;
+    atime;
+    ctime;
+    mtime;
+    charset;
+    comment;
+    constructor(data, off = 0, ex, gex) {
+        if (Buffer.isBuffer(data)) {
+            this.decode(data, off || 0, ex, gex);
+        }
+        else if (data) {
+            this.#slurp(data);
+        }
+    }
+    decode(buf, off, ex, gex) {
+        if (!off) {
+            off = 0;
+        }
+        if (!buf || !(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        // Decode the typeflag (independent of any pending PAX/GNU extended header)
+        // up front so we can tell whether THIS block is itself an intermediary
+        // extension header (PAX `x`/`g`, GNU long-name `L`, GNU long-link `K`).
+        // Per POSIX pax, a PAX extended header describes the *next file entry*, not
+        // the extension headers that may sit between it and that file. Applying the
+        // pending PAX overrides (notably `size`) to an intervening `L`/`K`/`x`/`g`
+        // header desynchronizes the stream relative to other tar implementations
+        // and enables tar interpretation-conflict / file-smuggling attacks.
+        const t = decString(buf, off + 156, 1);
+        const isNormalFS = normalFsTypes.has(t);
+        const exForFields = isNormalFS ? ex : undefined;
+        const gexForFields = isNormalFS ? gex : undefined;
+        this.path = exForFields?.path ?? decString(buf, off, 100);
+        this.mode =
+            exForFields?.mode ??
+                gexForFields?.mode ??
+                decNumber(buf, off + 100, 8);
+        this.uid =
+            exForFields?.uid ?? gexForFields?.uid ?? decNumber(buf, off + 108, 8);
+        this.gid =
+            exForFields?.gid ?? gexForFields?.gid ?? decNumber(buf, off + 116, 8);
+        this.size = notNegative(exForFields?.size ??
+            gexForFields?.size ??
+            decNumber(buf, off + 124, 12));
+        this.mtime =
+            exForFields?.mtime ??
+                gexForFields?.mtime ??
+                decDate(buf, off + 136, 12);
+        this.cksum = decNumber(buf, off + 148, 12);
+        // if we have extended or global extended headers, apply them now
+        // See https://github.com/npm/node-tar/pull/187
+        // Apply global before local, so it overrides. Never slurp the pending
+        // extended-header fields onto an intermediary extension header.
+        if (gexForFields)
+            this.#slurp(gexForFields, true);
+        if (exForFields)
+            this.#slurp(exForFields);
+        // old tar versions marked dirs as a file with a trailing /
+        if (isCode(t)) {
+            this.#type = t || '0';
+        }
+        if (this.#type === '0' && this.path.slice(-1) === '/') {
+            this.#type = '5';
+        }
+        // tar implementations sometimes incorrectly put the stat(dir).size
+        // as the size in the tarball, even though Directory entries are
+        // not able to have any body at all.  In the very rare chance that
+        // it actually DOES have a body, we weren't going to do anything with
+        // it anyway, and it'll just be a warning about an invalid header.
+        if (this.#type === '5') {
+            this.size = 0;
+        }
+        this.linkpath = decString(buf, off + 157, 100);
+        if (buf.subarray(off + 257, off + 265).toString() === 'ustar\u000000') {
+            /* c8 ignore start */
+            this.uname =
+                exForFields?.uname ??
+                    gexForFields?.uname ??
+                    decString(buf, off + 265, 32);
+            this.gname =
+                exForFields?.gname ??
+                    gexForFields?.gname ??
+                    decString(buf, off + 297, 32);
+            this.devmaj =
+                exForFields?.devmaj ??
+                    gexForFields?.devmaj ??
+                    decNumber(buf, off + 329, 8) ??
+                    0;
+            this.devmin =
+                exForFields?.devmin ??
+                    gexForFields?.devmin ??
+                    decNumber(buf, off + 337, 8) ??
+                    0;
+            /* c8 ignore stop */
+            if (buf[off + 475] !== 0) {
+                // definitely a prefix, definitely >130 chars.
+                const prefix = decString(buf, off + 345, 155);
+                this.path = prefix + '/' + this.path;
+            }
+            else {
+                const prefix = decString(buf, off + 345, 130);
+                if (prefix) {
+                    this.path = prefix + '/' + this.path;
+                }
+                /* c8 ignore start */
+                this.atime = ex?.atime ?? gex?.atime ?? decDate(buf, off + 476, 12);
+                this.ctime = ex?.ctime ?? gex?.ctime ?? decDate(buf, off + 488, 12);
+                /* c8 ignore stop */
+            }
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksumValid = sum === this.cksum;
+        if (this.cksum === undefined && sum === 8 * 0x20) {
+            this.nullBlock = true;
+        }
+    }
+    #slurp(ex, gex = false) {
+        Object.assign(this, Object.fromEntries(Object.entries(ex).filter(([k, v]) => {
+            // we slurp in everything except for the path attribute in
+            // a global extended header, because that's weird. Also, any
+            // null/undefined values are ignored.
+            return !(v === null ||
+                v === undefined ||
+                (k === 'size' && Number(v) < 0) ||
+                (k === 'path' && gex) ||
+                (k === 'linkpath' && gex) ||
+                k === 'global');
+        })));
+    }
+    encode(buf, off = 0) {
+        if (!buf) {
+            buf = this.block = Buffer.alloc(512);
+        }
+        if (this.#type === 'Unsupported') {
+            this.#type = '0';
+        }
+        if (!(buf.length >= off + 512)) {
+            throw new Error('need 512 bytes for header');
+        }
+        const prefixSize = this.ctime || this.atime ? 130 : 155;
+        const split = splitPrefix(this.path || '', prefixSize);
+        const path = split[0];
+        const prefix = split[1];
+        this.needPax = !!split[2];
+        this.needPax = encString(buf, off, 100, path) || this.needPax;
+        this.needPax = encNumber(buf, off + 100, 8, this.mode) || this.needPax;
+        this.needPax = encNumber(buf, off + 108, 8, this.uid) || this.needPax;
+        this.needPax = encNumber(buf, off + 116, 8, this.gid) || this.needPax;
+        this.needPax = encNumber(buf, off + 124, 12, this.size) || this.needPax;
+        this.needPax = encDate(buf, off + 136, 12, this.mtime) || this.needPax;
+        buf[off + 156] = Number(this.#type.codePointAt(0));
+        this.needPax =
+            encString(buf, off + 157, 100, this.linkpath) || this.needPax;
+        buf.write('ustar\u000000', off + 257, 8);
+        this.needPax =
+            encString(buf, off + 265, 32, this.uname) || this.needPax;
+        this.needPax =
+            encString(buf, off + 297, 32, this.gname) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 329, 8, this.devmaj) || this.needPax;
+        this.needPax =
+            encNumber(buf, off + 337, 8, this.devmin) || this.needPax;
+        this.needPax =
+            encString(buf, off + 345, prefixSize, prefix) || this.needPax;
+        if (buf[off + 475] !== 0) {
+            this.needPax = encString(buf, off + 345, 155, prefix) || this.needPax;
+        }
+        else {
+            this.needPax = encString(buf, off + 345, 130, prefix) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 476, 12, this.atime) || this.needPax;
+            this.needPax =
+                encDate(buf, off + 488, 12, this.ctime) || this.needPax;
+        }
+        let sum = 8 * 0x20;
+        for (let i = off; i < off + 148; i++) {
+            sum += buf[i];
+        }
+        for (let i = off + 156; i < off + 512; i++) {
+            sum += buf[i];
+        }
+        this.cksum = sum;
+        encNumber(buf, off + 148, 8, this.cksum);
+        this.cksumValid = true;
+        return this.needPax;
+    }
+    get type() {
+        return (this.#type === 'Unsupported' ?
+            this.#type
+            : types_name.get(this.#type));
+    }
+    get typeKey() {
+        return this.#type;
+    }
+    set type(type) {
+        const c = String(code.get(type));
+        if (isCode(c) || c === 'Unsupported') {
+            this.#type = c;
+        }
+        else if (isCode(type)) {
+            this.#type = type;
+        }
+        else {
+            throw new TypeError('invalid entry type: ' + type);
+        }
+    }
+}
+const splitPrefix = (p, prefixSize) => {
+    const pathSize = 100;
+    let pp = p;
+    let prefix = '';
+    let ret = undefined;
+    const root = external_node_path_.posix.parse(p).root || '.';
+    if (Buffer.byteLength(pp) < pathSize) {
+        ret = [pp, prefix, false];
+    }
+    else {
+        // first set prefix to the dir, and path to the base
+        prefix = external_node_path_.posix.dirname(pp);
+        pp = external_node_path_.posix.basename(pp);
+        do {
+            if (Buffer.byteLength(pp) <= pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // both fit!
+                ret = [pp, prefix, false];
+            }
+            else if (Buffer.byteLength(pp) > pathSize &&
+                Buffer.byteLength(prefix) <= prefixSize) {
+                // prefix fits in prefix, but path doesn't fit in path
+                ret = [pp.slice(0, pathSize - 1), prefix, true];
+            }
+            else {
+                // make path take a bit from prefix
+                pp = external_node_path_.posix.join(external_node_path_.posix.basename(prefix), pp);
+                prefix = external_node_path_.posix.dirname(prefix);
+            }
+        } while (prefix !== root && ret === undefined);
+        // at this point, found no resolution, just truncate
+        if (!ret) {
+            ret = [p.slice(0, pathSize - 1), '', true];
+        }
+    }
+    return ret;
+};
+const decString = (buf, off, size) => buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*/, '');
+const decDate = (buf, off, size) => numToDate(decNumber(buf, off, size));
+const numToDate = (num) => num === undefined ? undefined : new Date(num * 1000);
+const decNumber = (buf, off, size) => Number(buf[off]) & 0x80 ?
+    parse(buf.subarray(off, off + size))
+    : decSmallNumber(buf, off, size);
+const nanUndef = (value) => (isNaN(value) ? undefined : value);
+const decSmallNumber = (buf, off, size) => nanUndef(parseInt(buf
+    .subarray(off, off + size)
+    .toString('utf8')
+    .replace(/\0.*$/, '')
+    .trim(), 8));
+// the maximum encodable as a null-terminated octal, by field size
+const MAXNUM = {
+    12: 0o77777777777,
+    8: 0o7777777,
+};
+const encNumber = (buf, off, size, num) => num === undefined ? false
+    : num > MAXNUM[size] || num < 0 ?
+        (encode(num, buf.subarray(off, off + size)), true)
+        : (encSmallNumber(buf, off, size, num), false);
+const encSmallNumber = (buf, off, size, num) => buf.write(octalString(num, size), off, size, 'ascii');
+const octalString = (num, size) => padOctal(Math.floor(num).toString(8), size);
+const padOctal = (str, size) => (str.length === size - 1 ?
+    str
+    : new Array(size - str.length - 1).join('0') + str + ' ') + '\0';
+const encDate = (buf, off, size, date) => date === undefined ? false : (encNumber(buf, off, size, date.getTime() / 1000));
+// enough to fill the longest string we've got
+const NULLS = new Array(156).join('\0');
+// pad with nulls, return true if it's longer or non-ascii
+const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
+    str.length !== Buffer.byteLength(str) || str.length > size));
+//# sourceMappingURL=header.js.map
+
+/***/ }),
+
 /***/ 38816:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
@@ -66124,18 +68957,23 @@ function copyFile(srcFile, destFile, force) {
 __nccwpck_require__.d(__webpack_exports__, {
   YOg: () => (/* binding */ array),
   zMY: () => (/* binding */ schemas_boolean),
+  gMt: () => (/* binding */ discriminatedUnion),
   k5n: () => (/* binding */ schemas_enum),
+  Whr: () => (/* binding */ schemas_int),
   euz: () => (/* binding */ literal),
   _H3: () => (/* binding */ looseObject),
   aig: () => (/* binding */ schemas_number),
+  Ikc: () => (/* binding */ object),
+  vkY: () => (/* binding */ preprocess),
   g1P: () => (/* binding */ record),
   rej: () => (/* binding */ strictObject),
   YjP: () => (/* binding */ schemas_string),
   PVZ: () => (/* binding */ tuple),
+  Vxk: () => (/* binding */ schemas_undefined),
   L5J: () => (/* binding */ unknown)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, discriminatedUnion, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, object, optional, partialRecord, pipe, prefault, preprocess, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, undefined, union, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, union, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -68917,9 +71755,9 @@ const $ZodSymbol = /*@__PURE__*/ (/* unused pure expression or super */ null && 
         return payload;
     };
 })));
-const $ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodUndefined", (inst, def) => {
+const $ZodUndefined = /*@__PURE__*/ $constructor("$ZodUndefined", (inst, def) => {
     $ZodType.init(inst, def);
-    inst._zod.pattern = regexes.undefined;
+    inst._zod.pattern = _undefined;
     inst._zod.values = new Set([undefined]);
     inst._zod.parse = (payload, _ctx) => {
         const input = payload.value;
@@ -68933,7 +71771,7 @@ const $ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null 
         });
         return payload;
     };
-})));
+});
 const $ZodNull = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodNull", (inst, def) => {
     $ZodType.init(inst, def);
     inst._zod.pattern = regexes.null;
@@ -69581,11 +72419,11 @@ function discriminatorMap(def) {
 }
 const $ZodDiscriminatedUnion = 
 /*@__PURE__*/
-(/* unused pure expression or super */ null && (core.$constructor("$ZodDiscriminatedUnion", (inst, def) => {
+$constructor("$ZodDiscriminatedUnion", (inst, def) => {
     def.inclusive = false;
     $ZodUnion.init(inst, def);
     const _super = inst._zod.parse;
-    util.defineLazyInternal(inst, "propValues", (zod) => {
+    defineLazyInternal(inst, "propValues", (zod) => {
         const propValues = {};
         let undefinedCount = 0;
         for (const option of zod.def.options) {
@@ -69596,7 +72434,7 @@ const $ZodDiscriminatedUnion =
                 undefinedCount++;
             for (const [k, v] of Object.entries(pv)) {
                 if (!Object.prototype.hasOwnProperty.call(propValues, k)) {
-                    util.assignProp(propValues, k, new Set());
+                    util_assignProp(propValues, k, new Set());
                 }
                 for (const val of v) {
                     propValues[k].add(val);
@@ -69609,15 +72447,15 @@ const $ZodDiscriminatedUnion =
     });
     // Checked now rather than in the lookup map below, so an option that lacks the discriminator fails at the `discriminatedUnion` call instead of on the first object parsed. Options whose shape cannot be enumerated without resolving it — pipes and lazies — are left to the map.
     def.options.forEach((option, i) => {
-        const propShape = util.rawShape(option._zod.def);
+        const propShape = rawShape(option._zod.def);
         if (propShape && !Object.prototype.hasOwnProperty.call(propShape, def.discriminator)) {
             throw new Error(`Invalid discriminated union option at index "${i}"`);
         }
     });
-    const disc = util.cached(() => discriminatorMap(def));
+    const disc = cached(() => discriminatorMap(def));
     inst._zod.parse = (payload, ctx) => {
         const input = payload.value;
-        if (!util.isObject(input)) {
+        if (!util_isObject(input)) {
             payload.issues.push({
                 code: "invalid_type",
                 expected: "object",
@@ -69651,7 +72489,7 @@ const $ZodDiscriminatedUnion =
         });
         return payload;
     };
-})));
+});
 const $ZodIntersection = /*@__PURE__*/ $constructor("$ZodIntersection", (inst, def) => {
     $ZodType.init(inst, def);
     inst._zod.parse = (payload, ctx) => {
@@ -70572,9 +73410,9 @@ function handleCodecTxResult(left, value, nextSchema, ctx) {
     }
     return nextSchema._zod.run({ value, issues: left.issues }, ctx);
 }
-const $ZodPreprocess = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("$ZodPreprocess", (inst, def) => {
+const $ZodPreprocess = /*@__PURE__*/ $constructor("$ZodPreprocess", (inst, def) => {
     $ZodPipe.init(inst, def);
-})));
+});
 const $ZodReadonly = /*@__PURE__*/ $constructor("$ZodReadonly", (inst, def) => {
     $ZodType.init(inst, def);
     defineLazyInternal(inst, "propValues", (zod) => zod.def.innerType._zod.propValues);
@@ -71324,7 +74162,7 @@ function _symbol(Class, params) {
 function api_undefined(Class, params) {
     return new Class({
         type: "undefined",
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     });
 }
 // @__NO_SIDE_EFFECTS__
@@ -74882,13 +77720,13 @@ const ZodSymbol = /*@__PURE__*/ (/* unused pure expression or super */ null && (
 function symbol(params) {
     return core._symbol(ZodSymbol, params);
 }
-const ZodUndefined = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodUndefined", (inst, def) => {
-    core.$ZodUndefined.init(inst, def);
+const ZodUndefined = /*@__PURE__*/ $constructor("ZodUndefined", (inst, def) => {
+    $ZodUndefined.init(inst, def);
     ZodType.init(inst, def);
-    inst._zod.processJSONSchema = (ctx, json, params) => processors.undefinedProcessor(inst, ctx, json, params);
-})));
+    inst._zod.processJSONSchema = (ctx, json, params) => undefinedProcessor(inst, ctx, json, params);
+});
 function schemas_undefined(params) {
-    return core._undefined(ZodUndefined, params);
+    return api_undefined(ZodUndefined, params);
 }
 
 const ZodNull = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodNull", (inst, def) => {
@@ -75039,7 +77877,7 @@ function object(shape, params) {
     const def = {
         type: "object",
         shape: shape ?? {},
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     };
     return new ZodObject(def);
 }
@@ -75091,17 +77929,17 @@ function xor(options, params) {
         ...util.normalizeParams(params),
     });
 }
-const ZodDiscriminatedUnion = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodDiscriminatedUnion", (inst, def) => {
+const ZodDiscriminatedUnion = /*@__PURE__*/ $constructor("ZodDiscriminatedUnion", (inst, def) => {
     ZodUnion.init(inst, def);
-    core.$ZodDiscriminatedUnion.init(inst, def);
-})));
+    $ZodDiscriminatedUnion.init(inst, def);
+});
 function discriminatedUnion(discriminator, options, params) {
     // const [options, params] = args;
     return new ZodDiscriminatedUnion({
         type: "union",
         options: options,
         discriminator,
-        ...util.normalizeParams(params),
+        ...normalizeParams(params),
     });
 }
 const ZodIntersection = /*@__PURE__*/ $constructor("ZodIntersection", (inst, def) => {
@@ -75527,10 +78365,10 @@ function invertCodec(codec) {
         reverseTransform: def.transform,
     });
 }
-const ZodPreprocess = /*@__PURE__*/ (/* unused pure expression or super */ null && (core.$constructor("ZodPreprocess", (inst, def) => {
+const ZodPreprocess = /*@__PURE__*/ $constructor("ZodPreprocess", (inst, def) => {
     ZodPipe.init(inst, def);
-    core.$ZodPreprocess.init(inst, def);
-})));
+    $ZodPreprocess.init(inst, def);
+});
 const ZodReadonly = /*@__PURE__*/ $constructor("ZodReadonly", (inst, def) => {
     $ZodReadonly.init(inst, def);
     ZodType.init(inst, def);

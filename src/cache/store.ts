@@ -1,69 +1,153 @@
 import { mkdir } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
 import { messageOf } from "../problems.ts";
-
-/** How a call to the cache ended. `unavailable`: the job has no cache service. */
-export type CacheResult = "hit" | "miss" | "saved" | "exists" | "unavailable" | "failed" | "late";
+import { ProgramError, type Run } from "../process.ts";
+import { type CacheReply, type CacheRequest, parseOutput } from "./protocol.ts";
 
 /**
- * The Actions cache, as hints: no call throws, none outlasts its deadline, and what comes back is as good as
- * anything a stranger sends. Whoever uses a restored file checks it first.
+ * How a call to the cache ended. `skipped`: the job has no cache, or may not use it so. `failed` includes calls that
+ * were not done in time.
  */
-export interface CacheStore {
-  /** Where entries are laid out: `paths` below are relative to it. */
-  readonly folder: string;
-  /** Brings back the files that were saved under a key, into `folder`. Files may be there after a miss, too: broken ones. */
-  restore(path: string, key: string, deadline: number): Promise<CacheResult>;
-  /** Saves a path of `folder`. An entry is never replaced. */
-  save(path: string, key: string, deadline: number): Promise<CacheResult>;
+export type CacheOutcome = "hit" | "miss" | "saved" | "exists" | "skipped" | "failed";
+
+export interface CacheResult {
+  readonly outcome: CacheOutcome;
+  /** The entry's. */
+  readonly key?: string | undefined;
+  /** Why it was skipped, or failed. */
+  readonly reason?: string;
 }
 
 /**
- * Opens the cache of this job.
- *
- * An entry remembers where its files lay relative to the workspace, and its identity holds the paths as they were
- * written. Runners keep their folders in different places, so both are made relative to a folder of our own: for this
- * process, that folder is the workspace and the current directory.
- *
- * @param warn gets one line for each call that failed
+ * The Actions cache, as hints: no call throws, all of them together end within one deadline, and what comes back is as
+ * good as anything a stranger sends. Whoever uses a restored file checks it first. However much fails, one warning says so.
  */
-export async function openCacheStore(folder: string, warn: (message: string) => void): Promise<CacheStore> {
-  // The client is half of the bundle's weight: loaded where it is used.
-  const client = await import("@actions/cache");
+export interface CacheStore {
+  /** Where entries are laid out: `path` below is relative to it. */
+  readonly folder: string;
+  /**
+   * Brings back the files that were saved under a key, or in the newest entry whose key begins so, into `folder`. Files
+   * may be there after a miss, too: broken ones.
+   */
+  restore(entry: {
+    path: string;
+    key: string;
+    prefixes?: readonly string[];
+    /** Milliseconds, where it is worth less than all the time there is. */
+    deadline?: number;
+  }): Promise<CacheResult>;
+  /** Whether an entry would be saved: it is worth looking before what goes into it is made. */
+  wants(entry: { path: string; key: string }): Promise<boolean>;
+  /** Saves a path of `folder`. An entry is never replaced: one that is there is found out before anything is packed. */
+  save(entry: { path: string; key: string }): Promise<CacheResult>;
+}
+
+/** What a store needs. */
+export interface CacheSurroundings {
+  readonly run: Run;
+  /** The program that talks to the cache: that in dist/cache, where this one is in dist/main. */
+  readonly program: readonly string[];
+  /** Milliseconds that all calls may take together. */
+  readonly deadline: number;
+  /** ACTIONS_CACHE_MODE: what the service lets this job do. */
+  readonly mode: string | undefined;
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
+ * prints is not an annotation, and its work delays nothing else.
+ */
+export async function openCacheStore(folder: string, on: CacheSurroundings): Promise<CacheStore> {
   await mkdir(folder, { recursive: true });
-  process.chdir(folder);
-  process.env.GITHUB_WORKSPACE = folder;
+  const until = performance.now() + on.deadline;
+  let warned = false;
+
+  function failed(what: string, reason: string): CacheResult {
+    if (!warned) on.warn(`The Actions cache is not used any further, because ${what} failed: ${reason}`);
+    warned = true;
+    return { outcome: "failed", reason };
+  }
 
   async function call(
     what: string,
-    deadline: number,
-    work: () => Promise<CacheResult>,
+    request: CacheRequest,
+    deadline: number | undefined,
+    result: (reply: CacheReply) => CacheResult,
   ): Promise<CacheResult> {
-    if (!client.isFeatureAvailable()) return "unavailable";
-    const stop = new AbortController();
-    const late = sleep(deadline, "late" as const, { signal: stop.signal, ref: false });
+    if (on.deadline === 0) return { outcome: "skipped", reason: "it may take no time" };
+    if (warned) return { outcome: "skipped", reason: "the cache has failed before" };
+    const began = performance.now();
+    if (began >= until) return failed(what, `there was no time left of ${on.deadline / 1000} s`);
+    const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
+    const [program = "", ...args] = on.program;
     try {
-      const result = await Promise.race([work(), late]);
-      if (result === "late") warn(`${what} took longer than ${deadline / 1000} s and is done without.`);
-      return result;
+      const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
+        deadline: left,
+      });
+      const { reply, failure } = parseOutput(stdout);
+      if (failure !== undefined && denied.test(failure)) return { outcome: "skipped", reason: failure };
+      if (failure !== undefined) return failed(what, failure);
+      if (reply === undefined) return failed(what, "its client said nothing");
+      if (reply.outcome === "unavailable") return { outcome: "skipped", reason: "the job has no cache" };
+      return result(reply);
     } catch (error) {
-      warn(`${what} failed: ${messageOf(error)}`);
-      return "failed";
-    } finally {
-      stop.abort();
-      late.catch(() => {});
+      const now = performance.now();
+      // What is worth less than all the time there is, is no reason to give up on the rest.
+      if (now - began >= left && now < until)
+        return { outcome: "failed", reason: `it took longer than ${left / 1000} s` };
+      if (now >= until) return failed(what, `it took longer than ${Math.round(left / 100) / 10} s`);
+      return failed(what, reasonOf(error));
     }
   }
 
+  const mode = on.mode?.trim().toLowerCase();
+  const mayWrite = mode !== "none" && mode !== "read";
+  const find = (path: string, key: string) =>
+    call(`looking for ${key}`, { call: "find", path, key }, undefined, (reply) => ({
+      outcome: reply.outcome === "found" && reply.key === key ? "exists" : "miss",
+      key,
+    }));
   return {
     folder,
-    restore: (path, key, deadline) =>
-      call(`Restoring ${key} from the Actions cache`, deadline, async () =>
-        (await client.restoreCache([path], key)) === undefined ? "miss" : "hit",
-      ),
-    save: (path, key, deadline) =>
-      call(`Saving ${path} to the Actions cache`, deadline, async () =>
-        (await client.saveCache([path], key)) === -1 ? "exists" : "saved",
-      ),
+    async restore({ path, key, prefixes = [], deadline }) {
+      if (mode === "none" || mode === "write-only")
+        return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
+      return await call(
+        `restoring ${key}`,
+        { call: "restore", path, key, prefixes: [...prefixes] },
+        deadline,
+        (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }),
+      );
+    },
+    wants: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
+    async save({ path, key }) {
+      if (!mayWrite) return { outcome: "skipped", reason: `this job may not write to the cache (${mode})` };
+      if (mode !== "write-only") {
+        const found = await find(path, key);
+        if (found.outcome !== "miss") return found;
+      }
+      return await call(`saving ${key}`, { call: "save", path, key }, undefined, (reply) => ({
+        // Where none was made and nothing failed, another job was faster.
+        outcome: reply.outcome === "saved" ? "saved" : "exists",
+        key,
+      }));
+    },
   };
 }
+
+/** What the service answers where the job has no right to what it asks. */
+const denied = /cache (read|write) denied:/;
+
+/** What the client threw, or printed last. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof ProgramError)) return messageOf(error);
+  const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
+  return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? messageOf(error);
+}
+
+/** The program that talks to the cache, beside the one that runs. */
+export const cacheProgram = (argv: readonly string[] = process.argv): string[] => [
+  process.execPath,
+  join(argv[1] ?? "", "../../cache/index.js"),
+];

@@ -27,6 +27,10 @@ export interface ClusterConfig {
   readonly patches: readonly string[];
   /** The same without JSON 6902: what it names as its kind and apiVersion. */
   readonly kubeadmPatches: readonly KubeadmPatch[];
+  /** Patches of containerd's configuration, those by JSON 6902 too. */
+  readonly containerdPatches: readonly string[];
+  /** Where nodes have folders of the runner. */
+  readonly mounts: readonly string[];
   /** Whether a patch turns on the admission plugin that makes every pod pull its images. */
   readonly alwaysPullsImages: boolean;
   /** The text as a document, so that what is not changed stays as the user wrote it. */
@@ -64,6 +68,8 @@ export interface ConfigAdditions {
   readonly ownNetwork: boolean;
   /** A folder of this machine in every node, only to read. */
   readonly mount: { readonly hostPath: string; readonly containerPath: string } | undefined;
+  /** Patches of containerd's configuration, applied before the user's. */
+  readonly containerdPatches: readonly string[];
 }
 
 const text = z.string();
@@ -176,6 +182,13 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       hasFeatureGates: Object.keys(featureGates ?? {}).length > 0,
       patches: [...patches, ...operations.map(({ patch }) => patch)],
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
+      containerdPatches: [
+        ...(read.data.containerdConfigPatches ?? []),
+        ...(read.data.containerdConfigPatchesJSON6902 ?? []),
+      ],
+      mounts: (nodes ?? []).flatMap((node) =>
+        (node.extraMounts ?? []).map(({ containerPath = "" }) => containerPath),
+      ),
       alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
       // All values as texts, in the way they were written: 0755 stays 0755.
       document: parseDocument(source, { schema: "failsafe" }),
@@ -192,8 +205,9 @@ export function renderClusterConfig(
   config: ClusterConfig,
   name: string,
   images: readonly string[],
-  { patches, json6902, ownNetwork, mount }: ConfigAdditions = nothingAdded,
+  additions: Partial<ConfigAdditions> = {},
 ): string {
+  const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
   const document = config.document.clone();
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
@@ -205,6 +219,7 @@ export function renderClusterConfig(
   }
   insert(document, ["kubeadmConfigPatches"], patches);
   insert(document, ["kubeadmConfigPatchesJSON6902"], json6902);
+  insert(document, ["containerdConfigPatches"], containerdPatches);
   images.forEach((image, index) => {
     const node = document.getIn(["nodes", index], true);
     // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
@@ -216,7 +231,25 @@ export function renderClusterConfig(
   return document.toString();
 }
 
-const nothingAdded: ConfigAdditions = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
+const nothingAdded: ConfigAdditions = {
+  patches: [],
+  json6902: [],
+  ownNetwork: false,
+  mount: undefined,
+  containerdPatches: [],
+};
+
+/** A rendered configuration with other names for the images of its nodes. */
+export function withImages(config: string, names: ReadonlyMap<string, string>): string {
+  const document = parseDocument(config, { schema: "failsafe" });
+  const nodes = document.get("nodes");
+  for (const node of isSeq(nodes) ? nodes.items : []) {
+    const image = isMap(node) ? node.get("image") : undefined;
+    const name = typeof image === "string" ? names.get(image) : undefined;
+    if (isMap(node) && name !== undefined) node.set("image", name);
+  }
+  return document.toString();
+}
 
 /** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
 function insert(document: Document, path: readonly (string | number)[], items: readonly unknown[]): void {

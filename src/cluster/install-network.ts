@@ -1,10 +1,24 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Conversation } from "../docker/conversation.ts";
 import type { Engine } from "../docker/engine.ts";
+import type { NetworkPlan } from "../plan.ts";
 import { messageOf } from "../problems.ts";
 import { ApiError, KubernetesApi, parseAccess } from "./api.ts";
-import type { NewObject } from "./default-network.ts";
+import { type NewObject, networkManifest, networkObjects } from "./default-network.ts";
 import { waitForNodes } from "./nodes.ts";
+
+/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
+export async function readAddOn(
+  plan: NetworkPlan | undefined,
+  names: ReadonlyMap<string, string>,
+  engine: Engine,
+  labels: Readonly<{ [label: string]: string }>,
+): Promise<NewObject[] | undefined> {
+  if (plan === undefined) return undefined;
+  const image = names.get(plan.image) ?? plan.image;
+  const manifest = await engine.imageFile(image, networkManifest, labels).catch(() => undefined);
+  return manifest && networkObjects(manifest.toString(), plan);
+}
 
 /** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
 const answers = `

@@ -11,20 +11,31 @@ const kindSubnets: Readonly<Record<string, string>> = { kind: "fc00:f853:ccd:e79
  * Makes the network that kind's nodes are on, as kind would, but labelled as ours: so that whoever leaves last can
  * remove it. A network that is there is left as it is; where it cannot be made so, kind makes it.
  *
+ * @param on.fixedAddresses whether containers are to have addresses of their choice: Docker gives those out only where
+ * the subnet was not Docker's choice
  * @returns whether it was made
  */
-export async function makeNetwork(engine: Engine, name: string, run: string): Promise<boolean> {
+export async function makeNetwork(
+  engine: Engine,
+  name: string,
+  run: string,
+  on: { fixedAddresses: boolean } = { fixedAddresses: false },
+): Promise<boolean> {
   if ((await engine.network(name)) !== undefined) return false;
-  const ipv6Subnet = kindSubnets[name];
+  const ipv6 = kindSubnets[name];
+  const labels = { [runLabel]: run };
+  const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
   const network = {
     name,
-    labels: { [runLabel]: run },
+    labels,
     options: { "com.docker.network.bridge.enable_ip_masquerade": "true", ...(await defaultMtu(engine)) },
   };
-  const attempts = [...(ipv6Subnet === undefined ? [] : [{ ...network, ipv6Subnet }]), network];
-  for (const attempt of attempts) {
+  const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) =>
+    each.filter((one) => one !== undefined),
+  );
+  for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
     try {
-      await engine.createNetwork(attempt);
+      await engine.createNetwork({ ...network, subnets });
       return true;
     } catch {
       // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
@@ -34,8 +45,30 @@ export async function makeNetwork(engine: Engine, name: string, run: string): Pr
   return false;
 }
 
-/** Removes the network if this action made it, in this run or another, and nothing uses it any more. */
-export async function removeNetwork(engine: Engine, name: string): Promise<void> {
+const probeName = (run: string) => `kind-action.${run}`;
+
+/** A subnet that Docker would choose: known from a network that is there for a moment. */
+async function freeSubnet(
+  engine: Engine,
+  name: string,
+  labels: Record<string, string>,
+): Promise<string | undefined> {
+  try {
+    await engine.createNetwork({ name, labels, options: {}, subnets: [] });
+    return (await engine.network(name))?.subnets[0]?.subnet;
+  } catch {
+    return undefined;
+  } finally {
+    await engine.removeNetwork(name).catch(() => {});
+  }
+}
+
+/**
+ * Removes the network if this action made it, in this run or another, and nothing uses it any more; and what a run that was
+ * killed may have left of its own.
+ */
+export async function removeNetwork(engine: Engine, name: string, run: string): Promise<void> {
+  await engine.removeNetwork(probeName(run));
   const network = await engine.network(name);
   if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
     await engine.removeNetwork(network.id);
@@ -82,13 +115,27 @@ export function describeNetwork(network: Network, apiContainer: string): Cluster
  * 172.18.0.0/16 these are 172.18.255.200 to .250; a subnet smaller than a /24 has none to spare.
  */
 function freeRange(subnet: string): string {
+  const fromEnd = addressesFromEnd(subnet);
+  return fromEnd === undefined ? "" : `${fromEnd(56)}-${fromEnd(6)}`;
+}
+
+/**
+ * Addresses for containers that are to keep theirs, just below those for load balancers: Docker gives them to nobody
+ * else soon. Without IPv4, or in a subnet smaller than a /24, there are none.
+ */
+export function fixedAddresses(network: Network | undefined, count: number): string[] {
+  const subnet = network?.subnets.find((each) => each.subnet.includes("."))?.subnet ?? "";
+  const fromEnd = addressesFromEnd(subnet);
+  return fromEnd === undefined ? [] : Array.from({ length: count }, (_, index) => fromEnd(57 + index));
+}
+
+/** The addresses of an IPv4 subnet, counted from behind its last: 1 is the broadcast's. */
+function addressesFromEnd(subnet: string): ((count: number) => string) | undefined {
   const [base = "", length = ""] = subnet.split("/");
-  if (!base.includes(".") || Number(length) > 24) return "";
+  if (!base.includes(".") || Number(length) > 24) return undefined;
   const size = 2 ** (32 - Number(length));
   // Docker keeps a subnet as it was given, with an address from its middle, too.
   const address = base.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
   const end = Math.floor(address / size) * size + size;
-  const text = (number: number) =>
-    [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join(".");
-  return `${text(end - 56)}-${text(end - 6)}`;
+  return (count) => [24, 16, 8, 0].map((shift) => Math.floor((end - count) / 2 ** shift) % 256).join(".");
 }

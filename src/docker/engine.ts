@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import Docker from "dockerode";
 import { Header } from "tar/header";
 import { z } from "zod";
@@ -79,6 +80,22 @@ export interface ContainerProgram {
   close(): void;
 }
 
+/** A container that serves others, on a network of theirs. */
+export interface NewServer {
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly network: string;
+  /** Its IPv4 address there; any that is free where there is none. */
+  readonly address?: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  /** A port of its own, on this machine's loopback; without a `hostPort`, on any that is free. */
+  readonly publish?: { readonly port: number; readonly hostPort: number | undefined };
+  readonly binds: readonly { readonly source: string; readonly target: string }[];
+  /** `UID:GID`; default, the image's. */
+  readonly user?: string | undefined;
+}
+
 /** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
 const clusterLabel = "io.x-k8s.kind.cluster";
 const roleLabel = "io.x-k8s.kind.role";
@@ -133,6 +150,28 @@ export class Engine {
   async imageId(reference: string): Promise<string | undefined> {
     const image = await unless(gone, this.#docker.getImage(reference).inspect());
     return image?.Id;
+  }
+
+  /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+  async tag(image: string, name: string): Promise<void> {
+    const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
+    await this.#docker.getImage(image).tag({ repo, tag });
+  }
+
+  /** Takes a name from an image, and the image if that was its last. */
+  async untag(name: string): Promise<void> {
+    await unless(gone, this.#docker.getImage(name).remove());
+  }
+
+  /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+  async loadImage(archive: Readable): Promise<void> {
+    const failed = new Promise<never>((_, reject) => archive.once("error", reject));
+    const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
+    const said = await Promise.race([text(answer), failed]);
+    for (const line of said.split("\n").filter(Boolean)) {
+      const message = loadMessage.safeParse(JSON.parse(line));
+      if (message.success && message.data.error !== undefined) throw new Error(message.data.error);
+    }
   }
 
   /** What an image that the daemon has was made for. */
@@ -292,6 +331,58 @@ export class Engine {
     }
   }
 
+  /**
+   * Starts a container that serves others, without rights beyond its user's.
+   *
+   * @returns its ID
+   * @throws the daemon's own error, a taken name, address or port included: then there is none
+   */
+  async startServer(server: NewServer): Promise<string> {
+    const port = `${server.publish?.port}/tcp`;
+    const container = await this.#docker.createContainer({
+      name: server.name,
+      Image: server.image,
+      Labels: { ...server.labels },
+      Env: Object.entries(server.environment).map(([name, value]) => `${name}=${value}`),
+      ...(server.user !== undefined && { User: server.user }),
+      ...(server.publish !== undefined && { ExposedPorts: { [port]: {} } }),
+      HostConfig: {
+        NetworkMode: server.network,
+        CapDrop: ["ALL"],
+        SecurityOpt: ["no-new-privileges", "label=disable"],
+        Mounts: server.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
+        ...(server.publish !== undefined && {
+          PortBindings: {
+            [port]: [{ HostIp: "127.0.0.1", HostPort: String(server.publish.hostPort ?? "") }],
+          },
+        }),
+      },
+      ...(server.address !== undefined && {
+        NetworkingConfig: {
+          EndpointsConfig: { [server.network]: { IPAMConfig: { IPv4Address: server.address } } },
+        },
+      }),
+    });
+    try {
+      await container.start();
+      return container.id;
+    } catch (error) {
+      await this.removeContainer(container.id);
+      throw error;
+    }
+  }
+
+  /** What a container has printed so far. */
+  async logs(id: string): Promise<string> {
+    const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
+    return textOf(multiplexed);
+  }
+
+  /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+  async writeFiles(id: string, files: Readonly<Record<string, string>>): Promise<void> {
+    await this.#docker.getContainer(id).putArchive(archiveOf(files), { path: "/" });
+  }
+
   /** Waits until a container that removes itself is gone. */
   async removed(id: string): Promise<void> {
     await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
@@ -346,7 +437,8 @@ export class Engine {
     name: string;
     labels: Record<string, string>;
     options: Record<string, string>;
-    ipv6Subnet?: string;
+    /** Without one of IPv4, Docker chooses that. */
+    subnets: readonly string[];
   }): Promise<void> {
     await this.#docker.createNetwork({
       Name: network.name,
@@ -355,8 +447,10 @@ export class Engine {
       Driver: "bridge",
       Labels: network.labels,
       Options: network.options,
-      EnableIPv6: network.ipv6Subnet !== undefined,
-      ...(network.ipv6Subnet === undefined ? {} : { IPAM: { Config: [{ Subnet: network.ipv6Subnet }] } }),
+      EnableIPv6: network.subnets.some((subnet) => subnet.includes(":")),
+      ...(network.subnets.length > 0 && {
+        IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
+      }),
     });
   }
 
@@ -389,6 +483,8 @@ export class Engine {
     return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
   }
 }
+
+const loadMessage = z.looseObject({ error: z.string().optional() });
 
 const daemonFacts = z.looseObject({ CgroupVersion: z.string().optional(), DockerRootDir: z.string() });
 
@@ -432,6 +528,38 @@ function onlyFile(archive: Buffer): Buffer {
     offset = content + Math.ceil(size / block) * block;
   }
   throw new Error("It is no file.");
+}
+
+/** A tar of files that belong to root. */
+function archiveOf(files: Readonly<Record<string, string>>): Buffer {
+  const blocks = Object.entries(files).flatMap(([path, text]) => {
+    const content = Buffer.from(text);
+    const header = new Header({
+      path: path.replace(/^\//, ""),
+      mode: 0o644,
+      size: content.length,
+      type: "File",
+      uid: 0,
+      gid: 0,
+      mtime: new Date(0),
+    });
+    const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+    header.encode(block, 0);
+    content.copy(block, 512);
+    return [block];
+  });
+  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+
+/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
+function textOf(multiplexed: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let offset = 0; offset + 8 <= multiplexed.length; ) {
+    const length = multiplexed.readUInt32BE(offset + 4);
+    pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
+    offset += 8 + length;
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 /** Where this machine reaches a published port. One that is open everywhere is open here. */

@@ -72,7 +72,12 @@ export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): 
     await rm(cached, { recursive: true, force: true });
   }
   const restored = join(on.cache.folder, tool.name);
-  await on.cache.restore(tool.name, toolKey(tool.name, expected), restoreDeadline);
+  const { outcome, reason } = await on.cache.restore({
+    path: tool.name,
+    key: toolKey(tool.name, expected),
+    deadline: restoreDeadline,
+  });
+  if (outcome === "failed") log.line(`${tool.name} does not come out of the cache: ${reason}`);
   if ((await sha256(restored).catch(() => "")) === expected) {
     return found(await keep(tool, restored), "Actions cache");
   }

@@ -52,6 +52,16 @@ export function nodeImageFor(kindVersion: string, kubernetesVersion: string): No
   return images.find(({ kubernetes }) => kubernetes === wanted || minorOf(kubernetes) === wanted);
 }
 
+/**
+ * What a kind release puts before several control planes: the name that it asks for
+ * (pkg/cluster/internal/loadbalancer/const.go), and the image by its digest. Others have, or may have, another one.
+ */
+export function loadBalancerOf(kindVersion: string): { reference: string; tag: string } | undefined {
+  if (!["v0.32", "v0.33"].includes(minorOf(kindVersion))) return undefined;
+  const tag = "docker.io/envoyproxy/envoy:v1.36.2";
+  return { tag, reference: `${tag}@sha256:4972515dd9a069b44beb43cebba7851596e72a8c61cd7a7c33d8f48efc5280ba` };
+}
+
 /** Whatever the table knows of an image, by its digest. */
 export function knownNodeImage(image: string): NodeImage | undefined {
   const digest = image.split("@")[1];

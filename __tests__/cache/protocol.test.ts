@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { type CacheReply, cacheRequest, parseOutput, renderReply } from "../../src/cache/protocol.ts";
+
+const found: CacheReply = { outcome: "found", key: "key-1" };
+
+/** What the client of the cache prints while it works. */
+const chatter = "Cache hit for: key-1\nReceived 4194304 of 4194304 (100.0%), 40.0 MBs/sec\n";
+
+describe("the reply of the program that talks to the cache", () => {
+  it.each<CacheReply>([found, { outcome: "saved" }, { outcome: "none" }, { outcome: "unavailable" }])(
+    "is read as it was written: $outcome",
+    (reply) => {
+      expect(parseOutput(renderReply(reply))).toEqual({ reply, failure: undefined });
+    },
+  );
+
+  it("is found among what the client prints, though that ends in the middle of a line", () => {
+    const output = `${chatter}::debug::a secret of the runner's\nno line end${renderReply(found)}`;
+    expect(parseOutput(output)).toEqual({ reply: found, failure: undefined });
+  });
+
+  it("is the last one: what looks like one before it came from somewhere else", () => {
+    const forged = renderReply({ outcome: "found", key: "forged" });
+    expect(parseOutput(forged + chatter + renderReply({ outcome: "none" })).reply).toEqual({
+      outcome: "none",
+    });
+  });
+
+  it("begins a line: within one it is text that somebody quotes", () => {
+    const quoted = `Cache entry says:${renderReply(found).trim()}\n`;
+    expect(parseOutput(quoted)).toEqual({ reply: undefined, failure: undefined });
+  });
+
+  it("is none where the program came to no end", () => {
+    for (const output of ["", chatter])
+      expect(parseOutput(output)).toEqual({ reply: undefined, failure: undefined });
+  });
+
+  it.each([
+    ["is broken off", renderReply(found).trimEnd().slice(0, -1)],
+    ["is empty", renderReply(found).replace(/\{.*\}/, "")],
+    ["is no JSON", renderReply(found).replace(/\{.*\}/, "found")],
+    ["is of another kind", renderReply(found).replace(/\{.*\}/, "[]")],
+    ["tells of an outcome that there is not", renderReply(found).replace('"found"', '"stolen"')],
+    ["has more than anybody asked for", renderReply(found).replace("{", '{"path":"/etc",')],
+  ])("is none where it %s, and that is no error", (_, output) => {
+    expect(parseOutput(chatter + output)).toEqual({ reply: undefined, failure: undefined });
+  });
+});
+
+describe("a failure of the client's", () => {
+  it.each([
+    ["a warning", "::warning::Failed to restore: read ECONNRESET", "read ECONNRESET"],
+    ["an error", "::error::Failed to save: our services aren't available", "our services aren't available"],
+    [
+      "a warning of its own words",
+      "::warning::Cache size of ~11 GB is over the limit",
+      "Cache size of ~11 GB is over the limit",
+    ],
+    ["a warning with a place", "::warning title=Cache,line=1::the disk is full", "the disk is full"],
+  ])("is what it tells the runner, without what it begins with: %s", (_, line, failure) => {
+    const reply: CacheReply = { outcome: "none" };
+    expect(parseOutput(`${chatter}${line}\n${renderReply(reply)}`)).toEqual({ reply, failure });
+  });
+
+  it("is the first of several", () => {
+    const output = "::warning::the first\n::error::the second\n";
+    expect(parseOutput(output).failure).toBe("the first");
+  });
+
+  it.each(["::warning::\n", "::warning::Failed to restore: \n", "::warning::Failed to save:\n"])(
+    "is one, though nobody says why: %j",
+    (output) => {
+      expect(parseOutput(output).failure).toBe("its client does not say why");
+    },
+  );
+
+  it("with a reason counts before one without", () => {
+    expect(parseOutput("::warning::\n::warning::timed out\n").failure).toBe("timed out");
+  });
+
+  it("is nothing that is printed otherwise: text, notes for debugging, groups", () => {
+    const output = "Warning: none\n::debug::warning\n::group::warning\nsays ::warning::quoted\n";
+    expect(parseOutput(output).failure).toBeUndefined();
+  });
+});
+
+describe("what the program is asked for", () => {
+  it.each([
+    { call: "restore", path: "kind", key: "key-1", prefixes: ["key-"] },
+    { call: "find", path: "kind", key: "key-1" },
+    { call: "save", path: "kind", key: "key-1" },
+  ])("is to $call an entry", (request) => {
+    expect(cacheRequest.parse(JSON.parse(JSON.stringify(request)))).toEqual(request);
+  });
+
+  it.each([
+    { call: "delete", path: "kind", key: "key-1" },
+    { call: "restore", path: "kind", key: "key-1" },
+    { call: "save", path: "kind", key: "key-1", prefixes: [] },
+    { call: "save", key: "key-1" },
+    "save",
+  ])("is nothing else: %j", (request) => {
+    expect(cacheRequest.safeParse(request).success).toBe(false);
+  });
+});

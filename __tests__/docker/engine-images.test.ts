@@ -1,0 +1,140 @@
+import { Readable } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { Engine } from "../../src/docker/engine.ts";
+import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
+import { serve } from "../fixtures/web-server.ts";
+import { dockerSaveOld, having, type Sample, sample } from "../images/archives.ts";
+import { noise, tar } from "../images/tar-files.ts";
+
+const web = sample("web");
+const archiveOf = (image: Sample, ...tags: string[]) =>
+  Readable.from([tar(dockerSaveOld([{ image, tags }]))]);
+
+/** A daemon that has an image under names. */
+async function daemonWith(...names: readonly string[]): Promise<DockerDaemon> {
+  const daemon = await dockerDaemon();
+  daemon.contents.set(web.id, web);
+  for (const name of names) daemon.images.set(name, web.id);
+  return daemon;
+}
+
+describe("an image's name", () => {
+  it.each(["kind-action/restored:0123", "docker.io/envoyproxy/envoy:v1.36.2", "localhost:5000/shop/web:1"])(
+    "is one more: %s",
+    async (name) => {
+      const { engine, images } = await daemonWith("web:1");
+      await engine.tag("web:1", name);
+      expect(Object.fromEntries(images)).toEqual({ "web:1": web.id, [name]: web.id });
+    },
+  );
+
+  it("may be given to one that has none, by its ID", async () => {
+    const { engine, images } = await daemonWith();
+    expect(await engine.imageId(web.id)).toBe(web.id);
+    await engine.tag(web.id, "web:1");
+    expect(images.get("web:1")).toBe(web.id);
+  });
+
+  it("is given to nothing that the daemon does not have", async () => {
+    const { engine, images } = await dockerDaemon();
+    await expect(engine.tag("web:1", "web:2")).rejects.toThrow("No such image: web:1");
+    expect(images.size).toBe(0);
+  });
+
+  it("is taken from it, and the others stay", async () => {
+    const { engine, images, contents } = await daemonWith("web:1", "localhost:5000/shop/web:1");
+    await engine.untag("localhost:5000/shop/web:1");
+    expect([...images.keys()]).toEqual(["web:1"]);
+    await engine.untag("web:1");
+    expect([images.size, contents.size]).toEqual([0, 0]);
+  });
+
+  it("may be gone already when it is taken", async () => {
+    const { engine } = await dockerDaemon();
+    await engine.untag("web:1");
+  });
+
+  it("is an error to take where the daemon does not let it go", async () => {
+    const daemon = await daemonWith("web:1");
+    daemon.refuse = (call) =>
+      call.startsWith("DELETE") ? { status: 409, message: "conflict: a container is using it" } : undefined;
+    await expect(daemon.engine.untag("web:1")).rejects.toThrow("a container is using it");
+  });
+});
+
+describe("an archive of images", () => {
+  it("is images that the daemon has then, under their names", async () => {
+    const { engine, images, contents } = await dockerDaemon();
+    await engine.loadImage(archiveOf(web, "web:1", "web:latest"));
+    expect(Object.fromEntries(images)).toEqual({ "web:1": web.id, "web:latest": web.id });
+    expect(contents.get(web.id)).toEqual(web);
+  });
+
+  it("may come bit by bit", async () => {
+    const { engine, images } = await dockerDaemon();
+    const whole = tar(dockerSaveOld([{ image: web, tags: ["web:1"] }]));
+    const bits = async function* () {
+      for (let at = 0; at < whole.length; at += 700) yield whole.subarray(at, at + 700);
+    };
+    await engine.loadImage(Readable.from(bits()));
+    expect([...images.keys()]).toEqual(["web:1"]);
+  });
+
+  it("that holds another layer than it says is refused by the daemon, which says so with a status of success", async () => {
+    const { engine, images } = await dockerDaemon();
+    const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
+    const [layer = ""] = members.flatMap(({ name }) => (name.endsWith("layer.tar") ? [name] : []));
+    const archive = tar(having(members, layer, noise("evil", 1024)));
+    await expect(engine.loadImage(Readable.from([archive]))).rejects.toThrow(/^invalid diffID for layer 0: /);
+    expect(images.size).toBe(0);
+  });
+
+  it("is refused by a daemon that fails", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = () => ({ status: 500, message: "the daemon is in maintenance" });
+    await expect(daemon.engine.loadImage(archiveOf(web))).rejects.toThrow("the daemon is in maintenance");
+  });
+
+  it("that breaks off fails with the reason, and the daemon makes nothing of what it has", async () => {
+    const { engine, images, contents } = await dockerDaemon();
+    const half = async function* () {
+      yield tar(dockerSaveOld([{ image: web, tags: ["web:1"] }])).subarray(0, 2_000);
+      throw new Error("the layer sha256:aa: miss");
+    };
+    await expect(engine.loadImage(Readable.from(half()))).rejects.toThrow("the layer sha256:aa: miss");
+    expect([images.size, contents.size]).toEqual([0, 0]);
+  });
+
+  it("that breaks off is not waited for by the daemon", async () => {
+    const [arrived, cut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const { port } = await serve((request) => {
+      request.on("error", () => {}).once("close", cut.resolve);
+      arrived.resolve();
+    });
+    const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    const half = async function* () {
+      yield Buffer.alloc(2_000);
+      await arrived.promise;
+      throw new Error("it breaks off");
+    };
+    await expect(engine.loadImage(Readable.from(half()))).rejects.toThrow("it breaks off");
+    await cut.promise;
+  });
+
+  it("fails when the daemon dies over it", async () => {
+    const { port } = await serve((request) => request.once("data", () => request.socket.destroy()));
+    const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    await expect(engine.loadImage(archiveOf(web))).rejects.toThrow(/socket hang up|ECONNRESET|EPIPE/);
+  });
+
+  it("fails when the daemon dies in the middle of its answer", async () => {
+    const { port } = await serve((request, response) => {
+      request.resume().once("end", () => {
+        response.write('{"stream":"Loading');
+        setImmediate(() => response.destroy());
+      });
+    });
+    const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    await expect(engine.loadImage(archiveOf(web))).rejects.toThrow(/aborted|ECONNRESET|socket hang up/);
+  });
+});

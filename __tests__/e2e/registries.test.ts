@@ -1,0 +1,337 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { labInputs } from "../lab/inputs.ts";
+import { bridgeGateway, startUpstream, type Upstream } from "../lab/upstream/registry.ts";
+import { smallImages } from "../lab/upstream/small-images.ts";
+import type { ActionRun } from "../runner/run-action.ts";
+import { ClusterJob } from "./cluster-job.ts";
+import { buildImage, removeImages } from "./image-archive.ts";
+import { docker, leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
+import { type PinnedNodeImage, pinnedNodeImage } from "./pinned-node-image.ts";
+import { account, type PrivateRegistry, privateRegistry } from "./private-registry.ts";
+
+const cluster = "e2e-registry";
+const network = "e2e-registry";
+const laterCluster = "e2e-registry-later";
+const oldCluster = "e2e-registry-old";
+
+/** A registry on the internet, which the lab's stands for. */
+const upstreamName = "registry.example";
+/** And one that wants a login. */
+const privateName = "private.example";
+
+/** A user's own: two nodes, and a patch of containerd's configuration. */
+const config = `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+- role: worker
+containerdConfigPatches:
+- |-
+  [plugins."io.containerd.grpc.v1.cri"]
+    max_container_log_line_size = 32768
+`;
+
+const Pods = z.object({
+  items: z.array(
+    z.object({ metadata: z.object({ name: z.string(), deletionTimestamp: z.string().optional() }) }),
+  ),
+});
+
+const deployment = (image: string) => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web" },
+  spec: {
+    // One on each node.
+    replicas: 2,
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        tolerations: [{ operator: "Exists" }],
+        topologySpreadConstraints: [
+          {
+            maxSkew: 1,
+            topologyKey: "kubernetes.io/hostname",
+            whenUnsatisfiable: "DoNotSchedule",
+            labelSelector: { matchLabels: { app: "web" } },
+          },
+        ],
+        containers: [
+          {
+            name: "web",
+            image,
+            imagePullPolicy: "Always",
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      },
+    },
+  },
+});
+
+/** Builds a page as an image, and pushes it as the runner does. */
+async function push(image: string, page: string): Promise<void> {
+  await buildImage(page);
+  await docker("tag", page, image);
+  await docker("push", "--quiet", image);
+  await removeImages(page, image);
+}
+
+async function unusedPort(): Promise<number> {
+  const server = await listening();
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+async function listening(): Promise<Server> {
+  const server = createServer();
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  return server;
+}
+
+describe("registries", () => {
+  let before: Machine;
+  let upstream: Upstream;
+  let login: PrivateRegistry;
+  let node: PinnedNodeImage;
+  let proxied: Record<string, string>;
+  let cacheDir: string;
+  let job: ClusterJob;
+  let port: number;
+
+  beforeAll(async () => {
+    cacheDir = await mkdtemp(join(tmpdir(), "cache-"));
+    const images = await smallImages(2, 300_000);
+    upstream = await startUpstream({ images, bandwidth: 1e9, latency: 0 });
+    login = await privateRegistry(await unusedPort());
+    node = await pinnedNodeImage();
+    before = await machineNow();
+    port = await unusedPort();
+    proxied = {
+      ...labInputs(),
+      node_image: node.reference,
+      registry_proxies: `${upstreamName}=${upstream.url(await bridgeGateway())}\n${privateName}=${login.url}`,
+      registry_credentials: `${privateName}=${account.user}:${account.password}`,
+    };
+    const inputs = { ...proxied, config, registry: "true", registry_port: String(port) };
+    // Of its own: that of other clusters may be there, and not be ours.
+    const env = { KIND_EXPERIMENTAL_DOCKER_NETWORK: network };
+    job = await ClusterJob.start(cluster, { inputs, cacheDir, env });
+  });
+  afterAll(async () => {
+    await job?.[Symbol.asyncDispose]();
+    await removeClusters(cluster, laterCluster, oldCluster);
+    await node?.[Symbol.asyncDispose]();
+    await login?.[Symbol.asyncDispose]();
+    await upstream?.close();
+    await rm(cacheDir, { recursive: true, force: true });
+  });
+
+  /** The images of the upstream, as pods name them. */
+  const upstreamImages = () =>
+    upstream.images.list.map(({ repository, tag }) => `${upstreamName}/${repository}:${tag}`);
+
+  /** Runs a pod from each image of the upstream. */
+  async function runPods(on: ClusterJob, node?: string): Promise<void> {
+    const pods = upstreamImages().map((_, index) => `pod-${index}-${node ?? "any"}`);
+    for (const [index, image] of upstreamImages().entries()) {
+      const pod = { image, imagePullPolicy: "Always", name: "web" };
+      await on.apply({
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: pods[index] },
+        spec: { containers: [pod], terminationGracePeriodSeconds: 0, ...(node && { nodeName: node }) },
+      });
+    }
+    await on.kubectl("wait", "--for=condition=Ready", "--timeout=90s", ...pods.map((pod) => `pod/${pod}`));
+  }
+
+  describe("a local one", () => {
+    /** What all pods serve. */
+    async function pages(): Promise<string[]> {
+      const listed = await job.kubectl(
+        ...["get", "pods", "--selector=app=web", "--field-selector=status.phase=Running", "--output=json"],
+      );
+      const { items } = Pods.parse(JSON.parse(listed));
+      const served = items
+        .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+        .map(({ metadata: { name } }) =>
+          job.kubectl("get", "--raw", `/api/v1/namespaces/default/pods/${name}:8080/proxy/index.html`),
+        );
+      return (await Promise.all(served)).map((page) => page.trim());
+    }
+
+    const rolledOut = () => job.kubectl("rollout", "status", "deployment/web", "--timeout=90s");
+
+    it("takes what the runner pushes, and every node pulls it under the same name", async () => {
+      const image = `localhost:${port}/shop/web:dev`;
+      await push(image, "e2e-registry/first:1");
+      await job.apply(deployment(image));
+      await rolledOut();
+      expect(await pages()).toEqual(["e2e-registry/first:1", "e2e-registry/first:1"]);
+    });
+
+    it("gives a rollout what was pushed again", async () => {
+      await push(`localhost:${port}/shop/web:dev`, "e2e-registry/second:1");
+      await job.kubectl("rollout", "restart", "deployment/web");
+      await rolledOut();
+      expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
+    });
+
+    it("is known to nodes by its name", async () => {
+      await job.apply(deployment(`kind-registry:${port}/shop/web:dev`));
+      await rolledOut();
+      expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
+    });
+
+    it("is described for the cluster's users", async () => {
+      const described = await job.kubectl(
+        ...["get", "configmap", "local-registry-hosting", "--namespace=kube-public"],
+        String.raw`--output=jsonpath={.data.localRegistryHosting\.v1}`,
+      );
+      expect(described).toContain(`host: "localhost:${port}"`);
+      expect(described).toContain(`hostFromClusterNetwork: "kind-registry:${port}"`);
+    });
+
+    it("is open to this machine alone", async () => {
+      const [published = ""] = await docker("port", "kind-registry");
+      expect(published).toBe(`${port}/tcp -> 127.0.0.1:${port}`);
+    });
+  });
+
+  describe("a proxy", () => {
+    it("brings what nodes pull, from its upstream once for all of them", async () => {
+      upstream.traffic.reset();
+      await runPods(job, `${cluster}-control-plane`);
+      await runPods(job, `${cluster}-worker`);
+      const times = [...upstream.traffic.blobRequests.values()];
+      expect(times.length).toBeGreaterThan(0);
+      expect(times.every((count) => count === 1)).toBe(true);
+    });
+
+    it("leaves the nodes the addresses that they have without", async () => {
+      const address = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`;
+      const of = async (name: string) => (await docker("inspect", "--format", address, name))[0];
+      expect(await of("kind-registry")).toMatch(/\.255\.199$/);
+      expect(await of(`${cluster}-proxy-${upstreamName}`)).toMatch(/\.255\.198$/);
+      const nodes = [await of(`${cluster}-control-plane`), await of(`${cluster}-worker`)];
+      expect(nodes.toSorted()).toEqual([expect.stringMatching(/\.0\.2$/), expect.stringMatching(/\.0\.3$/)]);
+    });
+
+    it("that dies slows a pull, and breaks none", async () => {
+      await docker("stop", "--time", "0", `${cluster}-proxy-${upstreamName}`);
+      await job.kubectl("delete", "pods", "--all", "--now");
+      await runPods(job);
+      await docker("start", `${cluster}-proxy-${upstreamName}`);
+    });
+  });
+
+  it("a private registry is pulled from with the credentials that were given", async () => {
+    const image = `${privateName}/${login.image}`;
+    await job.kubectl("run", "private", "--image", image, "--image-pull-policy=Always");
+    await job.kubectl("wait", "--for=condition=Ready", "--timeout=90s", "pod/private");
+  });
+
+  describe("after the job", () => {
+    let first: ActionRun;
+
+    beforeAll(async () => {
+      first = await job.end();
+    });
+
+    it("the local registry was told to the next steps", () => {
+      expect(first.exitCode, first.post?.log).toBe(0);
+      expect(first.outputs.LOCAL_REGISTRY).toBe(`localhost:${port}`);
+      expect(first.env.LOCAL_REGISTRY).toBe(`localhost:${port}`);
+    });
+
+    it("nothing is left, and nobody was warned of anything", async () => {
+      expect(await leftSince(before)).toEqual(nothing);
+      const told = first.annotations.map(({ message }) => message);
+      expect(told.filter((message) => /registry|proxy|cache/i.test(message))).toEqual([]);
+    });
+
+    it("no password is in a log, on the summary, in what post knows, or in the cache", async () => {
+      const { main, post, summary, state } = first;
+      const seen = `${main.log}${post?.log}${summary}${JSON.stringify(state)}`;
+      const encoded = Buffer.from(`${account.user}:${account.password}`).toString("base64");
+      for (const secret of [account.password, encoded]) expect(seen).not.toContain(secret);
+      // Nor is what only those with a password may see.
+      expect(post?.log).not.toContain(privateName);
+    });
+
+    it("the next one pulls nothing: node image and pods come out of the cache", async () => {
+      expect(JSON.parse(first.outputs.cache_hit ?? "")).toEqual({ "node-image": false, proxies: false });
+      await node.forget();
+      await node.unreachable();
+      upstream.traffic.reset();
+      const later = await ClusterJob.start(laterCluster, { inputs: proxied, cacheDir });
+      try {
+        await runPods(later);
+      } finally {
+        const run = await later.end();
+        await later[Symbol.asyncDispose]();
+        expect(run.exitCode, run.post?.log).toBe(0);
+        expect(JSON.parse(run.outputs.cache_hit ?? "")).toEqual({ "node-image": true, proxies: true });
+        expect(run.summary).toContain("Out of the cache came:");
+        // It had nothing to add.
+        expect(run.post?.log).toContain("Nothing was pulled that is not in the cache already.");
+      }
+      expect([...upstream.traffic.blobRequests]).toEqual([]);
+    });
+  });
+
+  describe("with a cache that holds garbage, on a machine where the port is taken", () => {
+    it("a job does without, and says so", async () => {
+      for (const entry of await readdir(cacheDir, { recursive: true, withFileTypes: true }))
+        if (entry.isFile() && !entry.name.endsWith(".json"))
+          await writeFile(join(entry.parentPath, entry.name), "garbage");
+      await using taken = await listening();
+      const { port: takenPort } = taken.address() as AddressInfo;
+      // A node image of old, whose containerd has to be told where to look.
+      // Its password is wrong, too.
+      const { node_image } = labInputs("old");
+      const inputs = {
+        ...proxied,
+        node_image: node_image ?? "",
+        registry_credentials: `${privateName}=${account.user}:wrong`,
+        registry: "true",
+        registry_port: String(takenPort),
+      };
+      const old = await ClusterJob.start(oldCluster, { inputs, cacheDir });
+      try {
+        const [published = ""] = await docker("port", "kind-registry");
+        const address = `localhost:${published.split(":").at(-1)}`;
+        const image = `${address}/shop/web:dev`;
+        await push(image, "e2e-registry/elsewhere:1");
+        await old.kubectl("run", "web", "--image", image, "--image-pull-policy=Always");
+        await old.kubectl("wait", "--for=condition=Ready", "--timeout=90s", "pod/web");
+        await runPods(old);
+        const run = await old.end();
+        expect(run.exitCode, run.post?.log).toBe(0);
+        expect(run.outputs.LOCAL_REGISTRY).toBe(address);
+        const warnings = run.annotations
+          .filter(({ level }) => level === "warning")
+          .map(({ message }) => message);
+        expect(
+          warnings.filter((message) => message.includes(`the local registry is at ${address}`)),
+        ).toHaveLength(1);
+        expect(warnings.filter((message) => message.includes("The Actions cache"))).toHaveLength(1);
+        expect(
+          warnings.filter((message) => message.includes(`${privateName} refuses the credentials`)),
+        ).toHaveLength(1);
+      } finally {
+        await old[Symbol.asyncDispose]();
+      }
+    });
+  });
+});

@@ -1,0 +1,122 @@
+import { setSecret } from "@actions/core";
+import type { CacheStore } from "./cache/store.ts";
+import { KubernetesApi, readAccess } from "./cluster/api.ts";
+import { contextOf } from "./cluster/kubeconfig.ts";
+import { waitForNodes } from "./cluster/nodes.ts";
+import type { Engine } from "./docker/engine.ts";
+import type { WantedImage } from "./images/obtain.ts";
+import type { Log } from "./log.ts";
+import { exportRegistry } from "./outputs.ts";
+import type { CachesPlan, ClusterPlan } from "./plan.ts";
+import { messageOf } from "./problems.ts";
+import { hostsFiles } from "./registry/hosts.ts";
+import { type RestoredProxies, restoreProxies } from "./registry/kept.ts";
+import { localRegistryHosting } from "./registry/local.ts";
+import { findLogins } from "./registry/logins.ts";
+import type { RegistriesPlan } from "./registry/plan.ts";
+import { makeProxiesFolder, type ProxiesPlan, sharedFolders } from "./registry/proxies.ts";
+import { noRegistries, type Registries, startRegistries } from "./registry/start.ts";
+import type { Record } from "./state.ts";
+import type { Surroundings } from "./step.ts";
+import type { Task, Timeline } from "./timeline.ts";
+
+/** Everything that a cluster's registries take, beside the cluster itself. */
+export function bringUpRegistries(
+  plan: RegistriesPlan,
+  cluster: Pick<ClusterPlan, "name" | "network">,
+  made: {
+    readonly engine: Engine;
+    readonly labels: Readonly<{ [label: string]: string }>;
+    readonly network: Task<void>;
+    readonly obtain: (image: WantedImage, log: Log) => Promise<string>;
+    readonly caches: CachesPlan;
+    readonly cache: CacheStore;
+    readonly record: Record;
+  },
+  run: Timeline,
+  on: Surroundings,
+): { started: Task<Registries>; restored: Task<RestoredProxies> | undefined } {
+  const { caches, cache } = made;
+  const { proxies } = plan;
+  const prefix = caches.proxies;
+  const folder = prepareFolder(proxies, made.record);
+  // Whoever needs it gets the rejection.
+  folder.catch(() => {});
+  const restored =
+    proxies === undefined || prefix === undefined
+      ? undefined
+      : run.task("Restore what the proxies had", [], async (log) => {
+          await folder;
+          return await restoreProxies(cache, sharedFolders(proxies), prefix, log);
+        });
+  const started = run.task("Start registries", [made.network], async (log) => {
+    let image: string;
+    try {
+      image = await made.obtain({ reference: plan.image }, log);
+    } catch (error) {
+      if (plan.local !== undefined) throw error;
+      log.warning(`Nodes pull without proxies: ${messageOf(error)}`);
+      return noRegistries;
+    }
+    const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: setSecret };
+    const logins = proxies && (await findLogins(proxies.upstreams, proxies.logins, known, log));
+    await folder;
+    const registries = await startRegistries(
+      made.engine,
+      { ...plan, image },
+      { cluster: cluster.name, network: cluster.network, labels: made.labels, logins },
+      log,
+    );
+    if (registries.local !== undefined) exportRegistry(registries.local.address);
+    if (proxies !== undefined && prefix !== undefined && caches.saves)
+      made.record({ proxies: savedProxies(registries, sharedFolders(proxies), prefix, caches.maxSize) });
+    return registries;
+  });
+  return { started, restored };
+}
+
+async function prepareFolder(proxies: ProxiesPlan | undefined, record: Record): Promise<void> {
+  const shared = proxies?.folders?.shared;
+  if (shared !== undefined && (await makeProxiesFolder(shared))) record({ proxiesFolder: shared });
+}
+
+/** What post has to know to save what the proxies hold: not of those that may hold what not everybody may see. */
+function savedProxies(
+  { proxies }: Registries,
+  folders: ReadonlyMap<string, string>,
+  prefix: string,
+  most: number,
+) {
+  const open = proxies.filter(({ hasLogin }) => !hasLogin);
+  return {
+    containers: Object.fromEntries(open.map(({ upstream, container }) => [upstream.name, container])),
+    folders: Object.fromEntries(
+      open.flatMap(({ upstream: { name } }) => {
+        const folder = folders.get(name);
+        return folder === undefined ? [] : [[name, folder]];
+      }),
+    ),
+    prefix,
+    most,
+  };
+}
+
+/** Lets the nodes find the registries, and the cluster's users the local one. */
+export async function tellOfRegistries(
+  plan: ClusterPlan,
+  engine: Engine,
+  { local, hosts }: Registries,
+): Promise<void> {
+  const files = hostsFiles(hosts);
+  const tellNodes = async () => {
+    const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+    await Promise.all(nodes.map(({ container }) => engine.writeFiles(container.id, files)));
+  };
+  const tellUsers = async () => {
+    if (local === undefined) return;
+    const { path, body } = localRegistryHosting(local);
+    const api = new KubernetesApi(await readAccess(plan.kubeconfig, contextOf(plan.name)));
+    await api.create(path, body).finally(() => api.close());
+  };
+  await Promise.all([tellNodes(), tellUsers()]);
+}

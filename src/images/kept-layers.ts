@@ -1,0 +1,68 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import { lstat, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { CacheResult, CacheStore } from "../cache/store.ts";
+
+/** A layer has an entry of its own, named by the SHA-256 of its tar in hexadecimal: images share it. */
+const pathOf = (diffId: string) => `layer-${diffId}`;
+const keyOf = (diffId: string) => `kind-action-layer-v1-${diffId}`;
+
+/** A layer in the folder of a cache, or on its way there. */
+interface TakenLayer {
+  readonly file: Promise<string>;
+  /** How many images need it: some are restored at once. */
+  users: number;
+  /** Set when nobody needs it any more. */
+  removal?: Promise<void>;
+}
+
+const taken = new WeakMap<CacheStore, Map<string, TakenLayer>>();
+
+/** The file of a layer, restored once for all images that need it now. Each of them has to leave it. */
+export function takeLayer(cache: CacheStore, diffId: string): Promise<string> {
+  const layers = taken.get(cache) ?? new Map<string, TakenLayer>();
+  taken.set(cache, layers);
+  const before = layers.get(diffId);
+  const layer =
+    before?.removal === undefined && before !== undefined
+      ? before
+      : { file: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+  layers.set(diffId, layer);
+  layer.users++;
+  // Whoever waits for it is told. Nobody may have come to that.
+  layer.file.catch(() => {});
+  return layer.file;
+}
+
+/** Removes the file of a layer, unless another image needs it. */
+export async function leaveLayer(cache: CacheStore, diffId: string): Promise<void> {
+  const layer = taken.get(cache)?.get(diffId);
+  if (layer === undefined || --layer.users > 0) return;
+  layer.removal = rm(join(cache.folder, pathOf(diffId)), { force: true, recursive: true });
+  await layer.removal;
+}
+
+async function restoreLayer(cache: CacheStore, diffId: string): Promise<string> {
+  const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
+  if (outcome !== "hit") throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
+  const file = join(cache.folder, pathOf(diffId));
+  if (!(await lstat(file)).isFile()) throw new Error(`the layer sha256:${diffId} is no file`);
+  return file;
+}
+
+/** Keeps a layer. @param from where its bytes are */
+export async function saveLayer(
+  cache: CacheStore,
+  diffId: string,
+  from: { file: string; offset: number; size: number },
+): Promise<CacheResult> {
+  const path = join(cache.folder, pathOf(diffId));
+  try {
+    const bytes = createReadStream(from.file, { start: from.offset, end: from.offset + from.size - 1 });
+    await pipeline(bytes, createWriteStream(path));
+    return await cache.save({ path: pathOf(diffId), key: keyOf(diffId) });
+  } finally {
+    await rm(path, { force: true });
+  }
+}
