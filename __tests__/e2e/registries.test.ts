@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -244,8 +244,24 @@ describe("registries", () => {
   describe("after the job", () => {
     let first: ActionRun;
 
+    let other: Upstream;
+    let garbageDir: string;
+
     beforeAll(async () => {
       first = await job.end();
+      await node.forget();
+      await node.unreachable();
+      upstream.traffic.reset();
+      other = await startUpstream({ images: upstream.images, bandwidth: 1e9, latency: 0 });
+      garbageDir = await mkdtemp(join(tmpdir(), "cache-"));
+      await cp(cacheDir, garbageDir, { recursive: true });
+      for (const entry of await readdir(garbageDir, { recursive: true, withFileTypes: true }))
+        if (entry.isFile() && !entry.name.endsWith(".json"))
+          await writeFile(join(entry.parentPath, entry.name), "garbage");
+    });
+    afterAll(async () => {
+      await other?.close();
+      await rm(garbageDir, { recursive: true, force: true });
     });
 
     it("the local registry was told to the next steps", () => {
@@ -269,11 +285,8 @@ describe("registries", () => {
       expect(post?.log).not.toContain(privateName);
     });
 
-    it("the next one pulls nothing: node image and pods come out of the cache", async () => {
+    it.concurrent("the next one pulls nothing: node image and pods come out of the cache", async () => {
       expect(JSON.parse(first.outputs.cache_hit ?? "")).toEqual({ "node-image": false, proxies: false });
-      await node.forget();
-      await node.unreachable();
-      upstream.traffic.reset();
       const later = await ClusterJob.start(laterCluster, { inputs: proxied, cacheDir });
       try {
         await runPods(later);
@@ -288,26 +301,21 @@ describe("registries", () => {
       }
       expect([...upstream.traffic.blobRequests]).toEqual([]);
     });
-  });
 
-  describe("with a cache that holds garbage, on a machine where the port is taken", () => {
-    it("a job does without, and says so", async () => {
-      for (const entry of await readdir(cacheDir, { recursive: true, withFileTypes: true }))
-        if (entry.isFile() && !entry.name.endsWith(".json"))
-          await writeFile(join(entry.parentPath, entry.name), "garbage");
+    it.concurrent("one whose cache holds garbage, whose port is taken and whose password is wrong does without, and says so", async () => {
       await using taken = await listening();
       const { port: takenPort } = taken.address() as AddressInfo;
       // A node image of old, whose containerd has to be told where to look.
-      // Its password is wrong, too.
       const { node_image } = labInputs("old");
       const inputs = {
         ...proxied,
         node_image: node_image ?? "",
+        registry_proxies: `${upstreamName}=${other.url(await bridgeGateway())}\n${privateName}=${login.url}`,
         registry_credentials: `${privateName}=${account.user}:wrong`,
         registry: "true",
         registry_port: String(takenPort),
       };
-      const old = await ClusterJob.start(oldCluster, { inputs, cacheDir });
+      const old = await ClusterJob.start(oldCluster, { inputs, cacheDir: garbageDir });
       try {
         const [published = ""] = await docker("port", "kind-registry");
         const address = `localhost:${published.split(":").at(-1)}`;
