@@ -25,13 +25,13 @@ function configWith(wanted: string): string {
   const { patches, json6902, manifests } = planFastStart({ ...read.config, patches: [others] }, true);
   for (const [file, text] of Object.entries(manifests)) writeFileSync(join(folder, file), text);
   const mount = { hostPath: folder, containerPath: manifestPatchesFolder };
-  const rendered = renderClusterConfig(read.config, "any", [], {
+  const rendered = renderClusterConfig(read.config, "any", ["any"], {
     patches,
     json6902,
     ownNetwork: false,
     mount: Object.keys(manifests).length === 0 ? undefined : mount,
   });
-  return rendered.replace(/^name: any\n/m, "");
+  return rendered.replace(/^name: any\n/m, "").replace(/^ *image: any\n/m, "");
 }
 
 /** Names every setting as kubeadm has it without fast_start. */
