@@ -41,7 +41,7 @@ describe("a service that fails", () => {
 
   it.each(onEveryCall)("is done without, with one warning, in the time there is: %j", async (fault) => {
     const results = await service({ faults: [fault] });
-    const { store, warnings } = await cacheJob(results, { deadline: 3_000 });
+    const { store, warnings } = await cacheJob(results, { deadline: 1_500 });
     await writeFile(join(store.folder, "file"), "content");
     expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
     expect(await store.restore({ ...entry, key: "other" })).toMatchObject({ outcome: "skipped" });

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
@@ -31,6 +32,13 @@ kubeadmConfigPatches:
 `;
 
 const kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system get";
+
+async function networkIsThere(): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    if ((await docker("network", "ls", "--quiet", "--filter", "name=^kind$")).length > 0) return;
+    await sleep(100);
+  }
+}
 
 /** What makes a cluster what it is, each with what shows it in a node. */
 const questions = {
@@ -70,19 +78,14 @@ describe("a cluster with `fast_start: false`", () => {
     await writeFile(file, config);
     const { image } = readLab().nodeImages.current;
     const kubeconfig = join(folder, "config");
-    job = await ClusterJob.start(ours, { inputs: { ...labInputs(), config, fast_start: "false" } });
-    await run("kind", [
-      "create",
-      "cluster",
-      "--name",
-      theirs,
-      "--config",
-      file,
-      "--image",
-      image,
-      "--kubeconfig",
-      kubeconfig,
-    ]);
+    const starting = ClusterJob.start(ours, { inputs: { ...labInputs(), config, fast_start: "false" } });
+    const create = ["create", "cluster", "--name", theirs, "--config", file];
+    // The network is the action's to make, and to remove.
+    const started = Promise.race([networkIsThere(), starting]).then(() =>
+      run("kind", [...create, "--image", image, "--kubeconfig", kubeconfig]),
+    );
+    job = await starting.finally(() => started);
+    await started;
   });
 
   afterAll(async () => {
