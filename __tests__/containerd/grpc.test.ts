@@ -4,6 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { MessageType, ScalarType } from "@protobuf-ts/runtime";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { codes, GrpcConnection, GrpcError, type Method } from "../../src/containerd/grpc.ts";
+import { endCall } from "../fixtures/grpc-server.ts";
 import { listen } from "../fixtures/web-server.ts";
 
 const Text = new MessageType<{ text: string }>("Text", [
@@ -36,28 +37,19 @@ async function connected(answer: (stream: ServerHttp2Stream, server: Http2Server
   return { connection, socket };
 }
 
-/** Answers with messages, and with the trailers of a status. */
-function respond(stream: ServerHttp2Stream, body: Buffer, status: number, message = "") {
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
-  stream.on("wantTrailers", () =>
-    stream.sendTrailers({ "grpc-status": String(status), "grpc-message": encodeURIComponent(message) }),
-  );
-  stream.end(body);
-}
-
 async function* texts(count: number, length: number) {
   for (let index = 0; index < count; index++) yield { text: String(index).padEnd(length, ".") };
 }
 
 describe("a call", () => {
   it("sends its messages, and gets the server's", async () => {
-    const { connection } = await connected(async (stream) => respond(stream, await buffer(stream), 0));
+    const { connection } = await connected(async (stream) => endCall(stream, 0, "", await buffer(stream)));
     const sent = [{ text: "a" }, { text: "" }, { text: "ü".repeat(100) }];
     expect(await connection.call(echo, sent, settings)).toEqual(sent);
   });
 
   it("may be long, and beside others", async () => {
-    const { connection } = await connected(async (stream) => respond(stream, await buffer(stream), 0));
+    const { connection } = await connected(async (stream) => endCall(stream, 0, "", await buffer(stream)));
     const answers = await Promise.all([
       connection.call(echo, texts(40, 100_000), settings),
       connection.call(echo, texts(3, 10), settings),
@@ -69,9 +61,7 @@ describe("a call", () => {
   });
 
   it("fails with the server's code and words", async () => {
-    const { connection } = await connected((stream) =>
-      respond(stream, Buffer.alloc(0), 6, "it's 100% there"),
-    );
+    const { connection } = await connected((stream) => endCall(stream, 6, "it's 100% there"));
     const failed = connection.call(echo, [{ text: "a" }], settings);
     await expect(failed).rejects.toThrow(new GrpcError(codes.alreadyExists, "it's 100% there"));
     await expect(failed).rejects.toMatchObject({ code: codes.alreadyExists });
@@ -139,7 +129,7 @@ describe("a call", () => {
   it("fails when its time is over, and the next is made as if nothing had been", async () => {
     let calls = 0;
     const { connection } = await connected(async (stream) => {
-      if (++calls > 1) respond(stream, await buffer(stream), 0);
+      if (++calls > 1) endCall(stream, 0, "", await buffer(stream));
     });
     await expect(connection.call(echo, [{ text: "a" }], { ...settings, deadline: 50 })).rejects.toThrow(
       "no answer within 0.05 s",
