@@ -53,6 +53,16 @@ const endless = `async (on) => {
 
 // Most of each is the start of a process: they share that time.
 describe.concurrent("a step", { timeout: 30_000 }, () => {
+  it("keeps its inputs, in which there are secrets, from the programs that it starts", async (test) => {
+    const story = `async (on) => {
+      const { stdout } = await on.start("env", []);
+      console.log(stdout.includes("GITHUB_RUN_ID="), stdout.includes("INPUT_"));
+    }`;
+    const { ended, said } = await step(test, story, 'process.env.INPUT_REGISTRY_CREDENTIALS = "secret";');
+    expect(await ended).toBe(0);
+    expect(said()).toMatch(/^true false$/m);
+  });
+
   it("succeeds with its story, which knows the job and the run", async (test) => {
     const { ended, said } = await step(test, 'async (on) => console.log("run", on.run, on.job.attempt)');
     expect(await ended).toBe(0);

@@ -186,23 +186,54 @@ describe("several control planes", () => {
 describe("what the user's patches name", () => {
   const asPatch = (yaml: string) => `kubeadmConfigPatches:\n- |\n${yaml.replace(/^/gm, "  ")}\n`;
 
-  it.each([
+  /** Every argument that is set, with its component and a value of the user's. */
+  const fields = [
+    { component: "controllerManager", name: "leader-elect", value: "true" },
+    { component: "scheduler", name: "leader-elect", value: "true" },
+    { component: "controllerManager", name: "kube-api-qps", value: "50" },
+    { component: "controllerManager", name: "kube-api-burst", value: "50" },
+    { component: "etcd", name: "unsafe-no-fsync", value: "false" },
+  ];
+  const under = (component: string, given: unknown) =>
+    component === "etcd" ? { etcd: { local: { extraArgs: given } } } : { [component]: { extraArgs: given } };
+  const pathOf = (component: string) =>
+    component === "etcd" ? "/etcd/local/extraArgs" : `/${component}/extraArgs`;
+  const ways = [
     {
-      way: "by a patch of the cluster",
-      text: asPatch("kind: ClusterConfiguration\ncontrollerManager:\n  extraArgs:\n    kube-api-qps: '50'"),
+      way: "a patch of the cluster",
+      text: ({ component, name, value }: (typeof fields)[number]) =>
+        asPatch(JSON.stringify({ kind: "ClusterConfiguration", ...under(component, { [name]: value }) })),
     },
     {
-      way: "by a patch of a node",
-      text: `nodes:\n- role: control-plane\n  kubeadmConfigPatches: ['{"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": [{"name": "kube-api-qps", "value": "50"}]}}']\n`,
+      way: "a patch of a node",
+      text: ({ component, name, value }: (typeof fields)[number]) => {
+        const patch = { kind: "ClusterConfiguration", ...under(component, [{ name, value }]) };
+        return `nodes:\n- role: control-plane\n  kubeadmConfigPatches: ['${JSON.stringify(patch)}']\n`;
+      },
     },
     {
-      way: "by JSON 6902",
-      text: `kubeadmConfigPatchesJSON6902:\n- group: kubeadm.k8s.io\n  version: v1beta4\n  kind: ClusterConfiguration\n  patch: '[{"op": "add", "path": "/controllerManager/extraArgs/-", "value": {"name": "kube-api-qps", "value": "50"}}]'\n`,
+      way: "JSON 6902, of the cluster",
+      text: ({ component, name, value }: (typeof fields)[number]) => {
+        const patch = [{ op: "add", path: `${pathOf(component)}/-`, value: { name, value } }];
+        return `kubeadmConfigPatchesJSON6902:\n- group: kubeadm.k8s.io\n  version: v1beta4\n  kind: ClusterConfiguration\n  patch: '${JSON.stringify(patch)}'\n`;
+      },
     },
-  ])("is left to them, and nothing else is: $way", ({ text }) => {
-    const all = plan().settings;
-    expect(plan(text).settings).toEqual(all.filter((setting) => !setting.includes("kube-api-qps")));
-    expect(JSON.stringify([plan(text).patches, plan(text).json6902])).not.toContain("kube-api-qps");
+    {
+      way: "JSON 6902, of a node",
+      text: ({ component, name, value }: (typeof fields)[number]) => {
+        const patch = [{ op: "add", path: `${pathOf(component)}/${name}`, value }];
+        return `nodes:\n- role: control-plane\n  kubeadmConfigPatchesJSON6902:\n  - group: kubeadm.k8s.io\n    version: v1beta3\n    kind: ClusterConfiguration\n    patch: '${JSON.stringify(patch)}'\n`;
+      },
+    },
+  ];
+
+  describe.each(ways)("by $way", ({ text }) => {
+    it.each(fields)("is left to them, and nothing else is: $name of $component", (field) => {
+      const all = plan().settings;
+      const { settings, patches, json6902 } = plan(text(field));
+      expect(settings).toEqual(all.filter((setting) => !setting.includes(field.name)));
+      expect(JSON.stringify([patches, json6902])).not.toContain(field.name);
+    });
   });
 
   it("may be an etcd of their own, and a folder of patches of their own", () => {

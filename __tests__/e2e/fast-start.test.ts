@@ -118,6 +118,16 @@ nodes:
     const nodes = await job.kubectl("get", "pods", "--output", "jsonpath={.items[*].spec.nodeName}");
     expect(nodes.split(" ")).not.toContain(worker);
   });
+
+  it("starts a part of the control plane again that is killed, and says when it is ready", async () => {
+    const named = `labels."io.kubernetes.container.name"==kube-scheduler`;
+    const ctr = (...args: string[]) => docker("exec", node, "ctr", "--namespace", "k8s.io", ...args);
+    const [scheduler = ""] = await ctr("containers", "ls", "--quiet", named);
+    await ctr("tasks", "kill", "--signal", "SIGKILL", scheduler);
+    const pod = ["--namespace=kube-system", "--timeout=60s", `pod/kube-scheduler-${node}`];
+    await job.kubectl("wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", ...pod);
+    await job.kubectl("wait", "--for=condition=Ready", ...pod);
+  });
 });
 
 /** An image of the node image's own, with a shell. */
