@@ -24,7 +24,7 @@ export interface Surroundings {
 export async function runStep(story: (on: Surroundings) => Promise<void>): Promise<never> {
   const job = readJob(process.env);
   const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
-  const programs = counting(programRunner(run, definedOf(process.env)));
+  const programs = counting(programRunner(run, forPrograms(process.env)));
   let cancelled = false;
   const cancel = (signal: string) => {
     if (cancelled) return;
@@ -75,8 +75,11 @@ function counting(start: Run): { start: Run; running(): number } {
   };
 }
 
-function definedOf(env: NodeJS.ProcessEnv): Record<string, string> {
+/** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */
+function forPrograms(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    Object.entries(env).flatMap(([name, value]) =>
+      value === undefined || name.startsWith("INPUT_") ? [] : [[name, value]],
+    ),
   );
 }

@@ -77304,7 +77304,7 @@ function signal(pid, name) {
 async function runStep(story) {
     const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, definedOf(process.env)));
+    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, forPrograms(process.env)));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -77354,8 +77354,9 @@ function counting(start) {
         running: () => running,
     };
 }
-function definedOf(env) {
-    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+/** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */
+function forPrograms(env) {
+    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => value === undefined || name.startsWith("INPUT_") ? [] : [[name, value]]));
 }
 
 

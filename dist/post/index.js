@@ -65330,7 +65330,7 @@ async function readEvent(env) {
 async function runStep(story) {
     const job = readJob(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,lib_process/* programRunner */.zh)(run, definedOf(process.env)));
+    const programs = counting((0,lib_process/* programRunner */.zh)(run, forPrograms(process.env)));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -65380,8 +65380,9 @@ function counting(start) {
         running: () => running,
     };
 }
-function definedOf(env) {
-    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+/** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */
+function forPrograms(env) {
+    return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => value === undefined || name.startsWith("INPUT_") ? [] : [[name, value]]));
 }
 
 
