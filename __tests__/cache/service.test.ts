@@ -59,7 +59,7 @@ describe("a service that fails", () => {
       await writeFile(join(first.store.folder, "file"), randomBytes(3_000_000));
       await first.store.save(entry);
       results.inject(fault);
-      const { store, warnings } = await cacheJob(results, { deadline: 10_000 });
+      const { store, warnings } = await cacheJob(results, { deadline: 2_000 });
       expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
       expect(warnings).toHaveLength(1);
     },
