@@ -3,12 +3,12 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labInputs } from "../lab/inputs.ts";
 import { artifacts } from "../runner/results-service/artifact-service.ts";
 import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
 import { runAction } from "../runner/run-action.ts";
-import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
+import { leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
 
 /** CoreDNS cannot be pulled from a host that does not exist: nodes become Ready, the cluster never does. */
 const neverReady = `kind: Cluster
@@ -38,19 +38,20 @@ networking:
 describe("the logs of a cluster whose job failed", () => {
   let folder: string;
   let service: ResultsService;
+  let before: Machine;
 
   beforeAll(async () => {
+    before = await machineNow();
     folder = await mkdtemp(join(tmpdir(), "results-"));
     service = await startResultsService({ dir: folder });
   });
-  afterEach(() => removeClusters("e2e-logs"));
   afterAll(async () => {
+    await removeClusters("e2e-logs", "e2e-never-ready");
     await service[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("are an artifact for each job of a matrix, with everything that explains a failure", async () => {
-    const before = await machineNow();
+  it.concurrent("are an artifact for each job of a matrix, with everything that explains a failure", async () => {
     const kept = { a: { config: twoNodes }, b: { config: withoutNetwork } };
     for (const shard of ["a", "b"] as const) {
       const run = await runAction({
@@ -66,7 +67,6 @@ describe("the logs of a cluster whose job failed", () => {
       expect(run.post?.log).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
       expect(run.summary).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
     }
-    expect(await leftSince(before)).toEqual(nothing);
     const files = await unpacked("kind-logs-test-e2e-logs-a");
     const node = "e2e-logs-control-plane";
     expect(files).toEqual(
@@ -85,10 +85,9 @@ describe("the logs of a cluster whose job failed", () => {
     expect(await unpacked("kind-logs-test-e2e-logs-b")).toContain(`${node}/journal.log`);
   });
 
-  it("come with the reason when the cluster never gets ready", async () => {
-    const before = await machineNow();
+  it.concurrent("come with the reason when the cluster never gets ready", async () => {
     const run = await runAction({
-      inputs: { ...labInputs(), cluster_name: "e2e-logs", config: neverReady, wait: "20s" },
+      inputs: { ...labInputs(), cluster_name: "e2e-never-ready", config: neverReady, wait: "20s" },
       env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "never-ready" },
       resultsService: service,
       command: ["true"],
@@ -96,12 +95,15 @@ describe("the logs of a cluster whose job failed", () => {
     expect(run.main.exitCode).toBe(1);
     expect(run.command, "a step after a failed one does not run").toBeUndefined();
     const error = run.annotations.find(({ level }) => level === "error")?.message;
-    expect(error).toContain('The cluster "e2e-logs" was not ready after 20 s');
+    expect(error).toContain('The cluster "e2e-never-ready" was not ready after 20 s');
     expect(error).toContain("deployment kube-system/coredns: 0 of 2 available");
     expect(run.post?.log).toMatch(
       /pod kube-system\/coredns-\S+ is Pending: coredns: (ErrImagePull|ImagePullBackOff)/,
     );
-    expect(await unpacked("kind-logs-never-ready-e2e-logs")).toContain("events.txt");
+    expect(await unpacked("kind-logs-never-ready-e2e-never-ready")).toContain("events.txt");
+  });
+
+  it("are kept before everything is removed", async () => {
     expect(await leftSince(before)).toEqual(nothing);
   });
 

@@ -31,7 +31,7 @@ describe("a run that cannot be", () => {
         config: "kind.yaml",
         load_archives: "missing.tar\nimages/*.tar",
         wait: "5",
-        registry: "true",
+        cloud_provider: "true",
       },
     });
     expect(run.exitCode).toBe(1);
@@ -42,7 +42,7 @@ describe("a run that cannot be", () => {
       'load_archives "missing.tar": there is no such file',
       'load_archives "images/*.tar": matches no file',
       'wait "5": wants a duration',
-      'registry "true": is not supported yet',
+      'cloud_provider "true": is not supported yet',
     ]) {
       expect(error).toContain(part);
     }
