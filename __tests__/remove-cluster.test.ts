@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { readJob } from "../src/facts.ts";
 import { programRunner } from "../src/process.ts";
@@ -12,6 +13,7 @@ import { type DockerDaemon, dockerDaemon, nodeContainer } from "./fixtures/docke
 import { memoryCache } from "./fixtures/memory-cache.ts";
 import { recordingPrinter } from "./fixtures/recording.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
+import { tar } from "./images/tar-files.ts";
 
 const logs = (when: "on-failure" | "always" | "never") => ({
   logs: { when, folder: "/tmp/logs", artifact: "kind-logs" },
@@ -144,6 +146,20 @@ describe("after a run", () => {
     await outcome;
     expect(made()).toEqual({ ...onlyOthers, containers: [...onlyOthers.containers, "theirs"] });
     expect(existsSync(proxiesFolder)).toBe(false);
+  });
+
+  it("nothing is left of an image that was on its way out of the cache, and all of others", async () => {
+    const importFor = async (labels: Record<string, string>) =>
+      await daemon.engine.importImage(Readable.from([tar([{ name: "file" }])]), labels);
+    const labels = (cluster: string) => ({ "kind-action.run": run, "kind-action.cluster": cluster });
+    for (let images = 0; images < 2; images++) await importFor(labels("shop"));
+    const theirs = [await importFor(labels("other")), await importFor({})];
+    daemon.images.set("web:1", "sha256:web");
+    const { outcome } = await post({ ...state, succeeded: false }, "cancelled");
+    await outcome;
+    expect([...daemon.contents.keys()]).toEqual(theirs);
+    expect([...daemon.images.keys()]).toEqual(["web:1"]);
+    expect(made()).toEqual(onlyOthers);
   });
 
   it("kind itself removes the cluster, because it knows the cluster's context", async () => {

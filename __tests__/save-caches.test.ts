@@ -16,7 +16,7 @@ import { recordingLog, recordingPrinter } from "./fixtures/recording.ts";
 import { blobOf, storeImage } from "./fixtures/registry-storage.ts";
 import { temporaryFolder } from "./fixtures/temporary-folder.ts";
 import { sample } from "./images/archives.ts";
-import { give, type PublishedImage, pinned, publish } from "./images/published-images.ts";
+import { give, labels, type PublishedImage, pinned, publish } from "./images/published-images.ts";
 
 let folder: string;
 let daemon: DockerDaemon;
@@ -82,10 +82,12 @@ async function pulled(name: string): Promise<{ published: PublishedImage; image:
   return { published, image };
 }
 
+const onlyIfFaster = { onlyIfFaster: true, labels };
+
 /** Restores an image as a later run does. */
 async function restored(published: PublishedImage) {
   const { engine } = await dockerDaemon();
-  return await restoreImage(cache.store(), engine, pinned(published), true, recordingLog());
+  return await restoreImage(cache.store(), engine, pinned(published), onlyIfFaster, recordingLog());
 }
 
 describe("tools that were downloaded", () => {
@@ -159,7 +161,7 @@ describe("images that came out of the cache", () => {
     await mkdir(state.folder);
     const { engine } = await dockerDaemon();
     const store = cache.store(join(state.folder, "cache"));
-    await restoreImage(store, engine, pinned(published), true, recordingLog());
+    await restoreImage(store, engine, pinned(published), onlyIfFaster, recordingLog());
     await post({ images: [{ ...image, restored: true, seconds }] });
     return published;
   }

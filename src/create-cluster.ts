@@ -110,6 +110,7 @@ function bringUp(
 } {
   const engine = new Engine(endpoint);
   const context = contextOf(plan.name);
+  const labels = { [runLabel]: name, [clusterLabel]: plan.name };
 
   const source = {
     engine,
@@ -117,6 +118,7 @@ function bringUp(
     run: on.start,
     platform: { os: "linux", architecture: on.job.architecture },
     cache: caches.nodeImage ? { store: cache, onlyIfFaster: caches.onlyIfFaster } : undefined,
+    labels,
   };
   const obtained: ObtainedImage[] = [];
   const obtain = async (image: WantedImage, log: Log) => {
@@ -139,7 +141,6 @@ function bringUp(
     if (await makeNetwork(engine, plan.network, name, { fixedAddresses }))
       log.line(`Made the Docker network ${plan.network}.`);
   });
-  const labels = { [runLabel]: name, [clusterLabel]: plan.name };
   const registries =
     plan.registries &&
     bringUpRegistries(

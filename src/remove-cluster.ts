@@ -124,9 +124,11 @@ async function remove(
   await removeStaleLock(path, state.began);
   await kind?.delete(cluster.name, path, log).catch((error: unknown) => log.line(messageOf(error)));
   await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
-  // What helped to load images removes itself, unless its step was killed before it started.
+  // What helped to load images, or to restore them, is removed by itself, unless its step was killed before that.
   const helpers = await engine.labelled(clusterLabel, cluster.name);
   await Promise.all(helpers.map((id) => engine.removeContainer(id)));
+  const layers = await engine.labelledImages(clusterLabel, cluster.name);
+  await Promise.all(layers.map((id) => engine.untag(id)));
   await removeNetwork(engine, cluster.network, state.run);
   if (!existed) await removeIfEmpty(path);
   await releaseName(engine, cluster.name, state.run);

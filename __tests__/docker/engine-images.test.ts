@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Engine } from "../../src/docker/engine.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
@@ -9,6 +9,17 @@ import { noise, tar } from "../images/tar-files.ts";
 const web = sample("web");
 const archiveOf = (image: Sample, ...tags: string[]) =>
   Readable.from([tar(dockerSaveOld([{ image, tags }]))]);
+
+/** A daemon that takes what it is sent, and never answers. */
+async function silentDaemon() {
+  const [arrived, cut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { port } = await serve((request, response) => {
+    request.resume().once("end", arrived.resolve);
+    response.once("close", cut.resolve);
+  });
+  const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+  return { engine, arrived: arrived.promise, cut: cut.promise };
+}
 
 /** A daemon that has an image under names. */
 async function daemonWith(...names: readonly string[]): Promise<DockerDaemon> {
@@ -136,5 +147,111 @@ describe("an archive of images", () => {
     });
     const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
     await expect(engine.loadImage(archiveOf(web))).rejects.toThrow(/aborted|ECONNRESET|socket hang up/);
+  });
+});
+
+describe("what a daemon does not take in time", () => {
+  it.each<{ what: string; send: (engine: Engine) => Promise<unknown> }>([
+    { what: "an archive of images", send: (engine) => engine.loadImage(archiveOf(web)) },
+    { what: "a layer", send: (engine) => engine.importImage(archiveOf(web), {}) },
+  ])("is an error: $what", async ({ send }) => {
+    const { engine, arrived, cut } = await silentDaemon();
+    const deadline = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValueOnce(deadline.signal);
+    onTestFinished(() => timeout.mockRestore());
+    const taken = send(engine);
+    taken.catch(() => {});
+    await arrived;
+    deadline.abort();
+    await expect(taken).rejects.toThrow("aborted");
+    await cut;
+  });
+});
+
+describe("a layer that is to be an image", () => {
+  const [layer = Buffer.alloc(0)] = web.layers;
+  const bytes = () => Readable.from([layer]);
+
+  it("is one without a name, of that layer alone", async () => {
+    const { engine, images, contents } = await dockerDaemon();
+    const id = await engine.importImage(bytes(), {});
+    expect(contents.get(id)?.layers).toEqual([layer]);
+    expect(await engine.imageId(id)).toBe(id);
+    expect(images.size).toBe(0);
+  });
+
+  it("is another image each time, and each can be removed", async () => {
+    const { engine, contents } = await dockerDaemon();
+    const [one, other] = await Promise.all([
+      engine.importImage(bytes(), {}),
+      engine.importImage(bytes(), {}),
+    ]);
+    expect(new Set([one, other]).size).toBe(2);
+    await engine.untag(one);
+    expect([...contents.keys()]).toEqual([other]);
+    await engine.untag(one);
+    await engine.untag(other);
+    expect(contents.size).toBe(0);
+  });
+
+  it.each([0, 1, 512, 3e6])("may have any size: %i bytes", async (size) => {
+    const { engine, contents } = await dockerDaemon();
+    const whole = Buffer.alloc(size, "layer");
+    const bits = async function* () {
+      for (let at = 0; at < size; at += 7e5) yield whole.subarray(at, at + 7e5);
+    };
+    const id = await engine.importImage(Readable.from(bits(), { objectMode: false }), {});
+    expect(contents.get(id)?.layers[0]?.equals(whole)).toBe(true);
+  });
+
+  it("is found by its labels, whatever they say", async () => {
+    const { engine } = await dockerDaemon();
+    const said = { "kind-action.run": "12-1-abc", note: 'a "quoted" \\ text' };
+    const id = await engine.importImage(bytes(), said);
+    await engine.importImage(bytes(), { "kind-action.run": "13-1-def" });
+    await engine.importImage(bytes(), {});
+    for (const [label, value] of Object.entries(said))
+      expect(await engine.labelledImages(label, value)).toEqual([id]);
+    expect(await engine.labelledImages("kind-action.run", "14")).toEqual([]);
+    expect(await engine.labelledImages("other", "12-1-abc")).toEqual([]);
+  });
+
+  it("is all that an image lies on: then an archive need not have it", async () => {
+    const { engine, contents } = await dockerDaemon();
+    const id = await engine.importImage(bytes(), {});
+    const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
+    const [lowest] = members.flatMap(({ name }) => (name.endsWith("layer.tar") ? [name] : []));
+    const archive = tar(members.filter(({ name }) => name !== lowest));
+    await engine.loadImage(Readable.from([archive]));
+    await engine.untag(id);
+    expect([...contents.values()]).toEqual([web]);
+    await engine.untag("web:1");
+    await expect(engine.loadImage(Readable.from([archive]))).rejects.toThrow("no such file or directory");
+  });
+
+  it("is none where the daemon says what is wrong, with a status of success or without", async () => {
+    const daemon = await dockerDaemon();
+    daemon.import = async () => '{"status":"Importing"}\r\n{"error":"no space left on device"}\r\n';
+    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow("no space left on device");
+    daemon.refuse = () => ({ status: 500, message: "the daemon is in maintenance" });
+    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow("the daemon is in maintenance");
+  });
+
+  it("is none where the daemon says nothing", async () => {
+    const daemon = await dockerDaemon();
+    daemon.import = async () => "";
+    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow(
+      "The Docker daemon made no image of a layer, and did not say why.",
+    );
+  });
+
+  it("is none where it breaks off", async () => {
+    const { engine, contents } = await dockerDaemon();
+    const half = async function* () {
+      yield layer.subarray(0, 700);
+      throw new Error("its part 0: miss");
+    };
+    await expect(engine.importImage(Readable.from(half()), {})).rejects.toThrow("its part 0: miss");
+    expect(contents.size).toBe(0);
   });
 });

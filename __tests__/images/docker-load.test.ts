@@ -3,10 +3,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { dockerArchive } from "../../src/images/docker-load.ts";
+import { dockerArchive, giveImage } from "../../src/images/docker-load.ts";
+import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { membersOf } from "../fixtures/tar-members.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { digestOf, imageOf, type Sample, sample } from "./archives.ts";
+import { labels } from "./published-images.ts";
 import { expected, read, shown } from "./reading.ts";
 import { noise } from "./tar-files.ts";
 
@@ -146,5 +148,168 @@ describe("the layers of an archive that is being made", () => {
   it("end it with an error when a file is gone before it is read", async () => {
     const parts = partsOf(sample("gone", { layers: 1 }), [Promise.resolve(join(folder, "gone"))]);
     await expect(buffer(dockerArchive(parts))).rejects.toThrow("ENOENT");
+  });
+});
+
+describe("an archive without the first layer, which the daemon gets otherwise", () => {
+  it("has the others, and the list of all", async () => {
+    const image = sample("web", { layers: 3 });
+    const parts = partsOf(image);
+    const members = await membersOf(await buffer(dockerArchive(parts, Promise.resolve())));
+    const paths = parts.layers.map(({ diffId }) => `${diffId}/layer.tar`);
+    const list = [{ Config: `${hex(image.id)}.json`, RepoTags: [name], Layers: paths }];
+    expect(members.map((member) => member.name)).toEqual([
+      `${hex(image.id)}.json`,
+      ...paths.slice(1),
+      "manifest.json",
+    ]);
+    expect(members.at(-1)?.content.toString()).toBe(JSON.stringify(list));
+  });
+
+  it("has it where the image has it once more above others: there it is asked for", async () => {
+    const [one, other] = [noise("one", 700), noise("other", 700)];
+    const archive = await buffer(dockerArchive(partsOf(imageOf([one, other, one])), Promise.resolve()));
+    expect(await layersIn(archive)).toEqual([other, one].map((layer) => hex(digestOf(layer))));
+  });
+
+  it("has its list when the daemon has the first layer, and not before", async () => {
+    const image = sample("web", { layers: 2 });
+    const first = Promise.withResolvers<void>();
+    const made = dockerArchive(partsOf(image), first.promise);
+    const ended = once(made, "end");
+    const chunks: Buffer[] = [];
+    made.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const [, last = Buffer.alloc(0)] = image.layers;
+    while (!Buffer.concat(chunks).includes(last)) await once(made, "data");
+    expect(Buffer.concat(chunks).includes("manifest.json")).toBe(false);
+    first.resolve();
+    await ended;
+    expect(Buffer.concat(chunks).includes("manifest.json")).toBe(true);
+  });
+
+  it("ends with the reason when the daemon does not take that", async () => {
+    const refused = Promise.reject(new Error("no space left on device"));
+    refused.catch(() => {});
+    const archive = dockerArchive(partsOf(sample("web")), refused);
+    await expect(buffer(archive)).rejects.toThrow("no space left on device");
+  });
+});
+
+describe("an image that is given to a Docker daemon", () => {
+  /** Gives it, and expects that it is there alone. */
+  async function expectGiven(image: Sample, daemon: DockerDaemon, files?: Promise<string>[]): Promise<void> {
+    await giveImage(daemon.engine, partsOf(image, files), labels);
+    expect([...daemon.images]).toEqual([[name, image.id]]);
+    expect([...daemon.contents.values()]).toEqual([image]);
+  }
+
+  /** Gives it in vain. @returns why; nothing is there then */
+  async function refusal(image: Sample, daemon: DockerDaemon, files?: Promise<string>[]): Promise<string> {
+    const given = giveImage(daemon.engine, partsOf(image, files), labels);
+    const error = await given.catch((caught: unknown) => caught);
+    expect([daemon.images.size, daemon.contents.size]).toEqual([0, 0]);
+    return error instanceof Error ? error.message : "it was taken";
+  }
+
+  /** The files of an image's layers, one of them another. */
+  const filesWith = (image: Sample, which: number, instead: Promise<string>) =>
+    image.layers.map((layer, index) => (index === which ? instead : Promise.resolve(fileOf(layer))));
+
+  it.each([1, 2, 5])("is the same there, and nothing else is: of %i layers", async (layers) => {
+    await expectGiven(sample("web", { layers }), await dockerDaemon());
+  });
+
+  it("may have no layer", async () => {
+    await expectGiven(imageOf([]), await dockerDaemon());
+  });
+
+  it.each([0, 1, 511, 512, 513])("may have a lowest layer of any size: %i bytes", async (size) => {
+    await expectGiven(imageOf([Buffer.alloc(size, "odd"), noise("other", 700)]), await dockerDaemon());
+  });
+
+  it("may have its lowest layer twice", async () => {
+    const [one, other] = [noise("one", 700), noise("other", 700)];
+    for (const layers of [
+      [one, one],
+      [one, other, one],
+    ])
+      await expectGiven(imageOf(layers), await dockerDaemon());
+  });
+
+  it("leaves other images alone, also those that have its lowest layer", async () => {
+    const daemon = await dockerDaemon();
+    const image = sample("web");
+    const theirs = imageOf(image.layers.slice(0, 1));
+    daemon.contents.set(theirs.id, theirs);
+    daemon.images.set("theirs:1", theirs.id);
+    await giveImage(daemon.engine, partsOf(image), labels);
+    expect(Object.fromEntries(daemon.images)).toEqual({ "theirs:1": theirs.id, [name]: image.id });
+    expect([...daemon.contents.keys()]).toEqual([theirs.id, image.id]);
+  });
+
+  it("is unpacked from its lowest layer on while the others come", async () => {
+    const daemon = await dockerDaemon();
+    const image = sample("web", { layers: 3 });
+    const made = Promise.withResolvers<void>();
+    const { import: make } = daemon;
+    daemon.import = async (...layer) => {
+      const said = await make(...layer);
+      made.resolve();
+      return said;
+    };
+    const late = made.promise.then(() => fileOf(image.layers[1] ?? Buffer.alloc(0)));
+    await expectGiven(image, daemon, filesWith(image, 1, late));
+  });
+
+  it.each([0, 1, 2])("is not there where one of its layers does not come: %i", async (index) => {
+    const image = sample("web", { layers: 3 });
+    const missing = Promise.reject(new Error("the layer sha256:aa: miss"));
+    missing.catch(() => {});
+    const files = filesWith(image, index, missing);
+    expect(await refusal(image, await dockerDaemon(), files)).toBe("the layer sha256:aa: miss");
+  });
+
+  it.each([
+    { which: 0, why: /^its first layer is sha256:[0-9a-f]{64}, not sha256:[0-9a-f]{64}$/ },
+    { which: 1, why: /^invalid diffID for layer 1: / },
+  ])("is not there where a layer is another one: $which", async ({ which, why }) => {
+    const image = sample("web", { layers: 3 });
+    const evil = Promise.resolve(fileOf(noise("evil", 700)));
+    expect(await refusal(image, await dockerDaemon(), filesWith(image, which, evil))).toMatch(why);
+  });
+
+  it.each(["POST /images/create", "POST /images/load"])(
+    "is not there where the daemon refuses: %s",
+    async (refused) => {
+      const daemon = await dockerDaemon();
+      daemon.refuse = (call) =>
+        call === refused ? { status: 500, message: "the daemon is in maintenance" } : undefined;
+      const why = await refusal(sample("web", { layers: 3 }), daemon);
+      expect(why).toContain("the daemon is in maintenance");
+    },
+  );
+
+  it.each(["import", "load"] as const)("is not there where the daemon cannot make it: %s", async (call) => {
+    const daemon = await dockerDaemon();
+    daemon[call] = async () => '{"error":"no space left on device"}\r\n';
+    expect(await refusal(sample("web", { layers: 3 }), daemon)).toBe("no space left on device");
+  });
+
+  it("is not there either where that turns out when the daemon has its lowest layer, and is yet to say so", async () => {
+    const daemon = await dockerDaemon();
+    const image = sample("web", { layers: 2 });
+    const [arrived, broken] = [0, 1].map(() => Promise.withResolvers<void>());
+    const { import: make } = daemon;
+    daemon.import = async (...layer) => {
+      arrived?.resolve();
+      await broken?.promise;
+      return await make(...layer);
+    };
+    const late = Promise.resolve(arrived?.promise).then(() => {
+      broken?.resolve();
+      throw new Error("the layer sha256:aa: miss");
+    });
+    late.catch(() => {});
+    expect(await refusal(image, daemon, filesWith(image, 1, late))).toBe("the layer sha256:aa: miss");
   });
 });

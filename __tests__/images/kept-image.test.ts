@@ -14,7 +14,7 @@ import { type MemoryCache, memoryCache } from "../fixtures/memory-cache.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { digestOf, dockerSaveNew, goContainerRegistry, imageOf, type Sample, sample } from "./archives.ts";
-import { changeIndex, give, type PublishedImage, pinned, publish } from "./published-images.ts";
+import { changeIndex, give, labels, type PublishedImage, pinned, publish } from "./published-images.ts";
 import { noise, tar } from "./tar-files.ts";
 
 const hex = (digest: string) => digest.replace("sha256:", "");
@@ -56,7 +56,7 @@ async function restore(
   const daemon = given ?? (await dockerDaemon());
   const log = recordingLog();
   const store = "store" in cache ? cache.store() : cache;
-  const restored = await restoreImage(store, daemon.engine, image, onlyIfFaster, log);
+  const restored = await restoreImage(store, daemon.engine, image, { onlyIfFaster, labels }, log);
   expect(readdirSync(store.folder).filter((name) => name.startsWith("layer-"))).toEqual([]);
   return { restored, daemon, lines: log.lines, store };
 }
@@ -217,8 +217,8 @@ describe("images that are restored at once", () => {
     };
     const daemon = await dockerDaemon();
     const log = recordingLog();
-    const late = restoreImage(slow, daemon.engine, pinned(second), true, log);
-    const early = restoreImage(slow, daemon.engine, pinned(first), true, log);
+    const late = restoreImage(slow, daemon.engine, pinned(second), { onlyIfFaster: true, labels }, log);
+    const early = restoreImage(slow, daemon.engine, pinned(first), { onlyIfFaster: true, labels }, log);
     expect((await early).outcome).toBe("hit");
     gate.resolve();
     expect((await late).outcome).toBe("hit");

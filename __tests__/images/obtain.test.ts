@@ -6,7 +6,7 @@ import { type MemoryCache, memoryCache } from "../fixtures/memory-cache.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { sample } from "./archives.ts";
-import { amd64, dockerCli, give, type PublishedImage, pinned, publish } from "./published-images.ts";
+import { amd64, dockerCli, give, labels, type PublishedImage, pinned, publish } from "./published-images.ts";
 
 /** A cache in which a run has saved an image that took it so long to pull. */
 async function cacheWith(published: PublishedImage, seconds = 12.5): Promise<MemoryCache> {
@@ -40,7 +40,7 @@ async function obtain(
   const store = (on.cache ?? memoryCache()).store();
   const cache = on.cache && { store, onlyIfFaster: on.onlyIfFaster ?? true };
   const { engine, endpoint } = daemon;
-  const outcome = obtainImage(image, { engine, endpoint, run, platform: amd64, cache }, log);
+  const outcome = obtainImage(image, { engine, endpoint, run, platform: amd64, cache, labels }, log);
   return { outcome, daemon, pulls, log, store };
 }
 
@@ -55,6 +55,19 @@ describe("an image that is wanted", () => {
     expect(await outcome).toMatchObject({ reference, name: reference, from: "daemon", restored: undefined });
     expect([pulls, cache.calls, daemon.changes]).toEqual([[], [], []]);
     expect(log.lines).toEqual([`${reference} is there already.`]);
+  });
+
+  it("is the daemon's own where an earlier run had it out of the cache", async () => {
+    const published = await publish(sample("node"));
+    const cache = await cacheWith(published);
+    const { reference, image } = published;
+    const { outcome, daemon } = await obtain({ reference }, { cache });
+    const { name } = await outcome;
+    cache.calls.length = 0;
+    const again = await obtain({ reference }, { daemon, cache });
+    expect(await again.outcome).toMatchObject({ reference, name, from: "daemon", restored: undefined });
+    expect([again.pulls, cache.calls]).toEqual([[], []]);
+    expect([...daemon.images]).toEqual([[name, image.id]]);
   });
 
   it("comes out of the cache where that has it, under another name, and it is said what that saved", async () => {
@@ -75,6 +88,27 @@ describe("an image that is wanted", () => {
     expect(log.lines).toEqual([
       expect.stringMatching(/ came out of the cache in [\d.]+ s; pulling it once took 12\.5 s\.$/),
     ]);
+  });
+
+  it("is labelled as the run's while it comes out of the cache, and not when it is there", async () => {
+    const published = await publish(sample("node"));
+    const cache = await cacheWith(published);
+    const daemon = await dockerDaemon();
+    const labelled = async () =>
+      await Promise.all(
+        Object.entries(labels).map(
+          async ([label, value]) => await daemon.engine.labelledImages(label, value),
+        ),
+      );
+    const { load } = daemon;
+    daemon.load = async (archive) => {
+      expect((await labelled()).map((ids) => ids.length)).toEqual([1, 1]);
+      return await load(archive);
+    };
+    const { outcome } = await obtain({ reference: published.reference }, { daemon, cache });
+    expect(await outcome).toMatchObject({ from: "cache" });
+    expect(await labelled()).toEqual([[], []]);
+    expect([...daemon.contents.keys()]).toEqual([published.image.id]);
   });
 
   it("is pulled where the cache does not have it", async () => {

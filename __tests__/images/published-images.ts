@@ -10,6 +10,9 @@ import { type Blob, ociImage, ociIndex, type Sample } from "./archives.ts";
 
 export const amd64: Platform = { os: "linux", architecture: "amd64" };
 
+/** What main labels with what the daemon has only while an image comes out of the cache. */
+export const labels = { "kind-action.run": "12-1-abc", "kind-action.cluster": "shop" };
+
 /** An image that a registry on this machine has, by its digest. */
 export interface PublishedImage {
   readonly image: Sample;

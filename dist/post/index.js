@@ -59735,20 +59735,30 @@ class Engine {
         const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
         await this.#docker.getImage(image).tag({ repo, tag });
     }
-    /** Takes a name from an image, and the image if that was its last. */
+    /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
     async untag(name) {
         await unless(gone, this.#docker.getImage(name).remove());
     }
+    /** The IDs of all images with a label of a value. */
+    async labelledImages(label, value) {
+        const filters = { label: [`${label}=${value}`] };
+        return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
+    }
     /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
     async loadImage(archive) {
-        const failed = new Promise((_, reject) => archive.once("error", reject));
-        const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
-        const said = await Promise.race([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__.text)(answer), failed]);
-        for (const line of said.split("\n").filter(Boolean)) {
-            const message = loadMessage.safeParse(JSON.parse(line));
-            if (message.success && message.data.error !== undefined)
-                throw new Error(message.data.error);
-        }
+        await sendTar(archive, (abortSignal) => this.#docker.loadImage(archive, { quiet: true, abortSignal }));
+    }
+    /** Makes an image without a name of one layer. @param layer its tar. @returns its ID */
+    async importImage(layer, labels) {
+        const changes = Object.entries(labels).map(([label, value]) => `LABEL ${label}=${JSON.stringify(value)}`);
+        const [id] = await sendTar(layer, (abortSignal) => this.#docker.importImage(layer, { changes, abortSignal }));
+        if (id === undefined)
+            throw new Error("The Docker daemon made no image of a layer, and did not say why.");
+        return id;
+    }
+    /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
+    async imageLayers(reference) {
+        return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
     }
     /** What an image that the daemon has was made for. */
     async imagePlatform(reference) {
@@ -60023,8 +60033,9 @@ class Engine {
         return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
     }
 }
-const loadMessage = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ error: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() });
+const tarMessage = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ error: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(), status: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional() });
 const daemonFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ CgroupVersion: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP().optional(), DockerRootDir: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() });
+const layerFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ RootFS: zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Layers: zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP()).default([]) }) });
 const platformFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
     Os: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
     Architecture: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
@@ -60143,6 +60154,33 @@ function connect(endpoint) {
 const gone = (status) => status === 404;
 /** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
 const inUse = (status) => status === 403 || status === 409;
+/**
+ * Sends the daemon the tar of an image, and reads what it says of it. The daemon is not left waiting for the rest of one that
+ * breaks off.
+ *
+ * @returns its messages
+ * @throws the one that is an error, or what the tar ends with
+ */
+async function sendTar(tar, send) {
+    const failed = new Promise((_, reject) => tar.on("error", reject));
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(15 * 60_000)]);
+    try {
+        const answer = await Promise.race([send(signal), failed]);
+        const said = await Promise.race([(0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_3__.text)(answer), failed]);
+        return said.split("\n").filter(Boolean).flatMap(statusOf);
+    }
+    catch (error) {
+        stop.abort();
+        throw error;
+    }
+}
+function statusOf(line) {
+    const { error, status } = tarMessage.safeParse(JSON.parse(line)).data ?? {};
+    if (error !== undefined)
+        throw new Error(error);
+    return status ?? [];
+}
 /** The answer, or undefined where the daemon refused with an expected status. */
 async function unless(expected, answer) {
     try {
@@ -62596,24 +62634,68 @@ var external_node_stream_ = __nccwpck_require__(57075);
 
 
 /**
+ * Gives an image to a Docker daemon, its layers as they come. The daemon compares each with what the config says of it.
+ *
+ * `docker load` writes a whole archive to the disk before it unpacks the first layer. So that one takes another way: as
+ * `docker import` it is unpacked while it comes. What is loaded then lies on it: moby's image/tarexport/load.go asks an
+ * archive only for the layers that the daemon does not have.
+ *
+ * @param labels of the image that the first layer is for that time
+ * @throws when a layer does not come, or the daemon does not take it
+ */
+async function docker_load_giveImage(engine, image, labels) {
+    const [first] = image.layers;
+    const layer = first && Readable.from(contentOf(first), { objectMode: false });
+    const imported = layer && engine.importImage(layer, labels);
+    const there = imported?.then(async (id) => {
+        const [diffId] = await engine.imageLayers(id);
+        if (diffId !== `sha256:${first?.diffId}`)
+            throw new Error(`its first layer is ${diffId}, not sha256:${first?.diffId}`);
+    });
+    // Whoever makes the archive is told.
+    there?.catch(() => { });
+    const archive = dockerArchive(image, there);
+    try {
+        await engine.loadImage(archive);
+    }
+    finally {
+        // A daemon that wants no more of it leaves files open.
+        archive.destroy();
+        // One that has all of the layer is about to say as what.
+        if (layer?.readableEnded === false)
+            layer.destroy(new Error("the rest of the image did not come"));
+        const id = await imported?.catch(() => undefined);
+        // What resists goes with the cluster.
+        if (id !== undefined)
+            await engine.untag(id).catch(() => { });
+    }
+}
+async function* contentOf({ file }) {
+    yield* read(await file);
+}
+/** With pieces of 64 kB, a gigabyte takes a second more. */
+const read = (path) => createReadStream(path, { highWaterMark: 1024 ** 2 });
+/**
  * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
- * The daemon compares each layer with what the config says of it.
  * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
  *
+ * @param first settles when the daemon has the first layer, which is then not in the archive
  * @returns its bytes, layers in the order in which they come; they end with an error when one does not
  */
-function docker_load_dockerArchive({ config, id, layers, name }) {
+function dockerArchive({ config, id, layers, name }, first) {
     const path = ({ diffId }) => `${diffId}/layer.tar`;
     const manifest = JSON.stringify([{ Config: `${id}.json`, RepoTags: [name], Layers: layers.map(path) }]);
     async function* pieces() {
         yield* file(`${id}.json`, Buffer.from(config));
-        const different = new Map(layers.map((layer) => [layer.diffId, layer]));
+        const sent = first === undefined ? layers : layers.slice(1);
+        const different = new Map(sent.map((layer) => [layer.diffId, layer]));
         for await (const { layer, source } of asTheyCome([...different.values()])) {
             const { size } = await stat(source);
             yield docker_load_header(path(layer), size);
-            yield* createReadStream(source, { highWaterMark: 1 << 20 });
+            yield* read(source);
             yield Buffer.alloc(padding(size));
         }
+        await first;
         yield* file("manifest.json", Buffer.from(manifest));
         yield Buffer.alloc(2 * block);
     }
@@ -62914,15 +62996,15 @@ function documents_of_verifyDocuments(digest, platform, documents) {
 function* documentsFrom(digest, platform) {
     const first = yield* documents_of_document("manifests", { digest });
     const chosen = isIndexDocument(first)
-        ? choose(read(first, indexKind, digest).manifests, platform, digest)
+        ? choose(documents_of_read(first, indexKind, digest).manifests, platform, digest)
         : undefined;
     const source = chosen === undefined ? first : yield* documents_of_document("manifests", chosen);
     const name = chosen?.digest ?? digest;
-    const manifest = read(source, manifestKind, name);
+    const manifest = documents_of_read(source, manifestKind, name);
     if (!isConfig(manifest.config.mediaType))
         throw new Error(`${name} is not an image: its config is of the type ${quoted(manifest.config.mediaType)}.`);
     const configDigest = manifest.config.digest;
-    const config = read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
+    const config = documents_of_read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
     const made = platformOf(config, platform);
     // Where an index names the platform, that counts, as for containerd.
     if (chosen === undefined && fitness(made, platform) === 0)
@@ -62953,7 +63035,7 @@ function* documents_of_document(from, { digest, size }) {
 const tooLarge = (digest) => new Error(`${digest} has more than the ${documents_of_mostOfDocument} bytes that are read of a document.`);
 /** The type of an index need not be in it. */
 const isIndexDocument = (json) => schemas/* object */.Ikc({ manifests: schemas/* array */.YOg(schemas/* unknown */.L5J()) }).safeParse(json).success;
-function read(json, kind, digest) {
+function documents_of_read(json, kind, digest) {
     const parsed = kind.schema.safeParse(json);
     if (parsed.success)
         return parsed.data;
@@ -63113,9 +63195,10 @@ const spare = 500_000_000;
  * Gives the Docker daemon an image out of the cache. The image is the one with the digest, whatever the cache holds: texts
  * lead from the digest to the config and the hashes of all layers, which the daemon compares.
  *
- * @param onlyIfFaster whether an image that took longer to restore than to pull is left to be pulled
+ * `onlyIfFaster`: an image that took longer to restore than to pull is left to be pulled. `labels`: of what the daemon
+ * has only meanwhile.
  */
-async function kept_image_restoreImage(cache, engine, image, onlyIfFaster, log) {
+async function kept_image_restoreImage(cache, engine, image, { onlyIfFaster, labels }, log) {
     const prefix = prefixOf(image);
     const found = await cache.restore({ path: indexPath(image), key: prefix, prefixes: [prefix] });
     if (found.outcome !== "hit") {
@@ -63144,7 +63227,7 @@ async function kept_image_restoreImage(cache, engine, image, onlyIfFaster, log) 
             return { outcome: "skipped", bytes: 0 };
         }
         const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
-        const archive = dockerArchive({
+        const parts = {
             config: documents.at(-1) ?? "",
             id: hexOf(configDigest),
             name: image.tag,
@@ -63152,13 +63235,11 @@ async function kept_image_restoreImage(cache, engine, image, onlyIfFaster, log) 
                 diffId: hexOf(diffId),
                 file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
             })),
-        });
+        };
         try {
-            await engine.loadImage(archive);
+            await giveImage(engine, parts, labels);
         }
         finally {
-            // A daemon that wants no more of it leaves a file open.
-            archive.destroy();
             await Promise.allSettled(files.values());
             for (const diffId of files.keys())
                 await leaveLayer(cache, hexOf(diffId));
@@ -63275,13 +63356,15 @@ async function saveIndex(cache, image, content, log) {
 async function obtainImage({ reference, tag }, on, log) {
     const began = performance.now();
     const seconds = () => Math.round(performance.now() - began) / 1000;
-    const there = tag ?? reference;
-    if (await isThere(reference, tag, on.engine)) {
+    const pinned = pinnedImage(reference, on.platform, tag);
+    const there = await nameThere({ reference, tag }, pinned, on.engine);
+    if (there !== undefined) {
         log.line(`${there} is there already.`);
         return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
     }
-    const pinned = pinnedImage(reference, on.platform, tag);
-    const restored = on.cache && pinned && (await restoreImage(on.cache.store, on.engine, pinned, on.cache.onlyIfFaster, log));
+    const restored = on.cache &&
+        pinned &&
+        (await restoreImage(on.cache.store, on.engine, pinned, { onlyIfFaster: on.cache.onlyIfFaster, labels: on.labels }, log));
     if (pinned !== undefined && restored?.outcome === "hit") {
         const took = seconds();
         log.line(`${reference} came out of the cache in ${took} s; pulling it once took ${restored.pulled} s.`);
@@ -63292,17 +63375,21 @@ async function obtainImage({ reference, tag }, on, log) {
     if (tag !== undefined)
         await on.engine.tag(reference, tag);
     const took = Math.round(performance.now() - pulling) / 1000;
-    return { reference, name: there, from: "registry", seconds: took, restored };
+    return { reference, name: tag ?? reference, from: "registry", seconds: took, restored };
 }
-/** Whether the daemon has the image under the name that others use. One that it has otherwise gets that name. */
-async function isThere(reference, tag, engine) {
+/**
+ * The name under which the daemon has an image: the one that others use, which one that it has otherwise gets; or that of
+ * an earlier run, which had it out of the cache.
+ */
+async function nameThere({ reference, tag }, pinned, engine) {
     if (tag !== undefined && (await engine.imageId(tag)) !== undefined)
-        return true;
-    if ((await engine.imageId(reference)) === undefined)
-        return false;
-    if (tag !== undefined)
-        await engine.tag(reference, tag);
-    return true;
+        return tag;
+    if ((await engine.imageId(reference)) !== undefined) {
+        if (tag !== undefined)
+            await engine.tag(reference, tag);
+        return tag ?? reference;
+    }
+    return pinned !== undefined && (await engine.imageId(pinned.tag)) !== undefined ? pinned.tag : undefined;
 }
 /** An image as the cache knows it, if it is named by its digest. */
 function pinnedImage(reference, platform, tag) {
@@ -63352,6 +63439,9 @@ const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})
 /**
  * Looks into a registry's folder. What is only half there is left out, and so are tags: they are the upstream's to tell.
  *
+ * A repository's are also the blobs that its manifests name, if another repository brought them: a node that has a layer
+ * already does not ask for it again, and the next run's nodes have others.
+ *
  * @returns in an order that depends on nothing but names
  */
 async function storage_readStorage(folder) {
@@ -63371,7 +63461,40 @@ async function storage_readStorage(folder) {
         repositories.set(name, repository);
         repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
     }
-    return { repositories: [...repositories.values()], blobs };
+    const whole = [...repositories.values()].map((repository) => withNamed(folder, repository, blobs));
+    return { repositories: await Promise.all(whole), blobs };
+}
+const storage_descriptor = schemas/* object */.Ikc({ digest: schemas/* string */.YjP() });
+const manifest = schemas/* object */.Ikc({
+    manifests: schemas/* array */.YOg(storage_descriptor).default([]),
+    config: storage_descriptor.optional(),
+    layers: schemas/* array */.YOg(storage_descriptor).default([]),
+});
+/** No registry takes a larger one: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests */
+const mostOfManifest = 4 * 1024 ** 2;
+async function withNamed(folder, { name, ...own }, blobs) {
+    const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
+    const there = (descriptors) => descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
+    // An index names manifests, which are looked at in their turn.
+    for (const blob of manifests) {
+        if ((blobs.get(blob) ?? 0) > mostOfManifest)
+            continue;
+        const named = storage_readManifest(await (0,promises_.readFile)((0,external_node_path_.join)(folder, storage_blobPath(blob)), "utf8"));
+        for (const each of there(named.manifests))
+            manifests.add(each);
+        for (const each of there([...named.layers, ...(named.config ? [named.config] : [])]))
+            layers.add(each);
+    }
+    return { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() };
+}
+/** @returns what it names: nothing where it is of a kind that names otherwise */
+function storage_readManifest(text) {
+    try {
+        return manifest.parse(JSON.parse(text));
+    }
+    catch {
+        return { manifests: [], layers: [] };
+    }
 }
 /** Their paths below a folder, in order. Links lead to what is not the registry's, and are no files. */
 async function filesBelow(folder) {
@@ -65119,9 +65242,11 @@ async function remove(state, cluster, engine, kind, log) {
     await removeStaleLock(path, state.began);
     await kind?.delete(cluster.name, path, log).catch((error) => log.line((0,problems/* messageOf */.bD)(error)));
     await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
-    // What helped to load images removes itself, unless its step was killed before it started.
+    // What helped to load images, or to restore them, is removed by itself, unless its step was killed before that.
     const helpers = await engine.labelled(clusterLabel, cluster.name);
     await Promise.all(helpers.map((id) => engine.removeContainer(id)));
+    const layers = await engine.labelledImages(clusterLabel, cluster.name);
+    await Promise.all(layers.map((id) => engine.untag(id)));
     await removeNetwork(engine, cluster.network, state.run);
     if (!existed)
         await removeIfEmpty(path);

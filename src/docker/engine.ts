@@ -158,20 +158,35 @@ export class Engine {
     await this.#docker.getImage(image).tag({ repo, tag });
   }
 
-  /** Takes a name from an image, and the image if that was its last. */
+  /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
   async untag(name: string): Promise<void> {
     await unless(gone, this.#docker.getImage(name).remove());
   }
 
+  /** The IDs of all images with a label of a value. */
+  async labelledImages(label: string, value: string): Promise<string[]> {
+    const filters = { label: [`${label}=${value}`] };
+    return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
+  }
+
   /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
   async loadImage(archive: Readable): Promise<void> {
-    const failed = new Promise<never>((_, reject) => archive.once("error", reject));
-    const answer = await Promise.race([this.#docker.loadImage(archive, { quiet: true }), failed]);
-    const said = await Promise.race([text(answer), failed]);
-    for (const line of said.split("\n").filter(Boolean)) {
-      const message = loadMessage.safeParse(JSON.parse(line));
-      if (message.success && message.data.error !== undefined) throw new Error(message.data.error);
-    }
+    await sendTar(archive, (abortSignal) => this.#docker.loadImage(archive, { quiet: true, abortSignal }));
+  }
+
+  /** Makes an image without a name of one layer. @param layer its tar. @returns its ID */
+  async importImage(layer: Readable, labels: Readonly<Record<string, string>>): Promise<string> {
+    const changes = Object.entries(labels).map(([label, value]) => `LABEL ${label}=${JSON.stringify(value)}`);
+    const [id] = await sendTar(layer, (abortSignal) =>
+      this.#docker.importImage(layer, { changes, abortSignal }),
+    );
+    if (id === undefined) throw new Error("The Docker daemon made no image of a layer, and did not say why.");
+    return id;
+  }
+
+  /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
+  async imageLayers(reference: string): Promise<readonly string[]> {
+    return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
   }
 
   /** What an image that the daemon has was made for. */
@@ -484,9 +499,11 @@ export class Engine {
   }
 }
 
-const loadMessage = z.looseObject({ error: z.string().optional() });
+const tarMessage = z.looseObject({ error: z.string().optional(), status: z.string().optional() });
 
 const daemonFacts = z.looseObject({ CgroupVersion: z.string().optional(), DockerRootDir: z.string() });
+
+const layerFacts = z.looseObject({ RootFS: z.looseObject({ Layers: z.array(z.string()).default([]) }) });
 
 const platformFacts = z.looseObject({
   Os: z.string(),
@@ -620,6 +637,36 @@ function connect(endpoint: Endpoint): Docker {
 const gone = (status: number) => status === 404;
 /** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
 const inUse = (status: number) => status === 403 || status === 409;
+
+/**
+ * Sends the daemon the tar of an image, and reads what it says of it. The daemon is not left waiting for the rest of one that
+ * breaks off.
+ *
+ * @returns its messages
+ * @throws the one that is an error, or what the tar ends with
+ */
+async function sendTar(
+  tar: Readable,
+  send: (signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
+): Promise<string[]> {
+  const failed = new Promise<never>((_, reject) => tar.on("error", reject));
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(15 * 60_000)]);
+  try {
+    const answer = await Promise.race([send(signal), failed]);
+    const said = await Promise.race([text(answer), failed]);
+    return said.split("\n").filter(Boolean).flatMap(statusOf);
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+}
+
+function statusOf(line: string): string | [] {
+  const { error, status } = tarMessage.safeParse(JSON.parse(line)).data ?? {};
+  if (error !== undefined) throw new Error(error);
+  return status ?? [];
+}
 
 /** The answer, or undefined where the daemon refused with an expected status. */
 async function unless<T>(expected: (status: number) => boolean, answer: Promise<T>): Promise<T | undefined> {

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { Header } from "tar/header";
+import type { Engine } from "../docker/engine.ts";
 
 /** An image as a Docker daemon takes it. */
 export interface ImageParts {
@@ -21,24 +22,72 @@ export interface ImageLayer {
 }
 
 /**
+ * Gives an image to a Docker daemon, its layers as they come. The daemon compares each with what the config says of it.
+ *
+ * `docker load` writes a whole archive to the disk before it unpacks the first layer. So that one takes another way: as
+ * `docker import` it is unpacked while it comes. What is loaded then lies on it: moby's image/tarexport/load.go asks an
+ * archive only for the layers that the daemon does not have.
+ *
+ * @param labels of the image that the first layer is for that time
+ * @throws when a layer does not come, or the daemon does not take it
+ */
+export async function giveImage(
+  engine: Engine,
+  image: ImageParts,
+  labels: Readonly<Record<string, string>>,
+): Promise<void> {
+  const [first] = image.layers;
+  const layer = first && Readable.from(contentOf(first), { objectMode: false });
+  const imported = layer && engine.importImage(layer, labels);
+  const there = imported?.then(async (id) => {
+    const [diffId] = await engine.imageLayers(id);
+    if (diffId !== `sha256:${first?.diffId}`)
+      throw new Error(`its first layer is ${diffId}, not sha256:${first?.diffId}`);
+  });
+  // Whoever makes the archive is told.
+  there?.catch(() => {});
+  const archive = dockerArchive(image, there);
+  try {
+    await engine.loadImage(archive);
+  } finally {
+    // A daemon that wants no more of it leaves files open.
+    archive.destroy();
+    // One that has all of the layer is about to say as what.
+    if (layer?.readableEnded === false) layer.destroy(new Error("the rest of the image did not come"));
+    const id = await imported?.catch(() => undefined);
+    // What resists goes with the cluster.
+    if (id !== undefined) await engine.untag(id).catch(() => {});
+  }
+}
+
+async function* contentOf({ file }: ImageLayer): AsyncGenerator<Buffer> {
+  yield* read(await file);
+}
+
+/** With pieces of 64 kB, a gigabyte takes a second more. */
+const read = (path: string) => createReadStream(path, { highWaterMark: 1024 ** 2 });
+
+/**
  * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
- * The daemon compares each layer with what the config says of it.
  * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
  *
+ * @param first settles when the daemon has the first layer, which is then not in the archive
  * @returns its bytes, layers in the order in which they come; they end with an error when one does not
  */
-export function dockerArchive({ config, id, layers, name }: ImageParts): Readable {
+export function dockerArchive({ config, id, layers, name }: ImageParts, first?: Promise<unknown>): Readable {
   const path = ({ diffId }: ImageLayer) => `${diffId}/layer.tar`;
   const manifest = JSON.stringify([{ Config: `${id}.json`, RepoTags: [name], Layers: layers.map(path) }]);
   async function* pieces(): AsyncGenerator<Buffer> {
     yield* file(`${id}.json`, Buffer.from(config));
-    const different = new Map(layers.map((layer) => [layer.diffId, layer]));
+    const sent = first === undefined ? layers : layers.slice(1);
+    const different = new Map(sent.map((layer) => [layer.diffId, layer]));
     for await (const { layer, source } of asTheyCome([...different.values()])) {
       const { size } = await stat(source);
       yield header(path(layer), size);
-      yield* createReadStream(source, { highWaterMark: 1 << 20 });
+      yield* read(source);
       yield Buffer.alloc(padding(size));
     }
+    await first;
     yield* file("manifest.json", Buffer.from(manifest));
     yield Buffer.alloc(2 * block);
   }

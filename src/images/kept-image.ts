@@ -7,7 +7,7 @@ import type { Log } from "../log.ts";
 import { messageOf } from "../problems.ts";
 import { readArchive } from "./archive.ts";
 import { saveDaemonImages } from "./daemon-images.ts";
-import { dockerArchive } from "./docker-load.ts";
+import { giveImage } from "./docker-load.ts";
 import { documentsOf, verifyDocuments } from "./documents-of.ts";
 import { leaveLayer, saveLayer, takeLayer } from "./kept-layers.ts";
 
@@ -59,13 +59,14 @@ const spare = 500_000_000;
  * Gives the Docker daemon an image out of the cache. The image is the one with the digest, whatever the cache holds: texts
  * lead from the digest to the config and the hashes of all layers, which the daemon compares.
  *
- * @param onlyIfFaster whether an image that took longer to restore than to pull is left to be pulled
+ * `onlyIfFaster`: an image that took longer to restore than to pull is left to be pulled. `labels`: of what the daemon
+ * has only meanwhile.
  */
 export async function restoreImage(
   cache: CacheStore,
   engine: Engine,
   image: PinnedImage,
-  onlyIfFaster: boolean,
+  { onlyIfFaster, labels }: { onlyIfFaster: boolean; labels: Readonly<Record<string, string>> },
   log: Log,
 ): Promise<RestoredImage> {
   const prefix = prefixOf(image);
@@ -95,7 +96,7 @@ export async function restoreImage(
       return { outcome: "skipped", bytes: 0 };
     }
     const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
-    const archive = dockerArchive({
+    const parts = {
       config: documents.at(-1) ?? "",
       id: hexOf(configDigest),
       name: image.tag,
@@ -103,12 +104,10 @@ export async function restoreImage(
         diffId: hexOf(diffId),
         file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
       })),
-    });
+    };
     try {
-      await engine.loadImage(archive);
+      await giveImage(engine, parts, labels);
     } finally {
-      // A daemon that wants no more of it leaves a file open.
-      archive.destroy();
       await Promise.allSettled(files.values());
       for (const diffId of files.keys()) await leaveLayer(cache, hexOf(diffId));
     }

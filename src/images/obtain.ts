@@ -39,19 +39,29 @@ export async function obtainImage(
     readonly run: Run;
     readonly platform: Platform;
     readonly cache: { readonly store: CacheStore; readonly onlyIfFaster: boolean } | undefined;
+    /** Of what the daemon has only while an image comes out of the cache. */
+    readonly labels: Readonly<Record<string, string>>;
   },
   log: Log,
 ): Promise<ObtainedImage> {
   const began = performance.now();
   const seconds = () => Math.round(performance.now() - began) / 1000;
-  const there = tag ?? reference;
-  if (await isThere(reference, tag, on.engine)) {
+  const pinned = pinnedImage(reference, on.platform, tag);
+  const there = await nameThere({ reference, tag }, pinned, on.engine);
+  if (there !== undefined) {
     log.line(`${there} is there already.`);
     return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
   }
-  const pinned = pinnedImage(reference, on.platform, tag);
   const restored =
-    on.cache && pinned && (await restoreImage(on.cache.store, on.engine, pinned, on.cache.onlyIfFaster, log));
+    on.cache &&
+    pinned &&
+    (await restoreImage(
+      on.cache.store,
+      on.engine,
+      pinned,
+      { onlyIfFaster: on.cache.onlyIfFaster, labels: on.labels },
+      log,
+    ));
   if (pinned !== undefined && restored?.outcome === "hit") {
     const took = seconds();
     log.line(`${reference} came out of the cache in ${took} s; pulling it once took ${restored.pulled} s.`);
@@ -61,15 +71,24 @@ export async function obtainImage(
   await ensureImage(reference, on, log);
   if (tag !== undefined) await on.engine.tag(reference, tag);
   const took = Math.round(performance.now() - pulling) / 1000;
-  return { reference, name: there, from: "registry", seconds: took, restored };
+  return { reference, name: tag ?? reference, from: "registry", seconds: took, restored };
 }
 
-/** Whether the daemon has the image under the name that others use. One that it has otherwise gets that name. */
-async function isThere(reference: string, tag: string | undefined, engine: Engine): Promise<boolean> {
-  if (tag !== undefined && (await engine.imageId(tag)) !== undefined) return true;
-  if ((await engine.imageId(reference)) === undefined) return false;
-  if (tag !== undefined) await engine.tag(reference, tag);
-  return true;
+/**
+ * The name under which the daemon has an image: the one that others use, which one that it has otherwise gets; or that of
+ * an earlier run, which had it out of the cache.
+ */
+async function nameThere(
+  { reference, tag }: WantedImage,
+  pinned: PinnedImage | undefined,
+  engine: Engine,
+): Promise<string | undefined> {
+  if (tag !== undefined && (await engine.imageId(tag)) !== undefined) return tag;
+  if ((await engine.imageId(reference)) !== undefined) {
+    if (tag !== undefined) await engine.tag(reference, tag);
+    return tag ?? reference;
+  }
+  return pinned !== undefined && (await engine.imageId(pinned.tag)) !== undefined ? pinned.tag : undefined;
 }
 
 /** An image as the cache knows it, if it is named by its digest. */
