@@ -45,6 +45,40 @@ describe("what a registry holds", () => {
     expect(await readStorage(join(temporaryFolder(), "none"))).toEqual(nothing);
   });
 
+  it("counts as a repository's what its manifests name, though only another one was asked for it", async () => {
+    const folder = temporaryFolder();
+    const [base, own, config] = ["shared layer", "own layer", "a config"];
+    const descriptors = (contents: string[]) => contents.map((of) => ({ digest: `sha256:${blobOf(of)}` }));
+    const [configDescriptor] = descriptors([config]);
+    const image = JSON.stringify({
+      config: configDescriptor,
+      layers: descriptors([base, own, "not pulled"]),
+    });
+    const index = JSON.stringify({ manifests: descriptors([image, "of another architecture"]) });
+    await storeImage(folder, { repository: "first", manifest: image, layers: [base, own, config] });
+    await storeImage(folder, { repository: "second", manifest: index, layers: [] });
+    const { repositories } = await readStorage(folder);
+    const names = (contents: string[]) => contents.map((of) => blobOf(of)).toSorted();
+    expect(repositories).toEqual([
+      { name: "first", manifests: names([image]), layers: names([base, own, config]) },
+      { name: "second", manifests: names([image, index]), layers: names([base, own, config]) },
+    ]);
+  });
+
+  it.each([
+    "not JSON",
+    "[]",
+    "null",
+    '{"layers":[{}]}',
+    '{"layers":"all","config":{"digest":"sha256:../.."}}',
+  ])("takes a manifest for what it is though it names nothing: %s", async (strange) => {
+    const folder = temporaryFolder();
+    await storeImage(folder, { repository: "strange", manifest: strange, layers: ["a layer"] });
+    expect((await readStorage(folder)).repositories).toEqual([
+      { name: "strange", manifests: [blobOf(strange)], layers: [blobOf("a layer")] },
+    ]);
+  });
+
   it("is told in the same order wherever it lies", async () => {
     const images = ["b", "a/c", "a"].map((repository) => ({
       repository,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { lstat, mkdir, readdir, rename, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
@@ -46,6 +46,9 @@ export interface Kept {
 /**
  * Looks into a registry's folder. What is only half there is left out, and so are tags: they are the upstream's to tell.
  *
+ * A repository's are also the blobs that its manifests name, if another repository brought them: a node that has a layer
+ * already does not ask for it again, and the next run's nodes have others.
+ *
  * @returns in an order that depends on nothing but names
  */
 export async function readStorage(folder: string): Promise<Kept> {
@@ -63,7 +66,44 @@ export async function readStorage(folder: string): Promise<Kept> {
     repositories.set(name, repository);
     repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
   }
-  return { repositories: [...repositories.values()], blobs };
+  const whole = [...repositories.values()].map((repository) => withNamed(folder, repository, blobs));
+  return { repositories: await Promise.all(whole), blobs };
+}
+
+const descriptor = z.object({ digest: z.string() });
+const manifest = z.object({
+  manifests: z.array(descriptor).default([]),
+  config: descriptor.optional(),
+  layers: z.array(descriptor).default([]),
+});
+/** No registry takes a larger one: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests */
+const mostOfManifest = 4 * 1024 ** 2;
+
+async function withNamed(
+  folder: string,
+  { name, ...own }: KeptRepository,
+  blobs: ReadonlyMap<string, number>,
+): Promise<KeptRepository> {
+  const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
+  const there = (descriptors: readonly { digest: string }[]) =>
+    descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
+  // An index names manifests, which are looked at in their turn.
+  for (const blob of manifests) {
+    if ((blobs.get(blob) ?? 0) > mostOfManifest) continue;
+    const named = readManifest(await readFile(join(folder, blobPath(blob)), "utf8"));
+    for (const each of there(named.manifests)) manifests.add(each);
+    for (const each of there([...named.layers, ...(named.config ? [named.config] : [])])) layers.add(each);
+  }
+  return { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() };
+}
+
+/** @returns what it names: nothing where it is of a kind that names otherwise */
+function readManifest(text: string): z.infer<typeof manifest> {
+  try {
+    return manifest.parse(JSON.parse(text));
+  } catch {
+    return { manifests: [], layers: [] };
+  }
 }
 
 /** Their paths below a folder, in order. Links lead to what is not the registry's, and are no files. */
