@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { ClusterJob } from "../__tests__/e2e/cluster-job.ts";
 import { docker, removeClusters } from "../__tests__/e2e/machine.ts";
@@ -14,7 +13,7 @@ import { totalSize } from "../__tests__/lab/upstream/images.ts";
 import { bridgeGateway, startUpstream } from "../__tests__/lab/upstream/registry.ts";
 import { Engine } from "../src/docker/engine.ts";
 import { hostsFiles } from "../src/registry/hosts.ts";
-import { median, report } from "./report.ts";
+import { median, report, settle } from "./report.ts";
 
 /**
  * Twelve images of add-ons, 1.0 GB, deployed to three nodes until all pods are Ready: pulled from their registry 20 MB a
@@ -38,6 +37,8 @@ const url = upstream.url(await bridgeGateway());
 const cacheDir = join(folder, "cache");
 const manifest = join(folder, "add-ons.json");
 await writeFile(manifest, JSON.stringify({ apiVersion: "v1", kind: "List", items: deployments() }));
+
+const until = ["wait", "--for=condition=Available", "--timeout=300s", "deployment", "--all"];
 
 const plain: number[] = [];
 const restored: number[] = [];
@@ -121,13 +122,16 @@ function deployments(): object[] {
   });
 }
 
-const until = ["wait", "--for=condition=Available", "--timeout=300s", "deployment", "--all"];
-
 /** @returns seconds until all pods are Ready */
 async function deploy(job: ClusterJob): Promise<number> {
   const began = performance.now();
-  await job.kubectl("apply", "--filename", manifest);
-  await job.kubectl(...until);
+  try {
+    await job.kubectl("apply", "--filename", manifest);
+    await job.kubectl(...until);
+  } catch (error) {
+    console.error(error, await job.kubectl("get", "pods,events"));
+    throw error;
+  }
   return (performance.now() - began) / 1000;
 }
 
@@ -135,7 +139,7 @@ async function deploy(job: ClusterJob): Promise<number> {
 async function ours(work: (job: ClusterJob) => Promise<void>): Promise<void> {
   const name = `bench-caches-${randomBytes(3).toString("hex")}`;
   const inputs = { ...labInputs(), config, registry_proxies: `${registry}=${url}` };
-  await sleep(3_000);
+  await settle();
   await using job = await ClusterJob.start(name, { inputs, cacheDir });
   await work(job);
   const done = await job.end();
@@ -147,7 +151,7 @@ async function twice(measured: (seconds: number) => void): Promise<void> {
   const names = [1, 2].map((count) => `bench-caches-${randomBytes(3).toString("hex")}-${count}`);
   const [first = "", second = ""] = names;
   const inputs = { ...labInputs(), config, registry_proxies: `${registry}=${url}`, cache: "none" };
-  await sleep(3_000);
+  await settle();
   const earlier = await ClusterJob.start(first, { inputs });
   try {
     await deploy(earlier);
@@ -177,7 +181,7 @@ async function theirs(): Promise<number> {
   const kubeconfig = join(folder, name);
   const file = join(folder, `${name}.yaml`);
   await writeFile(file, config);
-  await sleep(3_000);
+  await settle();
   try {
     const create = ["create", "cluster", "--name", name, "--config", file, "--wait", "5m"];
     await run("kind", [...create, "--image", readLab().nodeImages.current.image, "--kubeconfig", kubeconfig]);

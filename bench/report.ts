@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** One line of a benchmark: what was measured on both sides, and the bar it has to clear. */
 export interface Row {
@@ -15,6 +16,20 @@ export interface Row {
   /** Tells the ratio as how many times faster ours is, if not as ours over theirs. */
   readonly speedup?: boolean;
   readonly bar?: { readonly text: string; readonly holds: boolean };
+}
+
+/**
+ * Waits until what was measured before costs what is measured next nothing: written, out of memory, and a minute old. ext4
+ * without a journal, as some machines have it, gives out no inode that was freed less than a minute ago, and looks at each
+ * of them for every new file: fs/ext4/ialloc.c, recently_deleted.
+ */
+export async function settle(): Promise<void> {
+  execFileSync("sync");
+  await sleep(62_000);
+  writeFileSync("/proc/sys/vm/drop_caches", "3");
+  // As on a runner that has just downloaded the action.
+  for (const program of ["main", "post", "cache"])
+    readFileSync(resolve(import.meta.dirname, `../dist/${program}/index.js`));
 }
 
 /** The middle of an odd number of values, the mean of the middle two of an even number. */
