@@ -4,7 +4,7 @@ import { readLab } from "../lab/lab.ts";
 import { type ActionRun, runAction } from "../runner/run-action.ts";
 import { errorOf } from "./cluster-job.ts";
 import { buildImage } from "./derived-image.ts";
-import { docker, leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
+import { docker, leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
 
 /** What a run warns of, other than of the lab's node images, which have no digest. */
 const warningsOf = ({ annotations }: ActionRun) =>
@@ -16,11 +16,20 @@ const warningsOf = ({ annotations }: ActionRun) =>
 const withoutTimes = (error: string) =>
   error.slice(error.indexOf("ERROR: ")).replaceAll(/\b([IWE])\d{4} [\d:.]+ +\d+ /g, "$1 ");
 
-describe("a kubeadm that refuses what fast start sets", () => {
-  const cluster = "e2e-fast-refused";
+/** What one of them calls itself, and the Docker network that it has for itself: others come and go meanwhile. */
+const named = (cluster: string) => ({
+  inputs: { ...labInputs(), cluster_name: cluster },
+  env: { KIND_EXPERIMENTAL_DOCKER_NETWORK: cluster },
+});
+
+describe("a kubeadm that refuses", () => {
+  const refusing = "e2e-fast-refused";
+  const [fastName, plainName] = ["e2e-user-refused-fast", "e2e-user-refused-plain"];
   const image = "kind-action-e2e/node:refusing";
+  let before: Machine;
 
   beforeAll(async () => {
+    before = await machineNow();
     // No kubeadm that exists does, so this one is told to, before it asks the real one.
     const kubeadm = [
       "#!/bin/sh",
@@ -39,19 +48,23 @@ describe("a kubeadm that refuses what fast start sets", () => {
   });
 
   afterAll(async () => {
-    await removeClusters(cluster);
+    const clusters = [refusing, fastName, plainName];
+    await removeClusters(...clusters);
+    // Those of runs that went wrong.
+    await docker("network", "rm", ...clusters).catch(() => []);
     await docker("rmi", "--force", image);
   });
 
-  it("gets a configuration without it, and one warning says that the cluster is another", async () => {
-    const before = await machineNow();
+  it.concurrent("what fast start sets gets a configuration without it, and one warning says that the cluster is another", async () => {
+    const { inputs, env } = named(refusing);
     const run = await runAction({
-      inputs: { ...labInputs(), cluster_name: cluster, node_image: image },
+      inputs: { ...inputs, node_image: image },
+      env,
       command: [
         ...["sh", "-euc"],
         `kubectl get nodes
         kubectl get daemonsets --namespace kube-system --output name
-        docker exec ${cluster}-control-plane cat /kind/kubeadm.conf /etc/kubernetes/manifests/etcd.yaml`,
+        docker exec ${refusing}-control-plane cat /kind/kubeadm.conf /etc/kubernetes/manifests/etcd.yaml`,
       ],
     });
     expect(run.exitCode, run.main.log).toBe(0);
@@ -59,7 +72,7 @@ describe("a kubeadm that refuses what fast start sets", () => {
       "The cluster was made without fast start, because kubeadm refuses it (error: no such field: unsafe-no-fsync). Set `fast_start: false` to keep it from trying.",
     ]);
     // It works, and neither it nor what is told of it has anything of fast start.
-    expect(run.command?.log).toMatch(new RegExp(`^${cluster}-control-plane +Ready `, "m"));
+    expect(run.command?.log).toMatch(new RegExp(`^${refusing}-control-plane +Ready `, "m"));
     expect(run.command?.log.match(/^daemonset\.apps\/.*$/gm)).toEqual([
       "daemonset.apps/kindnet",
       "daemonset.apps/kube-proxy",
@@ -67,19 +80,11 @@ describe("a kubeadm that refuses what fast start sets", () => {
     expect(run.command?.log).toContain("--data-dir=/var/lib/etcd");
     expect(run.command?.log).not.toMatch(/fsync|leader-elect=false|kind-action/);
     expect(run.main.log).not.toContain("Fast start:");
-    expect(run.summary).toContain(`Cluster \`${cluster}\`: ready after`);
+    expect(run.summary).toContain(`Cluster \`${refusing}\`: ready after`);
     expect(run.summary).not.toContain("Fast start:");
-    expect(await leftSince(before)).toEqual(nothing);
   });
-});
 
-describe("a kubeadm that refuses what the user sets", () => {
-  const cluster = "e2e-user-refused";
-
-  afterAll(() => removeClusters(cluster));
-
-  it("fails the step with the same error as without fast start, and no word of that", async () => {
-    const before = await machineNow();
+  it.concurrent("what the user sets fails the step with the same error as without fast start, and no word of that", async () => {
     const config = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 kubeadmConfigPatches:
@@ -88,13 +93,15 @@ kubeadmConfigPatches:
   apiServer:
     extraVolumes: none of them
 `;
-    const refused = (fast_start: string) =>
-      runAction({
-        inputs: { ...labInputs(), cluster_name: cluster, config, fast_start, logs: "never" },
+    const refused = (cluster: string, fast_start: string) => {
+      const { inputs, env } = named(cluster);
+      return runAction({
+        inputs: { ...inputs, config, fast_start, logs: "never" },
+        env,
         command: ["true"],
       });
-    const fast = await refused("true");
-    const plain = await refused("false");
+    };
+    const [fast, plain] = await Promise.all([refused(fastName, "true"), refused(plainName, "false")]);
     expect(fast.main.exitCode).toBe(1);
     expect(fast.command, "a step after a failed one does not run").toBeUndefined();
     expect(fast.post?.exitCode).toBe(0);
@@ -102,10 +109,14 @@ kubeadmConfigPatches:
     expect(errorOf(fast)).toContain(
       "cannot unmarshal string into Go struct field APIServer.apiServer.extraVolumes",
     );
-    expect(withoutTimes(errorOf(fast))).toBe(withoutTimes(errorOf(plain)));
+    const plainError = withoutTimes(errorOf(plain)).replaceAll(plainName, fastName);
+    expect(withoutTimes(errorOf(fast))).toBe(plainError);
     expect(warningsOf(fast)).toEqual([]);
-    expect(fast.summary).toContain(`Cluster \`${cluster}\`: failed after`);
+    expect(fast.summary).toContain(`Cluster \`${fastName}\`: failed after`);
     expect(fast.summary).not.toContain("Fast start:");
+  });
+
+  it("leaves nothing behind", async () => {
     expect(await leftSince(before)).toEqual(nothing);
   });
 });

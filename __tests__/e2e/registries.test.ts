@@ -98,6 +98,9 @@ async function listening(): Promise<Server> {
   return server;
 }
 
+/** For steps that build on each other, beside those of other groups. */
+const inTurn = { concurrent: false };
+
 describe("registries", () => {
   let before: Machine;
   let upstream: Upstream;
@@ -110,10 +113,18 @@ describe("registries", () => {
 
   beforeAll(async () => {
     cacheDir = await mkdtemp(join(tmpdir(), "cache-"));
-    const images = await smallImages(2, 300_000);
-    upstream = await startUpstream({ images, bandwidth: 1e9, latency: 0 });
-    login = await privateRegistry(await unusedPort());
-    node = await pinnedNodeImage();
+    const registriesOfOthers = await Promise.allSettled([
+      smallImages(2, 300_000).then(async (images) => {
+        upstream = await startUpstream({ images, bandwidth: 1e9, latency: 0 });
+      }),
+      unusedPort().then(async (free) => {
+        login = await privateRegistry(free);
+      }),
+      pinnedNodeImage().then((image) => {
+        node = image;
+      }),
+    ]);
+    for (const each of registriesOfOthers) if (each.status === "rejected") throw each.reason;
     before = await machineNow();
     port = await unusedPort();
     proxied = {
@@ -140,22 +151,21 @@ describe("registries", () => {
   const upstreamImages = () =>
     upstream.images.list.map(({ repository, tag }) => `${upstreamName}/${repository}:${tag}`);
 
-  /** Runs a pod from each image of the upstream. */
+  /** Runs a pod from each image of the upstream. One after the other: a proxy asks again for what is still on its way. */
   async function runPods(on: ClusterJob, node?: string): Promise<void> {
-    const pods = upstreamImages().map((_, index) => `pod-${index}-${node ?? "any"}`);
+    const overrides = JSON.stringify({
+      apiVersion: "v1",
+      spec: { terminationGracePeriodSeconds: 0, ...(node && { nodeName: node }) },
+    });
     for (const [index, image] of upstreamImages().entries()) {
-      const pod = { image, imagePullPolicy: "Always", name: "web" };
-      await on.apply({
-        apiVersion: "v1",
-        kind: "Pod",
-        metadata: { name: pods[index] },
-        spec: { containers: [pod], terminationGracePeriodSeconds: 0, ...(node && { nodeName: node }) },
-      });
+      const name = `pod-${index}-${node ?? "any"}`;
+      const options = ["--image-pull-policy=Always", "--labels=from=upstream", "--overrides", overrides];
+      await on.kubectl("run", name, "--image", image, ...options);
+      await on.kubectl("wait", "--for=condition=Ready", "--timeout=90s", `pod/${name}`);
     }
-    await on.kubectl("wait", "--for=condition=Ready", "--timeout=90s", ...pods.map((pod) => `pod/${pod}`));
   }
 
-  describe("a local one", () => {
+  describe.concurrent("a local one", () => {
     /** What all pods serve. */
     async function pages(): Promise<string[]> {
       const listed = await job.kubectl(
@@ -172,7 +182,7 @@ describe("registries", () => {
 
     const rolledOut = () => job.kubectl("rollout", "status", "deployment/web", "--timeout=90s");
 
-    it("takes what the runner pushes, and every node pulls it under the same name", async () => {
+    it("takes what the runner pushes, and every node pulls it under the same name", inTurn, async () => {
       const image = `localhost:${port}/shop/web:dev`;
       await push(image, "e2e-registry/first:1");
       await job.apply(deployment(image));
@@ -180,20 +190,20 @@ describe("registries", () => {
       expect(await pages()).toEqual(["e2e-registry/first:1", "e2e-registry/first:1"]);
     });
 
-    it("gives a rollout what was pushed again", async () => {
+    it("gives a rollout what was pushed again", inTurn, async () => {
       await push(`localhost:${port}/shop/web:dev`, "e2e-registry/second:1");
       await job.kubectl("rollout", "restart", "deployment/web");
       await rolledOut();
       expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
     });
 
-    it("is known to nodes by its name", async () => {
+    it("is known to nodes by its name", inTurn, async () => {
       await job.apply(deployment(`kind-registry:${port}/shop/web:dev`));
       await rolledOut();
       expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
     });
 
-    it("is described for the cluster's users", async () => {
+    it("is described for the cluster's users", inTurn, async () => {
       const described = await job.kubectl(
         ...["get", "configmap", "local-registry-hosting", "--namespace=kube-public"],
         String.raw`--output=jsonpath={.data.localRegistryHosting\.v1}`,
@@ -202,14 +212,14 @@ describe("registries", () => {
       expect(described).toContain(`hostFromClusterNetwork: "kind-registry:${port}"`);
     });
 
-    it("is open to this machine alone", async () => {
+    it("is open to this machine alone", inTurn, async () => {
       const [published = ""] = await docker("port", "kind-registry");
       expect(published).toBe(`${port}/tcp -> 127.0.0.1:${port}`);
     });
   });
 
-  describe("a proxy", () => {
-    it("brings what nodes pull, from its upstream once for all of them", async () => {
+  describe.concurrent("a proxy", () => {
+    it("brings what nodes pull, from its upstream once for all of them", inTurn, async () => {
       upstream.traffic.reset();
       await runPods(job, `${cluster}-control-plane`);
       await runPods(job, `${cluster}-worker`);
@@ -218,7 +228,7 @@ describe("registries", () => {
       expect(times.every((count) => count === 1)).toBe(true);
     });
 
-    it("leaves the nodes the addresses that they have without", async () => {
+    it("leaves the nodes the addresses that they have without", inTurn, async () => {
       const address = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`;
       const of = async (name: string) => (await docker("inspect", "--format", address, name))[0];
       expect(await of("kind-registry")).toMatch(/\.199$/);
@@ -227,15 +237,15 @@ describe("registries", () => {
       expect(nodes.toSorted()).toEqual([expect.stringMatching(/\.2$/), expect.stringMatching(/\.3$/)]);
     });
 
-    it("that dies slows a pull, and breaks none", async () => {
+    it("that dies slows a pull, and breaks none", inTurn, async () => {
       await docker("stop", "--time", "0", `${cluster}-proxy-${upstreamName}`);
-      await job.kubectl("delete", "pods", "--all", "--now");
+      await job.kubectl("delete", "pods", "--selector=from=upstream", "--now");
       await runPods(job);
       await docker("start", `${cluster}-proxy-${upstreamName}`);
     });
   });
 
-  it("a private registry is pulled from with the credentials that were given", async () => {
+  it.concurrent("a private registry is pulled from with the credentials that were given", async () => {
     const image = `${privateName}/${login.image}`;
     await job.kubectl("run", "private", "--image", image, "--image-pull-policy=Always");
     await job.kubectl("wait", "--for=condition=Ready", "--timeout=90s", "pod/private");
