@@ -103,16 +103,20 @@ export class ClusterJob {
       env: {
         HOME: this.#home,
         RUNNER_TEMP: this.temp,
-        KUBECONFIG: join(this.#home, ".kube", "config"),
+        KUBECONFIG: this.kubeconfig,
         KIND_CLUSTER_NAME: this.cluster,
       },
     });
   }
 
+  /** Where main has left it, in the user's home. */
+  get kubeconfig(): string {
+    return join(this.#home, ".kube", "config");
+  }
+
   /** The next step: `run: kubectl …`. @returns what it prints */
   async kubectl(...args: string[]): Promise<string> {
-    const kubeconfig = join(this.#home, ".kube", "config");
-    const { stdout } = await promisify(execFile)("kubectl", ["--kubeconfig", kubeconfig, ...args]);
+    const { stdout } = await promisify(execFile)("kubectl", ["--kubeconfig", this.kubeconfig, ...args]);
     return stdout;
   }
 
