@@ -50,6 +50,10 @@ export function bringUpRegistries(
           return await restoreProxies(cache, sharedFolders(proxies), prefix, log);
         });
   const started = run.task("Start registries", [made.network], async (log) => {
+    const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: setSecret };
+    const logins = proxies && findLogins(proxies.upstreams, proxies.logins, known, log);
+    // Asked for beside the image, and awaited where they are needed.
+    logins?.catch(() => {});
     let image: string;
     try {
       image = await made.obtain({ reference: plan.image }, log);
@@ -58,13 +62,11 @@ export function bringUpRegistries(
       log.warning(`Nodes pull without proxies: ${messageOf(error)}`);
       return noRegistries;
     }
-    const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: setSecret };
-    const logins = proxies && (await findLogins(proxies.upstreams, proxies.logins, known, log));
     await folder;
     const registries = await startRegistries(
       made.engine,
       { ...plan, image },
-      { cluster: cluster.name, network: cluster.network, labels: made.labels, logins },
+      { cluster: cluster.name, network: cluster.network, labels: made.labels, logins: await logins },
       log,
     );
     if (registries.local !== undefined) exportRegistry(registries.local.address);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { describeNetwork, fixedAddresses, makeNetwork, removeNetwork } from "../../src/cluster/network.ts";
 import type { Network } from "../../src/docker/engine.ts";
-import { dockerDaemon } from "../fixtures/docker-daemon.ts";
+import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 
 const network = (
   subnets: Network["subnets"],
@@ -131,6 +131,57 @@ describe("making the network", () => {
     daemon.refuse = (call) =>
       call === "POST /networks/create" ? { status: 403, message: "not allowed" } : undefined;
     expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+  });
+});
+
+describe("making the network in the same moment as another job, on a daemon that then has two", () => {
+  /** A daemon on which another job's network is there as soon as this one has asked for its own. */
+  async function daemonWithAnother(created: string) {
+    const daemon = await dockerDaemon();
+    daemon.refuse = (call) => {
+      if (call === "POST /networks/create")
+        daemon.networks.set("theirs", { name: "kind", created, labels: { "kind-action.run": "run-2" } });
+      return undefined;
+    };
+    return daemon;
+  }
+  const labels = (daemon: DockerDaemon) => [...daemon.networks.values()].map((each) => each.labels);
+
+  it("keeps the one that is older, and removes its own", async () => {
+    // Docker leaves out zeros at the end, and may write its own time zone.
+    const daemon = await daemonWithAnother("2026-01-02T03:04:05.6789Z");
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(labels(daemon)).toEqual([{ "kind-action.run": "run-2" }]);
+  });
+
+  it("waits until the other job has removed its own, where this one is older", async () => {
+    const daemon = await daemonWithAnother("2026-01-02T03:04:05.67890123401Z");
+    let waits = 0;
+    const wait = async () => {
+      if (++waits === 3) daemon.networks.delete("theirs");
+    };
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(true);
+    expect(labels(daemon)).toEqual([{ "kind-action.run": "run-1" }]);
+    expect(waits).toBe(3);
+  });
+
+  it("waits for others that are at it, and goes on where that has no end", async () => {
+    const daemon = await dockerDaemon();
+    for (const key of ["one", "two"]) daemon.networks.set(key, { name: "kind" });
+    let waited = 0;
+    const wait = async (milliseconds: number) => {
+      waited += milliseconds;
+    };
+    expect(await makeNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(false);
+    expect(daemon.networks.size).toBe(2);
+    expect(waited).toBe(5_000);
+  });
+
+  it("takes no network of a longer name for it", async () => {
+    const daemon = await dockerDaemon();
+    daemon.networks.set("kind-of-mine", { name: "kind-of-mine" });
+    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect([...daemon.networks.keys()]).toEqual(["kind-of-mine", "kind"]);
   });
 });
 
@@ -274,6 +325,14 @@ describe("removing the network", () => {
     daemon.networks.set("kind", { name: "kind", labels: {} });
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
+  });
+
+  it("removes all of that name, where there are several", async () => {
+    const daemon = await dockerDaemon();
+    for (const key of ["one", "two"]) daemon.networks.set(key, ours);
+    daemon.networks.set("theirs", { name: "kind" });
+    await removeNetwork(daemon.engine, "kind", "run-1");
+    expect([...daemon.networks.keys()]).toEqual(["theirs"]);
   });
 
   it("leaves one alone that a node is on", async () => {

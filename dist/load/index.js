@@ -60469,11 +60469,17 @@ class Engine {
             ])),
         };
     }
-    /** Makes a bridge network. @throws the daemon's own error, a taken name included */
+    /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
+    async networkIds(name) {
+        const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
+        const named = networkList.parse(containing).filter((network) => network.Name === name);
+        return named.toSorted(byAge).map(({ Id }) => Id);
+    }
+    /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
     async createNetwork(network) {
-        await this.#docker.createNetwork({
+        const made = await this.#docker.createNetwork({
             Name: network.name,
-            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
+            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
             CheckDuplicate: true,
             Driver: "bridge",
             Labels: network.labels,
@@ -60483,6 +60489,7 @@ class Engine {
                 IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
             }),
         });
+        return made.id;
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
     async removeNetwork(name) {
@@ -60578,6 +60585,12 @@ function textOf(multiplexed) {
 function addressOf({ HostIp: ip, HostPort: port }) {
     const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
     return `${host}:${port}`;
+}
+const networkList = schemas/* array */.YOg(schemas/* looseObject */._H3({ Id: schemas/* string */.YjP(), Name: schemas/* string */.YjP(), Created: schemas/* string */.YjP() }));
+/** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
+function byAge(one, other) {
+    const age = ({ Id, Created }) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
+    return age(one) < age(other) ? -1 : 1;
 }
 const networkFacts = schemas/* looseObject */._H3({
     Id: schemas/* string */.YjP(),
@@ -69297,6 +69310,7 @@ const load_images_describe = ({ names, outcome, nodes, bytes, seconds }) => outc
 
 ;// CONCATENATED MODULE: ./lib/cluster/network.js
 
+
 /**
  * The IPv6 subnet that kind gives its network `kind`: pkg/cluster/internal/providers/docker/network.go,
  * generateULASubnetFromName. Other names get one of kind's choosing.
@@ -69310,12 +69324,18 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
-    if ((await engine.network(name)) !== undefined)
-        return false;
+async function makeNetwork(engine, name, run, on = {
+    fixedAddresses: false,
+}) {
+    const id = (await isThere(engine, name)) ? undefined : await network_create(engine, name, run, on.fixedAddresses);
+    return onlyOldest(engine, name, id, on.wait ?? sleep);
+}
+const isThere = async (engine, name) => (await engine.networkIds(name)).length > 0;
+/** @returns the ID of what it made */
+async function network_create(engine, name, run, fixedAddresses) {
     const ipv6 = kindSubnets[name];
     const labels = { [runLabel]: run };
-    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
+    const subnet = fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
         labels,
@@ -69324,14 +69344,32 @@ async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
     for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork({ ...network, subnets });
-            return true;
+            return await engine.createNetwork({ ...network, subnets });
         }
         catch {
             // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
-            if ((await engine.network(name)) !== undefined)
-                return false;
+            if (await isThere(engine, name))
+                return undefined;
         }
+    }
+    return undefined;
+}
+/**
+ * Daemons before 25 make two networks of one name for two jobs that ask in the same moment, and then start nothing on
+ * either: the name is ambiguous. The oldest stays, whoever made another removes it, and all wait until that has happened.
+ *
+ * @param id of the network that this run made
+ * @returns whether that one stays
+ */
+async function onlyOldest(engine, name, id, wait) {
+    for (let looks = 0; looks < 50; looks++) {
+        const [oldest, ...younger] = await engine.networkIds(name);
+        if (younger.length === 0)
+            return id !== undefined && oldest === id;
+        if (id !== undefined && younger.includes(id))
+            await engine.removeNetwork(id);
+        else
+            await wait(100);
     }
     return false;
 }
@@ -69355,9 +69393,11 @@ async function freeSubnet(engine, name, labels) {
  */
 async function removeNetwork(engine, name, run) {
     await engine.removeNetwork(probeName(run));
-    const network = await engine.network(name);
-    if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
-        await engine.removeNetwork(network.id);
+    for (const id of await engine.networkIds(name)) {
+        const network = await engine.network(id);
+        if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
+            await engine.removeNetwork(id);
+    }
 }
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine) {

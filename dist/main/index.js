@@ -63607,6 +63607,7 @@ function onlyHost(nodes) {
 var claim = __nccwpck_require__(4733);
 ;// CONCATENATED MODULE: ./lib/cluster/network.js
 
+
 /**
  * The IPv6 subnet that kind gives its network `kind`: pkg/cluster/internal/providers/docker/network.go,
  * generateULASubnetFromName. Other names get one of kind's choosing.
@@ -63620,12 +63621,18 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
-    if ((await engine.network(name)) !== undefined)
-        return false;
+async function makeNetwork(engine, name, run, on = {
+    fixedAddresses: false,
+}) {
+    const id = (await isThere(engine, name)) ? undefined : await create(engine, name, run, on.fixedAddresses);
+    return onlyOldest(engine, name, id, on.wait ?? external_node_timers_promises_.setTimeout);
+}
+const isThere = async (engine, name) => (await engine.networkIds(name)).length > 0;
+/** @returns the ID of what it made */
+async function create(engine, name, run, fixedAddresses) {
     const ipv6 = kindSubnets[name];
     const labels = { [claim/* runLabel */.Az]: run };
-    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
+    const subnet = fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
         labels,
@@ -63634,14 +63641,32 @@ async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
     for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork({ ...network, subnets });
-            return true;
+            return await engine.createNetwork({ ...network, subnets });
         }
         catch {
             // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
-            if ((await engine.network(name)) !== undefined)
-                return false;
+            if (await isThere(engine, name))
+                return undefined;
         }
+    }
+    return undefined;
+}
+/**
+ * Daemons before 25 make two networks of one name for two jobs that ask in the same moment, and then start nothing on
+ * either: the name is ambiguous. The oldest stays, whoever made another removes it, and all wait until that has happened.
+ *
+ * @param id of the network that this run made
+ * @returns whether that one stays
+ */
+async function onlyOldest(engine, name, id, wait) {
+    for (let looks = 0; looks < 50; looks++) {
+        const [oldest, ...younger] = await engine.networkIds(name);
+        if (younger.length === 0)
+            return id !== undefined && oldest === id;
+        if (id !== undefined && younger.includes(id))
+            await engine.removeNetwork(id);
+        else
+            await wait(100);
     }
     return false;
 }
@@ -63665,9 +63690,11 @@ async function freeSubnet(engine, name, labels) {
  */
 async function removeNetwork(engine, name, run) {
     await engine.removeNetwork(probeName(run));
-    const network = await engine.network(name);
-    if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
-        await engine.removeNetwork(network.id);
+    for (const id of await engine.networkIds(name)) {
+        const network = await engine.network(id);
+        if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
+            await engine.removeNetwork(id);
+    }
 }
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine) {
@@ -65830,6 +65857,10 @@ function bringUpRegistries(plan, cluster, made, run, on) {
             return await restoreProxies(cache, sharedFolders(proxies), prefix, log);
         });
     const started = run.task("Start registries", [made.network], async (log) => {
+        const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: lib_core.setSecret };
+        const logins = proxies && findLogins(proxies.upstreams, proxies.logins, known, log);
+        // Asked for beside the image, and awaited where they are needed.
+        logins?.catch(() => { });
         let image;
         try {
             image = await made.obtain({ reference: plan.image }, log);
@@ -65840,10 +65871,8 @@ function bringUpRegistries(plan, cluster, made, run, on) {
             log.warning(`Nodes pull without proxies: ${(0,lib_problems/* messageOf */.bD)(error)}`);
             return noRegistries;
         }
-        const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: lib_core.setSecret };
-        const logins = proxies && (await findLogins(proxies.upstreams, proxies.logins, known, log));
         await folder;
-        const registries = await startRegistries(made.engine, { ...plan, image }, { cluster: cluster.name, network: cluster.network, labels: made.labels, logins }, log);
+        const registries = await startRegistries(made.engine, { ...plan, image }, { cluster: cluster.name, network: cluster.network, labels: made.labels, logins: await logins }, log);
         if (registries.local !== undefined)
             exportRegistry(registries.local.address);
         if (proxies !== undefined && prefix !== undefined && caches.saves)
@@ -66570,7 +66599,7 @@ async function installNetwork(engine, cluster, objects, deadline) {
             server: await serverOf(engine, cluster.name),
         });
         try {
-            await Promise.all(objects.map((object) => create(api, object, until)));
+            await Promise.all(objects.map((object) => install_network_create(api, object, until)));
         }
         finally {
             api.close();
@@ -66590,7 +66619,7 @@ async function serverOf(engine, cluster) {
         throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
     return `https://${published}`;
 }
-async function create(api, { path, body }, until) {
+async function install_network_create(api, { path, body }, until) {
     for (;;) {
         try {
             return await api.create(path, body);
@@ -76772,11 +76801,17 @@ class Engine {
             ])),
         };
     }
-    /** Makes a bridge network. @throws the daemon's own error, a taken name included */
+    /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
+    async networkIds(name) {
+        const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
+        const named = networkList.parse(containing).filter((network) => network.Name === name);
+        return named.toSorted(byAge).map(({ Id }) => Id);
+    }
+    /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
     async createNetwork(network) {
-        await this.#docker.createNetwork({
+        const made = await this.#docker.createNetwork({
             Name: network.name,
-            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
+            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
             CheckDuplicate: true,
             Driver: "bridge",
             Labels: network.labels,
@@ -76786,6 +76821,7 @@ class Engine {
                 IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
             }),
         });
+        return made.id;
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
     async removeNetwork(name) {
@@ -76881,6 +76917,12 @@ function textOf(multiplexed) {
 function addressOf({ HostIp: ip, HostPort: port }) {
     const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
     return `${host}:${port}`;
+}
+const networkList = zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Created: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() }));
+/** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
+function byAge(one, other) {
+    const age = ({ Id, Created }) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
+    return age(one) < age(other) ? -1 : 1;
 }
 const networkFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
     Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),

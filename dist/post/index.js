@@ -59995,11 +59995,17 @@ class Engine {
             ])),
         };
     }
-    /** Makes a bridge network. @throws the daemon's own error, a taken name included */
+    /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
+    async networkIds(name) {
+        const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
+        const named = networkList.parse(containing).filter((network) => network.Name === name);
+        return named.toSorted(byAge).map(({ Id }) => Id);
+    }
+    /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
     async createNetwork(network) {
-        await this.#docker.createNetwork({
+        const made = await this.#docker.createNetwork({
             Name: network.name,
-            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
+            // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
             CheckDuplicate: true,
             Driver: "bridge",
             Labels: network.labels,
@@ -60009,6 +60015,7 @@ class Engine {
                 IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
             }),
         });
+        return made.id;
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
     async removeNetwork(name) {
@@ -60104,6 +60111,12 @@ function textOf(multiplexed) {
 function addressOf({ HostIp: ip, HostPort: port }) {
     const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
     return `${host}:${port}`;
+}
+const networkList = zod__WEBPACK_IMPORTED_MODULE_6__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({ Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Name: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(), Created: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP() }));
+/** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
+function byAge(one, other) {
+    const age = ({ Id, Created }) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
+    return age(one) < age(other) ? -1 : 1;
 }
 const networkFacts = zod__WEBPACK_IMPORTED_MODULE_6__/* .looseObject */ ._H3({
     Id: zod__WEBPACK_IMPORTED_MODULE_6__/* .string */ .YjP(),
@@ -60201,7 +60214,7 @@ async function unless(expected, answer) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(86695);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(12655);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
 
 
@@ -60450,7 +60463,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 86695:
+/***/ 12655:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -60824,7 +60837,10 @@ async function removeStaleLock(file, since) {
         await (0,promises_.rm)(lock, { force: true });
 }
 
+// EXTERNAL MODULE: external "node:timers/promises"
+var external_node_timers_promises_ = __nccwpck_require__(58500);
 ;// CONCATENATED MODULE: ./lib/cluster/network.js
+
 
 /**
  * The IPv6 subnet that kind gives its network `kind`: pkg/cluster/internal/providers/docker/network.go,
@@ -60839,12 +60855,18 @@ const kindSubnets = { kind: "fc00:f853:ccd:e793::/64" };
  * the subnet was not Docker's choice
  * @returns whether it was made
  */
-async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
-    if ((await engine.network(name)) !== undefined)
-        return false;
+async function makeNetwork(engine, name, run, on = {
+    fixedAddresses: false,
+}) {
+    const id = (await isThere(engine, name)) ? undefined : await create(engine, name, run, on.fixedAddresses);
+    return onlyOldest(engine, name, id, on.wait ?? sleep);
+}
+const isThere = async (engine, name) => (await engine.networkIds(name)).length > 0;
+/** @returns the ID of what it made */
+async function create(engine, name, run, fixedAddresses) {
     const ipv6 = kindSubnets[name];
     const labels = { [runLabel]: run };
-    const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
+    const subnet = fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
     const network = {
         name,
         labels,
@@ -60853,14 +60875,32 @@ async function makeNetwork(engine, name, run, on = { fixedAddresses: false }) {
     const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
     for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            await engine.createNetwork({ ...network, subnets });
-            return true;
+            return await engine.createNetwork({ ...network, subnets });
         }
         catch {
             // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
-            if ((await engine.network(name)) !== undefined)
-                return false;
+            if (await isThere(engine, name))
+                return undefined;
         }
+    }
+    return undefined;
+}
+/**
+ * Daemons before 25 make two networks of one name for two jobs that ask in the same moment, and then start nothing on
+ * either: the name is ambiguous. The oldest stays, whoever made another removes it, and all wait until that has happened.
+ *
+ * @param id of the network that this run made
+ * @returns whether that one stays
+ */
+async function onlyOldest(engine, name, id, wait) {
+    for (let looks = 0; looks < 50; looks++) {
+        const [oldest, ...younger] = await engine.networkIds(name);
+        if (younger.length === 0)
+            return id !== undefined && oldest === id;
+        if (id !== undefined && younger.includes(id))
+            await engine.removeNetwork(id);
+        else
+            await wait(100);
     }
     return false;
 }
@@ -60884,9 +60924,11 @@ async function freeSubnet(engine, name, labels) {
  */
 async function removeNetwork(engine, name, run) {
     await engine.removeNetwork(probeName(run));
-    const network = await engine.network(name);
-    if (network?.labels[claim_runLabel] !== undefined && network.containers.size === 0)
-        await engine.removeNetwork(network.id);
+    for (const id of await engine.networkIds(name)) {
+        const network = await engine.network(id);
+        if (network?.labels[claim_runLabel] !== undefined && network.containers.size === 0)
+            await engine.removeNetwork(id);
+    }
 }
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine) {
@@ -60940,14 +60982,38 @@ function addressesFromEnd(subnet) {
     return (count) => [24, 16, 8, 0].map((shift) => Math.floor((end - count) / 2 ** shift) % 256).join(".");
 }
 
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(58500);
+;// CONCATENATED MODULE: ./lib/cluster/thaw.js
+
+
+/** Where cgroup v1 has a container: Docker's own driver, and systemd's. */
+const cgroupsOf = (id) => [
+    `/sys/fs/cgroup/freezer/docker/${id}`,
+    `/sys/fs/cgroup/freezer/system.slice/docker-${id}.scope`,
+];
+/**
+ * Lets go on what is frozen inside a container that is being ended, as far as this job may.
+ *
+ * On cgroup v1, runc freezes a container for the moment in which it sets its devices (opencontainers/runc,
+ * libcontainer/cgroups/fs/devices.go). If a node is killed then, a process of a pod stays frozen, no signal reaches it,
+ * and Docker waits in vain for the node to end. cgroup v2 has no such state: what is frozen there can be killed.
+ */
+async function thaw(containerId) {
+    await Promise.all(cgroupsOf(containerId).map(async (cgroup) => {
+        const entries = await (0,promises_.readdir)(cgroup, { recursive: true }).catch(() => []);
+        const states = entries.filter((path) => path.endsWith("/freezer.state"));
+        await Promise.allSettled(states.map((path) => (0,promises_.writeFile)((0,external_node_path_.join)(cgroup, path), "THAWED")));
+    }));
+}
+
 ;// CONCATENATED MODULE: ./lib/cluster/remove-nodes.js
+
 
 /** In milliseconds. Docker takes its time under load, and now and then forgets the first request. */
 const deadline = 60_000;
 /** How long the daemon may go on with a `docker run` whose client was ended: it has a node's /var to copy. */
 const settling = 2_000;
+/** How long the removal of a node takes, unless something in it cannot be ended. */
+const patience = 3_000;
 /**
  * Removes every container of a cluster, and looks again until there is none.
  *
@@ -60967,10 +61033,14 @@ async function removeNodes(engine, cluster, on) {
         if (now - began >= deadline)
             throw new Error(`Docker does not remove ${left.map(({ name }) => name).join(", ")}`);
         // One that the daemon is busy with is asked for again.
-        await Promise.allSettled(left.map(({ id }) => engine.removeContainer(id)));
+        const removal = Promise.allSettled(left.map(({ id }) => engine.removeContainer(id)));
+        while (await lasts(removal, patience))
+            await Promise.all(left.map(({ id }) => thaw(id)));
         await (0,external_node_timers_promises_.setTimeout)(100);
     }
 }
+/** Whether something goes on for longer than that many milliseconds. */
+const lasts = (work, milliseconds) => Promise.race([work.then(() => false), (0,external_node_timers_promises_.setTimeout)(milliseconds, true, { ref: false })]);
 
 // EXTERNAL MODULE: ./lib/docker/engine.js
 var docker_engine = __nccwpck_require__(98388);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine, Network } from "../docker/engine.ts";
 import { runLabel } from "./claim.ts";
 
@@ -19,12 +20,26 @@ export async function makeNetwork(
   engine: Engine,
   name: string,
   run: string,
-  on: { fixedAddresses: boolean } = { fixedAddresses: false },
+  on: { fixedAddresses: boolean; wait?: (milliseconds: number) => Promise<unknown> } = {
+    fixedAddresses: false,
+  },
 ): Promise<boolean> {
-  if ((await engine.network(name)) !== undefined) return false;
+  const id = (await isThere(engine, name)) ? undefined : await create(engine, name, run, on.fixedAddresses);
+  return onlyOldest(engine, name, id, on.wait ?? sleep);
+}
+
+const isThere = async (engine: Engine, name: string) => (await engine.networkIds(name)).length > 0;
+
+/** @returns the ID of what it made */
+async function create(
+  engine: Engine,
+  name: string,
+  run: string,
+  fixedAddresses: boolean,
+): Promise<string | undefined> {
   const ipv6 = kindSubnets[name];
   const labels = { [runLabel]: run };
-  const subnet = on.fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
+  const subnet = fixedAddresses ? await freeSubnet(engine, probeName(run), labels) : undefined;
   const network = {
     name,
     labels,
@@ -35,12 +50,33 @@ export async function makeNetwork(
   );
   for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
     try {
-      await engine.createNetwork({ ...network, subnets });
-      return true;
+      return await engine.createNetwork({ ...network, subnets });
     } catch {
       // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
-      if ((await engine.network(name)) !== undefined) return false;
+      if (await isThere(engine, name)) return undefined;
     }
+  }
+  return undefined;
+}
+
+/**
+ * Daemons before 25 make two networks of one name for two jobs that ask in the same moment, and then start nothing on
+ * either: the name is ambiguous. The oldest stays, whoever made another removes it, and all wait until that has happened.
+ *
+ * @param id of the network that this run made
+ * @returns whether that one stays
+ */
+async function onlyOldest(
+  engine: Engine,
+  name: string,
+  id: string | undefined,
+  wait: (milliseconds: number) => Promise<unknown>,
+): Promise<boolean> {
+  for (let looks = 0; looks < 50; looks++) {
+    const [oldest, ...younger] = await engine.networkIds(name);
+    if (younger.length === 0) return id !== undefined && oldest === id;
+    if (id !== undefined && younger.includes(id)) await engine.removeNetwork(id);
+    else await wait(100);
   }
   return false;
 }
@@ -69,9 +105,11 @@ async function freeSubnet(
  */
 export async function removeNetwork(engine: Engine, name: string, run: string): Promise<void> {
   await engine.removeNetwork(probeName(run));
-  const network = await engine.network(name);
-  if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
-    await engine.removeNetwork(network.id);
+  for (const id of await engine.networkIds(name)) {
+    const network = await engine.network(id);
+    if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
+      await engine.removeNetwork(id);
+  }
 }
 
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../docker/engine.ts";
+import { thaw } from "./thaw.ts";
 
 /** In milliseconds. Docker takes its time under load, and now and then forgets the first request. */
 const deadline = 60_000;
 /** How long the daemon may go on with a `docker run` whose client was ended: it has a node's /var to copy. */
 const settling = 2_000;
+/** How long the removal of a node takes, unless something in it cannot be ended. */
+const patience = 3_000;
 
 /**
  * Removes every container of a cluster, and looks again until there is none.
@@ -27,7 +30,12 @@ export async function removeNodes(
     if (now - began >= deadline)
       throw new Error(`Docker does not remove ${left.map(({ name }) => name).join(", ")}`);
     // One that the daemon is busy with is asked for again.
-    await Promise.allSettled(left.map(({ id }) => engine.removeContainer(id)));
+    const removal = Promise.allSettled(left.map(({ id }) => engine.removeContainer(id)));
+    while (await lasts(removal, patience)) await Promise.all(left.map(({ id }) => thaw(id)));
     await sleep(100);
   }
 }
+
+/** Whether something goes on for longer than that many milliseconds. */
+const lasts = (work: Promise<unknown>, milliseconds: number): Promise<boolean> =>
+  Promise.race([work.then(() => false), sleep(milliseconds, true, { ref: false })]);

@@ -447,17 +447,24 @@ export class Engine {
     };
   }
 
-  /** Makes a bridge network. @throws the daemon's own error, a taken name included */
+  /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
+  async networkIds(name: string): Promise<string[]> {
+    const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
+    const named = networkList.parse(containing).filter((network) => network.Name === name);
+    return named.toSorted(byAge).map(({ Id }) => Id);
+  }
+
+  /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
   async createNetwork(network: {
     name: string;
     labels: Record<string, string>;
     options: Record<string, string>;
     /** Without one of IPv4, Docker chooses that. */
     subnets: readonly string[];
-  }): Promise<void> {
-    await this.#docker.createNetwork({
+  }): Promise<string> {
+    const made = await this.#docker.createNetwork({
       Name: network.name,
-      // Daemons before 25 (API 1.44) make a second network of the same name unless told not to.
+      // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
       CheckDuplicate: true,
       Driver: "bridge",
       Labels: network.labels,
@@ -467,6 +474,7 @@ export class Engine {
         IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
       }),
     });
+    return made.id;
   }
 
   /** Removes a network that nothing is attached to. @returns whether it is gone */
@@ -584,6 +592,14 @@ function addressOf({ HostIp: ip, HostPort: port }: { HostIp: string; HostPort: s
   const host =
     { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
   return `${host}:${port}`;
+}
+
+const networkList = z.array(z.looseObject({ Id: z.string(), Name: z.string(), Created: z.string() }));
+
+/** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
+function byAge(one: { Id: string; Created: string }, other: { Id: string; Created: string }): number {
+  const age = ({ Id, Created }: typeof one) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
+  return age(one) < age(other) ? -1 : 1;
 }
 
 const networkFacts = z.looseObject({
