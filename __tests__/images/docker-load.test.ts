@@ -20,21 +20,44 @@ beforeEach(() => {
   folder = temporaryFolder();
 });
 
-/** A layer's file, as the cache lays it out. */
-function fileOf(layer: Buffer): string {
-  const path = join(folder, hex(digestOf(layer)));
-  writeFileSync(path, layer);
-  return path;
+/** Where the cache lays out a layer. */
+const pathOf = (layer: Buffer) => join(folder, hex(digestOf(layer)));
+
+/** Lays out a layer. */
+const lay = (layer: Buffer) => writeFileSync(pathOf(layer), layer);
+
+interface LayerFile {
+  readonly path: string;
+  readonly written: Promise<unknown>;
 }
 
-/** An image as parts, the files of its layers there already unless a test brings them itself. */
-const partsOf = ({ config, id, layers }: Sample, files: Promise<string>[] = []) => ({
+/** A layer that is there. */
+function fileOf(layer: Buffer): LayerFile {
+  lay(layer);
+  return { path: pathOf(layer), written: Promise.resolve() };
+}
+
+/** A layer that is laid out when a test says so, and has come when that is done. */
+const lateFile = (layer: Buffer, when: Promise<unknown>): LayerFile => ({
+  path: pathOf(layer),
+  written: when.then(() => lay(layer)),
+});
+
+/** A layer that does not come. */
+function missingFile(): LayerFile {
+  const written = Promise.reject(new Error("the layer sha256:aa: miss"));
+  written.catch(() => {});
+  return { path: join(folder, "missing"), written };
+}
+
+/** An image as parts, its layers there already unless a test brings them itself. */
+const partsOf = ({ config, id, layers }: Sample, files: LayerFile[] = []) => ({
   config: config.toString(),
   id: hex(id),
   name,
   layers: layers.map((layer, index) => ({
     diffId: hex(digestOf(layer)),
-    file: files[index] ?? Promise.resolve(fileOf(layer)),
+    ...(files[index] ?? fileOf(layer)),
   })),
 });
 
@@ -103,11 +126,11 @@ describe("the archive that gives an image to a Docker daemon", () => {
 describe("the layers of an archive that is being made", () => {
   it("go into it as they come, and lie on each other as the config has it", async () => {
     const image = sample("late", { layers: 3 });
-    const files = image.layers.map(() => Promise.withResolvers<string>());
-    const parts = partsOf(
-      image,
-      files.map(({ promise }) => promise),
+    const arrivals = image.layers.map(() => Promise.withResolvers<void>());
+    const files = image.layers.map((layer, index) =>
+      lateFile(layer, Promise.resolve(arrivals[index]?.promise)),
     );
+    const parts = partsOf(image, files);
     const made = dockerArchive(parts);
     const ended = once(made, "end");
     const chunks: Buffer[] = [];
@@ -115,7 +138,7 @@ describe("the layers of an archive that is being made", () => {
     const order = [2, 0, 1];
     for (const index of order) {
       const layer = image.layers[index] ?? Buffer.alloc(0);
-      files[index]?.resolve(fileOf(layer));
+      arrivals[index]?.resolve();
       // It is sent while the others are still on their way.
       while (!Buffer.concat(chunks).includes(layer)) await once(made, "data");
     }
@@ -135,18 +158,14 @@ describe("the layers of an archive that is being made", () => {
 
   it("end it with an error when one does not come, though others still may", async () => {
     const image = sample("broken", { layers: 3 });
-    const failed = Promise.reject(new Error("the layer sha256:aa: miss"));
-    const never = new Promise<string>(() => {});
-    const parts = partsOf(image, [
-      Promise.resolve(fileOf(image.layers[0] ?? Buffer.alloc(0))),
-      failed,
-      never,
-    ]);
+    const never = { path: join(folder, "never"), written: new Promise(() => {}) };
+    const parts = partsOf(image, [fileOf(image.layers[0] ?? Buffer.alloc(0)), missingFile(), never]);
     await expect(buffer(dockerArchive(parts))).rejects.toThrow("the layer sha256:aa: miss");
   });
 
   it("end it with an error when a file is gone before it is read", async () => {
-    const parts = partsOf(sample("gone", { layers: 1 }), [Promise.resolve(join(folder, "gone"))]);
+    const gone = { path: join(folder, "gone"), written: Promise.resolve() };
+    const parts = partsOf(sample("gone", { layers: 1 }), [gone]);
     await expect(buffer(dockerArchive(parts))).rejects.toThrow("ENOENT");
   });
 });
@@ -197,14 +216,14 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
 
 describe("an image that is given to a Docker daemon", () => {
   /** Gives it, and expects that it is there alone. */
-  async function expectGiven(image: Sample, daemon: DockerDaemon, files?: Promise<string>[]): Promise<void> {
+  async function expectGiven(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<void> {
     await giveImage(daemon.engine, partsOf(image, files), labels);
     expect([...daemon.images]).toEqual([[name, image.id]]);
     expect([...daemon.contents.values()]).toEqual([image]);
   }
 
   /** Gives it in vain. @returns why; nothing is there then */
-  async function refusal(image: Sample, daemon: DockerDaemon, files?: Promise<string>[]): Promise<string> {
+  async function refusal(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<string> {
     const given = giveImage(daemon.engine, partsOf(image, files), labels);
     const error = await given.catch((caught: unknown) => caught);
     expect([daemon.images.size, daemon.contents.size]).toEqual([0, 0]);
@@ -212,8 +231,8 @@ describe("an image that is given to a Docker daemon", () => {
   }
 
   /** The files of an image's layers, one of them another. */
-  const filesWith = (image: Sample, which: number, instead: Promise<string>) =>
-    image.layers.map((layer, index) => (index === which ? instead : Promise.resolve(fileOf(layer))));
+  const filesWith = (image: Sample, which: number, instead: LayerFile) =>
+    image.layers.map((layer, index) => (index === which ? instead : fileOf(layer)));
 
   it.each([1, 2, 5])("is the same there, and nothing else is: of %i layers", async (layers) => {
     await expectGiven(sample("web", { layers }), await dockerDaemon());
@@ -257,15 +276,13 @@ describe("an image that is given to a Docker daemon", () => {
       made.resolve();
       return said;
     };
-    const late = made.promise.then(() => fileOf(image.layers[1] ?? Buffer.alloc(0)));
+    const late = lateFile(image.layers[1] ?? Buffer.alloc(0), made.promise);
     await expectGiven(image, daemon, filesWith(image, 1, late));
   });
 
   it.each([0, 1, 2])("is not there where one of its layers does not come: %i", async (index) => {
     const image = sample("web", { layers: 3 });
-    const missing = Promise.reject(new Error("the layer sha256:aa: miss"));
-    missing.catch(() => {});
-    const files = filesWith(image, index, missing);
+    const files = filesWith(image, index, missingFile());
     expect(await refusal(image, await dockerDaemon(), files)).toBe("the layer sha256:aa: miss");
   });
 
@@ -274,7 +291,7 @@ describe("an image that is given to a Docker daemon", () => {
     { which: 1, why: /^invalid diffID for layer 1: / },
   ])("is not there where a layer is another one: $which", async ({ which, why }) => {
     const image = sample("web", { layers: 3 });
-    const evil = Promise.resolve(fileOf(noise("evil", 700)));
+    const evil = fileOf(noise("evil", 700));
     expect(await refusal(image, await dockerDaemon(), filesWith(image, which, evil))).toMatch(why);
   });
 
@@ -305,11 +322,12 @@ describe("an image that is given to a Docker daemon", () => {
       await broken?.promise;
       return await make(...layer);
     };
-    const late = Promise.resolve(arrived?.promise).then(() => {
+    const written = Promise.resolve(arrived?.promise).then(() => {
       broken?.resolve();
       throw new Error("the layer sha256:aa: miss");
     });
-    late.catch(() => {});
+    written.catch(() => {});
+    const late = { path: join(folder, "late"), written };
     expect(await refusal(image, daemon, filesWith(image, 1, late))).toBe("the layer sha256:aa: miss");
   });
 });

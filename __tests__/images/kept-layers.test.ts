@@ -13,6 +13,13 @@ const key = `kind-action-layer-v1-${layer}`;
 let cache: MemoryCache;
 let store: CacheStore;
 
+/** Takes a layer, and waits until all of it is there. @returns its file */
+async function taken(from: CacheStore, diffId = layer): Promise<string> {
+  const { path, written } = takeLayer(from, diffId);
+  await written;
+  return path;
+}
+
 /** A cache that has a layer. */
 beforeEach(() => {
   cache = memoryCache();
@@ -25,15 +32,15 @@ beforeEach(() => {
 
 describe("a layer in the cache", () => {
   it("is there for all images that need it at the time, and restored once for them", async () => {
-    const [first, second] = await Promise.all([takeLayer(store, layer), takeLayer(store, layer)]);
+    const [first, second] = await Promise.all([taken(store), taken(store)]);
     expect(await readFile(first, "utf8")).toBe("a layer");
     expect(second).toBe(first);
     expect(cache.calls).toEqual([`restore ${key}`]);
   });
 
   it("is gone when the last of them leaves it", async () => {
-    const file = await takeLayer(store, layer);
-    await takeLayer(store, layer);
+    const file = await taken(store);
+    await taken(store);
     await leaveLayer(store, layer);
     expect(existsSync(file)).toBe(true);
     await leaveLayer(store, layer);
@@ -41,19 +48,19 @@ describe("a layer in the cache", () => {
   });
 
   it("is restored again for one that comes later, also while it is being removed", async () => {
-    await takeLayer(store, layer);
+    await taken(store);
     const left = leaveLayer(store, layer);
-    const file = await takeLayer(store, layer);
+    const file = await taken(store);
     await left;
     expect(await readFile(file, "utf8")).toBe("a layer");
     await leaveLayer(store, layer);
-    expect(await readFile(await takeLayer(store, layer), "utf8")).toBe("a layer");
+    expect(await readFile(await taken(store), "utf8")).toBe("a layer");
     expect(cache.calls).toHaveLength(3);
   });
 
   it("is each run's own", async () => {
     const other = cache.store();
-    const files = [await takeLayer(store, layer), await takeLayer(other, layer)];
+    const files = [await taken(store), await taken(other)];
     await leaveLayer(store, layer);
     expect(files.map((file) => existsSync(file))).toEqual([false, true]);
   });
@@ -61,11 +68,11 @@ describe("a layer in the cache", () => {
   it("that is not there is an error for each who needs it, and the next one asks again", async () => {
     cache.instead = () => ({ outcome: "miss" });
     const why = `the layer sha256:${layer}: miss`;
-    const takers = [takeLayer(store, layer), takeLayer(store, layer)];
+    const takers = [taken(store), taken(store)];
     for (const taker of takers) await expect(taker).rejects.toThrow(why);
     for (const _ of takers) await leaveLayer(store, layer);
     cache.instead = () => undefined;
-    expect(await readFile(await takeLayer(store, layer), "utf8")).toBe("a layer");
+    expect(await readFile(await taken(store), "utf8")).toBe("a layer");
   });
 
   it("may be left by one who has not waited for it", async () => {
@@ -83,7 +90,7 @@ describe("a layer that is saved", () => {
     const { outcome } = await saveLayer(store, other, { file, offset: 7, size: 9 });
     expect(outcome).toBe("saved");
     expect(readdirSync(store.folder)).toEqual([]);
-    expect(await readFile(await takeLayer(store, other), "utf8")).toBe("the layer");
+    expect(await readFile(await taken(store, other), "utf8")).toBe("the layer");
   });
 
   it("leaves no file behind where it cannot be read either", async () => {

@@ -63358,7 +63358,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 3291:
+/***/ 4570:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -74671,6 +74671,75 @@ function atLeast(version, least) {
     return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }
 
+;// CONCATENATED MODULE: ./lib/images/read-while-written.js
+
+
+
+/** With pieces of 64 kB, a gigabyte takes a second more. */
+const pieceBytes = 1024 ** 2;
+/** Of these, a stream has one on its way, and may hold back another. */
+const buffers = 4;
+/**
+ * Reads a file, also while it is still being written: from its beginning on, in order.
+ *
+ * A piece is only there until three more have been asked for: its buffer is used again. With new ones, collecting them
+ * takes a tenth of what two processors do meanwhile.
+ *
+ * @param written settles when all of it is there
+ * @throws what `written` says; what is no file is an error, too
+ */
+async function* readWhileWritten(path, written) {
+    let complete = false;
+    const completion = written.then(() => {
+        complete = true;
+    });
+    // It is awaited only where there is nothing to read.
+    completion.catch(() => { });
+    const more = () => Promise.race([completion, (0,external_node_timers_promises_.setTimeout)(10)]);
+    const file = await openWhenThere(path, () => complete, more);
+    try {
+        if (!(await file.stat()).isFile())
+            throw new Error(`${path} is no file`);
+        const all = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(pieceBytes));
+        for (let turn = 0;; turn = (turn + 1) % buffers) {
+            const piece = all[turn] ?? Buffer.alloc(pieceBytes);
+            let filled = 0;
+            for (let read = -1, wasComplete = false; filled < pieceBytes && !(read === 0 && wasComplete);) {
+                wasComplete = complete;
+                ({ bytesRead: read } = await file.read(piece, filled, pieceBytes - filled));
+                filled += read;
+                if (filled < pieceBytes && !wasComplete)
+                    await more();
+            }
+            if (filled > 0)
+                yield piece.subarray(0, filled);
+            if (filled < pieceBytes)
+                return;
+        }
+    }
+    finally {
+        await file.close();
+    }
+}
+async function openWhenThere(path, complete, more) {
+    // Of a link or a pipe, nobody knows the end.
+    const flags = external_node_fs_.constants.O_RDONLY | external_node_fs_.constants.O_NOFOLLOW | external_node_fs_.constants.O_NONBLOCK;
+    for (;;) {
+        const last = complete();
+        try {
+            return await (0,promises_.open)(path, flags);
+        }
+        catch (error) {
+            const code = error instanceof Error && "code" in error ? error.code : undefined;
+            if (code === "ELOOP")
+                throw new Error(`${path} is no file`, { cause: error });
+            if (code !== "ENOENT" || last)
+                throw error;
+            await more();
+        }
+    }
+}
+
 ;// CONCATENATED MODULE: ./lib/images/docker-load.js
 
 
@@ -74688,7 +74757,7 @@ function atLeast(version, least) {
  */
 async function giveImage(engine, image, labels) {
     const [first] = image.layers;
-    const layer = first && external_node_stream_.Readable.from(contentOf(first), { objectMode: false });
+    const layer = first && external_node_stream_.Readable.from(readWhileWritten(first.path, first.written), { objectMode: false });
     const imported = layer && engine.importImage(layer, labels);
     const there = imported?.then(async (id) => {
         const [diffId] = await engine.imageLayers(id);
@@ -74713,11 +74782,6 @@ async function giveImage(engine, image, labels) {
             await engine.untag(id).catch(() => { });
     }
 }
-async function* contentOf({ file }) {
-    yield* read(await file);
-}
-/** With pieces of 64 kB, a gigabyte takes a second more. */
-const read = (path) => (0,external_node_fs_.createReadStream)(path, { highWaterMark: 1024 ** 2 });
 /**
  * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
  * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
@@ -74732,10 +74796,10 @@ function dockerArchive({ config, id, layers, name }, first) {
         yield* file(`${id}.json`, Buffer.from(config));
         const sent = first === undefined ? layers : layers.slice(1);
         const different = new Map(sent.map((layer) => [layer.diffId, layer]));
-        for await (const { layer, source } of asTheyCome([...different.values()])) {
-            const { size } = await (0,promises_.stat)(source);
+        for await (const layer of asTheyCome([...different.values()])) {
+            const { size } = await (0,promises_.stat)(layer.path);
             yield docker_load_header(path(layer), size);
-            yield* read(source);
+            yield* readWhileWritten(layer.path, layer.written);
             yield Buffer.alloc(padding(size));
         }
         await first;
@@ -74745,10 +74809,10 @@ function dockerArchive({ config, id, layers, name }, first) {
     return external_node_stream_.Readable.from(pieces(), { objectMode: false });
 }
 async function* asTheyCome(layers) {
-    const waiting = new Map(layers.map((layer) => [layer, layer.file.then((source) => ({ layer, source }))]));
+    const waiting = new Map(layers.map((layer) => [layer, layer.written.then(() => layer)]));
     while (waiting.size > 0) {
         const next = await Promise.race(waiting.values());
-        waiting.delete(next.layer);
+        waiting.delete(next);
         yield next;
     }
 }
@@ -74808,15 +74872,15 @@ function documents_of_verifyDocuments(digest, platform, documents) {
 function* documentsFrom(digest, platform) {
     const first = yield* documents_of_document("manifests", { digest });
     const chosen = isIndexDocument(first)
-        ? choose(documents_of_read(first, indexKind, digest).manifests, platform, digest)
+        ? choose(read(first, indexKind, digest).manifests, platform, digest)
         : undefined;
     const source = chosen === undefined ? first : yield* documents_of_document("manifests", chosen);
     const name = chosen?.digest ?? digest;
-    const manifest = documents_of_read(source, manifestKind, name);
+    const manifest = read(source, manifestKind, name);
     if (!isConfig(manifest.config.mediaType))
         throw new Error(`${name} is not an image: its config is of the type ${quoted(manifest.config.mediaType)}.`);
     const configDigest = manifest.config.digest;
-    const config = documents_of_read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
+    const config = read(yield* documents_of_document("blobs", manifest.config), configKind, configDigest);
     const made = platformOf(config, platform);
     // Where an index names the platform, that counts, as for containerd.
     if (chosen === undefined && fitness(made, platform) === 0)
@@ -74847,7 +74911,7 @@ function* documents_of_document(from, { digest, size }) {
 const tooLarge = (digest) => new Error(`${digest} has more than the ${documents_of_mostOfDocument} bytes that are read of a document.`);
 /** The type of an index need not be in it. */
 const isIndexDocument = (json) => schemas/* object */.Ikc({ manifests: schemas/* array */.YOg(schemas/* unknown */.L5J()) }).safeParse(json).success;
-function documents_of_read(json, kind, digest) {
+function read(json, kind, digest) {
     const parsed = kind.schema.safeParse(json);
     if (parsed.success)
         return parsed.data;
@@ -74928,19 +74992,23 @@ const reasons = {
 const pathOf = (diffId) => `layer-${diffId}`;
 const keyOf = (diffId) => `kind-action-layer-v1-${diffId}`;
 const taken = new WeakMap();
-/** The file of a layer, restored once for all images that need it now. Each of them has to leave it. */
+/**
+ * A layer, restored once for all images that need it now. Each of them has to leave it.
+ *
+ * @returns its file, and what settles when all of it is there
+ */
 function takeLayer(cache, diffId) {
     const layers = taken.get(cache) ?? new Map();
     taken.set(cache, layers);
     const before = layers.get(diffId);
     const layer = before?.removal === undefined && before !== undefined
         ? before
-        : { file: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+        : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
     layers.set(diffId, layer);
     layer.users++;
     // Whoever waits for it is told. Nobody may have come to that.
-    layer.file.catch(() => { });
-    return layer.file;
+    layer.written.catch(() => { });
+    return { path: (0,external_node_path_.join)(cache.folder, pathOf(diffId)), written: layer.written };
 }
 /** Removes the file of a layer, unless another image needs it. */
 async function leaveLayer(cache, diffId) {
@@ -74957,7 +75025,6 @@ async function restoreLayer(cache, diffId) {
     const file = (0,external_node_path_.join)(cache.folder, pathOf(diffId));
     if (!(await (0,promises_.lstat)(file)).isFile())
         throw new Error(`the layer sha256:${diffId} is no file`);
-    return file;
 }
 /** Keeps a layer. @param from where its bytes are */
 async function kept_layers_saveLayer(cache, diffId, from) {
@@ -75038,23 +75105,15 @@ async function restoreImage(cache, engine, image, { onlyIfFaster, labels }, log)
             log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
             return { outcome: "skipped", bytes: 0 };
         }
-        const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
-        const parts = {
-            config: documents.at(-1) ?? "",
-            id: hexOf(configDigest),
-            name: image.tag,
-            layers: diffIds.map((diffId) => ({
-                diffId: hexOf(diffId),
-                file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
-            })),
-        };
+        const taken = diffIds.map(hexOf).map((diffId) => ({ diffId, ...takeLayer(cache, diffId) }));
         try {
-            await giveImage(engine, parts, labels);
+            const config = documents.at(-1) ?? "";
+            await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
         }
         finally {
-            await Promise.allSettled(files.values());
-            for (const diffId of files.keys())
-                await leaveLayer(cache, hexOf(diffId));
+            await Promise.allSettled(taken.map(({ written }) => written));
+            for (const { diffId } of taken)
+                await leaveLayer(cache, diffId);
         }
         const id = await engine.imageId(image.tag);
         if (id === configDigest)
@@ -77198,7 +77257,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3291);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4570);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 

@@ -1,8 +1,8 @@
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { Header } from "tar/header";
 import type { Engine } from "../docker/engine.ts";
+import { readWhileWritten } from "./read-while-written.ts";
 
 /** An image as a Docker daemon takes it. */
 export interface ImageParts {
@@ -17,8 +17,10 @@ export interface ImageParts {
 export interface ImageLayer {
   /** The SHA-256 of its tar, in hexadecimal. */
   readonly diffId: string;
-  /** The file with that tar, as soon as it is there. */
-  readonly file: Promise<string>;
+  /** The file with that tar, which may still be written. */
+  readonly path: string;
+  /** Settles when all of it is there. */
+  readonly written: Promise<unknown>;
 }
 
 /**
@@ -37,7 +39,7 @@ export async function giveImage(
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
   const [first] = image.layers;
-  const layer = first && Readable.from(contentOf(first), { objectMode: false });
+  const layer = first && Readable.from(readWhileWritten(first.path, first.written), { objectMode: false });
   const imported = layer && engine.importImage(layer, labels);
   const there = imported?.then(async (id) => {
     const [diffId] = await engine.imageLayers(id);
@@ -60,13 +62,6 @@ export async function giveImage(
   }
 }
 
-async function* contentOf({ file }: ImageLayer): AsyncGenerator<Buffer> {
-  yield* read(await file);
-}
-
-/** With pieces of 64 kB, a gigabyte takes a second more. */
-const read = (path: string) => createReadStream(path, { highWaterMark: 1024 ** 2 });
-
 /**
  * The archive that gives an image to a Docker daemon, in the form that every version takes: that of an old `docker save`.
  * Format: https://github.com/moby/docker-image-spec/blob/main/v1.2.md#combined-image-json--filesystem-changeset-format
@@ -81,10 +76,10 @@ export function dockerArchive({ config, id, layers, name }: ImageParts, first?: 
     yield* file(`${id}.json`, Buffer.from(config));
     const sent = first === undefined ? layers : layers.slice(1);
     const different = new Map(sent.map((layer) => [layer.diffId, layer]));
-    for await (const { layer, source } of asTheyCome([...different.values()])) {
-      const { size } = await stat(source);
+    for await (const layer of asTheyCome([...different.values()])) {
+      const { size } = await stat(layer.path);
       yield header(path(layer), size);
-      yield* read(source);
+      yield* readWhileWritten(layer.path, layer.written);
       yield Buffer.alloc(padding(size));
     }
     await first;
@@ -94,15 +89,11 @@ export function dockerArchive({ config, id, layers, name }: ImageParts, first?: 
   return Readable.from(pieces(), { objectMode: false });
 }
 
-async function* asTheyCome(
-  layers: readonly ImageLayer[],
-): AsyncGenerator<{ layer: ImageLayer; source: string }> {
-  const waiting = new Map(
-    layers.map((layer) => [layer, layer.file.then((source) => ({ layer, source }))] as const),
-  );
+async function* asTheyCome(layers: readonly ImageLayer[]): AsyncGenerator<ImageLayer> {
+  const waiting = new Map(layers.map((layer) => [layer, layer.written.then(() => layer)] as const));
   while (waiting.size > 0) {
     const next = await Promise.race(waiting.values());
-    waiting.delete(next.layer);
+    waiting.delete(next);
     yield next;
   }
 }

@@ -95,21 +95,13 @@ export async function restoreImage(
       log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
       return { outcome: "skipped", bytes: 0 };
     }
-    const files = new Map([...new Set(diffIds)].map((diffId) => [diffId, takeLayer(cache, hexOf(diffId))]));
-    const parts = {
-      config: documents.at(-1) ?? "",
-      id: hexOf(configDigest),
-      name: image.tag,
-      layers: diffIds.map((diffId) => ({
-        diffId: hexOf(diffId),
-        file: files.get(diffId) ?? Promise.reject(new Error("no such layer")),
-      })),
-    };
+    const taken = diffIds.map(hexOf).map((diffId) => ({ diffId, ...takeLayer(cache, diffId) }));
     try {
-      await giveImage(engine, parts, labels);
+      const config = documents.at(-1) ?? "";
+      await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
     } finally {
-      await Promise.allSettled(files.values());
-      for (const diffId of files.keys()) await leaveLayer(cache, hexOf(diffId));
+      await Promise.allSettled(taken.map(({ written }) => written));
+      for (const { diffId } of taken) await leaveLayer(cache, diffId);
     }
     const id = await engine.imageId(image.tag);
     if (id === configDigest) return { outcome: "hit", bytes, pulled };

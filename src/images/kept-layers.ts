@@ -10,7 +10,7 @@ const keyOf = (diffId: string) => `kind-action-layer-v1-${diffId}`;
 
 /** A layer in the folder of a cache, or on its way there. */
 interface TakenLayer {
-  readonly file: Promise<string>;
+  readonly written: Promise<void>;
   /** How many images need it: some are restored at once. */
   users: number;
   /** Set when nobody needs it any more. */
@@ -19,20 +19,24 @@ interface TakenLayer {
 
 const taken = new WeakMap<CacheStore, Map<string, TakenLayer>>();
 
-/** The file of a layer, restored once for all images that need it now. Each of them has to leave it. */
-export function takeLayer(cache: CacheStore, diffId: string): Promise<string> {
+/**
+ * A layer, restored once for all images that need it now. Each of them has to leave it.
+ *
+ * @returns its file, and what settles when all of it is there
+ */
+export function takeLayer(cache: CacheStore, diffId: string): { path: string; written: Promise<void> } {
   const layers = taken.get(cache) ?? new Map<string, TakenLayer>();
   taken.set(cache, layers);
   const before = layers.get(diffId);
   const layer =
     before?.removal === undefined && before !== undefined
       ? before
-      : { file: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+      : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
   layers.set(diffId, layer);
   layer.users++;
   // Whoever waits for it is told. Nobody may have come to that.
-  layer.file.catch(() => {});
-  return layer.file;
+  layer.written.catch(() => {});
+  return { path: join(cache.folder, pathOf(diffId)), written: layer.written };
 }
 
 /** Removes the file of a layer, unless another image needs it. */
@@ -43,12 +47,11 @@ export async function leaveLayer(cache: CacheStore, diffId: string): Promise<voi
   await layer.removal;
 }
 
-async function restoreLayer(cache: CacheStore, diffId: string): Promise<string> {
+async function restoreLayer(cache: CacheStore, diffId: string): Promise<void> {
   const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
   if (outcome !== "hit") throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
   const file = join(cache.folder, pathOf(diffId));
   if (!(await lstat(file)).isFile()) throw new Error(`the layer sha256:${diffId} is no file`);
-  return file;
 }
 
 /** Keeps a layer. @param from where its bytes are */
