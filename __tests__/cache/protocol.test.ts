@@ -87,7 +87,7 @@ describe("a failure of the client's", () => {
 
 describe("what the program is asked for", () => {
   it.each([
-    { call: "restore", path: "kind", key: "key-1", prefixes: ["key-"] },
+    { call: "restore", path: "kind", key: "key-1", prefixes: ["key-"], background: true },
     { call: "find", path: "kind", key: "key-1" },
     { call: "save", path: "kind", key: "key-1" },
   ])("is to $call an entry", (request) => {
@@ -97,6 +97,7 @@ describe("what the program is asked for", () => {
   it.each([
     { call: "delete", path: "kind", key: "key-1" },
     { call: "restore", path: "kind", key: "key-1" },
+    { call: "restore", path: "kind", key: "key-1", prefixes: [] },
     { call: "save", path: "kind", key: "key-1", prefixes: [] },
     { call: "save", key: "key-1" },
     "save",

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
+import { getPriority } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -48,6 +50,15 @@ const refusing =
     response.writeHead(403, { "content-type": "application/json" }).end(JSON.stringify({ msg: message }));
 
 const entry = { path: "kind", key: "key" };
+
+/** What a process of this machine was started as: nothing where it has ended meanwhile. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
 
 describe("a job without a cache service", () => {
   it("does without, and is no cause for a warning", async () => {
@@ -125,6 +136,18 @@ describe("the Actions cache", () => {
     expect(warnings).toEqual([]);
     // Nothing is left outside of its folder.
     expect(await readdir(folder)).toEqual(["cache"]);
+  });
+
+  it("leaves the processors to others where an entry is restored in the background", async () => {
+    const above: number[] = [];
+    const { store, folder } = await opened((request, response) => {
+      const client = readdirSync("/proc").find((pid) => commandOf(pid).includes(join(folder, "cache")));
+      above.push(getPriority(Number(client)) - getPriority());
+      json({ ok: false })(request, response);
+    });
+    await store.restore(entry);
+    await store.restore({ ...entry, background: true });
+    expect(above).toEqual([0, 10]);
   });
 
   it("finds the newest entry whose key begins so", async () => {

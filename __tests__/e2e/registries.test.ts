@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { labInputs } from "../lab/inputs.ts";
+import { type PinnedNodeImage, pinnedNodeImage } from "../lab/upstream/pinned-node-image.ts";
 import { bridgeGateway, startUpstream, type Upstream } from "../lab/upstream/registry.ts";
 import { smallImages } from "../lab/upstream/small-images.ts";
 import type { ActionRun } from "../runner/run-action.ts";
 import { ClusterJob } from "./cluster-job.ts";
 import { buildImage, removeImages } from "./image-archive.ts";
 import { docker, leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
-import { type PinnedNodeImage, pinnedNodeImage } from "./pinned-node-image.ts";
 import { account, type PrivateRegistry, privateRegistry } from "./private-registry.ts";
 
 const cluster = "e2e-registry";

@@ -110,6 +110,14 @@ describe("an image that one run has pulled", () => {
     expect(cache.calls).toHaveLength(1);
   });
 
+  it("comes with its lowest layer first: the others are unpacked on it", async () => {
+    const cache = memoryCache();
+    const published = await publish(sample("node", { layers: 3 }));
+    await save(cache, published);
+    await restore(cache, pinned(published));
+    expect(cache.background).toEqual(layerKeys(published.image).slice(1));
+  });
+
   it("is not there for another architecture, or by another digest", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));

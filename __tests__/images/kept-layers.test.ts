@@ -15,7 +15,7 @@ let store: CacheStore;
 
 /** Takes a layer, and waits until all of it is there. @returns its file */
 async function taken(from: CacheStore, diffId = layer): Promise<string> {
-  const { path, written } = takeLayer(from, diffId);
+  const { path, written } = takeLayer(from, diffId, { background: false });
   await written;
   return path;
 }
@@ -77,7 +77,7 @@ describe("a layer in the cache", () => {
 
   it("may be left by one who has not waited for it", async () => {
     cache.instead = () => ({ outcome: "failed", reason: "read ECONNRESET" });
-    takeLayer(store, layer);
+    takeLayer(store, layer, { background: false });
     await leaveLayer(store, layer);
   });
 });

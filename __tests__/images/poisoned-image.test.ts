@@ -1,4 +1,5 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { restoredTag, saveImage } from "../../src/images/kept-image.ts";
 import { obtainImage } from "../../src/images/obtain.ts";
@@ -123,6 +124,16 @@ describe("an image is pulled where the index that the cache has of it", () => {
       why: "its index is not what it should be$",
     },
     { form: "is a folder", change: (it) => indexOf(it).set("folder"), why: "its index is no file" },
+    {
+      form: "lies behind a link",
+      change: (it) => {
+        const elsewhere = temporaryFolder();
+        writeFileSync(join(elsewhere, "index.json"), indexOf(it).content);
+        const { path = "" } = it.cache.entries.get(it.indexKey) ?? {};
+        it.cache.entries.set(it.indexKey, { path, files: new Map([[path, { link: elsewhere }]]) });
+      },
+      why: "its index is no file",
+    },
     {
       form: "is a link",
       change: (it) => indexOf(it).set({ link: "/dev/zero" }),

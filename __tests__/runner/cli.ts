@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { completedByLab } from "../lab/inputs.ts";
+import { pinnedNodeImage } from "../lab/upstream/pinned-node-image.ts";
 import { type ActionRun, type RunActionOptions, runAction } from "./run-action.ts";
 
 const usage = `Runs an action's main, then a command, then always the action's post, as GitHub's runner does in a job.
@@ -10,6 +11,8 @@ usage: script/run-action [options] [-- COMMAND…]
   --action DIR            the folder of the action.yml (default: this repository)
   -i, --input NAME=VALUE  an input, as under "with:"; for this repository's action, script/bootstrap's kind, kubectl and
                           node image are filled in unless others are asked for
+  --new-runner            as on a runner that is new: Docker does not have the node image, a registry on loopback does, and
+                          it is named by its digest
   --env NAME=VALUE        a variable of the job; GITHUB_* and RUNNER_* replace the runner's own
   --matrix NAME=VALUE     a value of the job's matrix
   --workspace DIR         GITHUB_WORKSPACE (default: the current directory)
@@ -26,6 +29,7 @@ class UsageError extends Error {}
 
 interface CommandLine {
   readonly run: RunActionOptions;
+  readonly newRunner: boolean;
   readonly outputs: string | undefined;
   readonly summary: string | undefined;
 }
@@ -38,6 +42,7 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
     options: {
       action: { type: "string" },
       input: { type: "string", short: "i", multiple: true, default: [] },
+      "new-runner": { type: "boolean", default: false },
       env: { type: "string", multiple: true, default: [] },
       matrix: { type: "string", multiple: true, default: [] },
       workspace: { type: "string" },
@@ -51,6 +56,8 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
   if (values.help) return undefined;
   const command = end < 0 ? [] : args.slice(end + 1);
   const inputs = pairs("--input", values.input);
+  if (values["new-runner"] && (values.action ?? inputs.node_image ?? inputs.kubernetes_version) !== undefined)
+    throw new UsageError("--new-runner brings a node image of its own, for this repository's action");
   return {
     run: {
       action: values.action,
@@ -62,6 +69,7 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
       cancelAfter: seconds("--cancel-after", values["cancel-after"]),
       command: command.length > 0 ? command : undefined,
     },
+    newRunner: values["new-runner"],
     outputs: values.outputs,
     summary: values.summary,
   };
@@ -104,9 +112,13 @@ async function main(): Promise<number> {
     console.log(usage);
     return 0;
   }
+  const signal = cancelOnSignal();
+  await using nodeImage = commandLine.newRunner ? await pinnedNodeImage("new-runner") : undefined;
+  await nodeImage?.forget();
   const run: ActionRun = await runAction({
     ...commandLine.run,
-    signal: cancelOnSignal(),
+    inputs: { ...commandLine.run.inputs, ...(nodeImage && { node_image: nodeImage.reference }) },
+    signal,
     inheritStdio: true,
     print: (line) => console.log(line),
   });

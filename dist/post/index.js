@@ -61222,6 +61222,8 @@ const cacheRequest = schemas/* discriminatedUnion */.gMt("call", [
         key: schemas/* string */.YjP(),
         /** Beginnings of keys: the newest entry of one that fits is taken where there is none of `key`. */
         prefixes: schemas/* array */.YOg(schemas/* string */.YjP()),
+        /** Whether others are needed sooner, and get the processors first. */
+        background: schemas/* boolean */.zMY(),
     }),
     schemas/* strictObject */.rej({ call: schemas/* literal */.euz("find"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
     schemas/* strictObject */.rej({ call: schemas/* literal */.euz("save"), path: schemas/* string */.YjP(), key: schemas/* string */.YjP() }),
@@ -61326,10 +61328,10 @@ async function openCacheStore(folder, on) {
     }));
     return {
         folder,
-        async restore({ path, key, prefixes = [], deadline }) {
+        async restore({ path, key, prefixes = [], background = false, deadline }) {
             if (mode === "none" || mode === "write-only")
                 return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
-            return await call(`restoring ${key}`, { call: "restore", path, key, prefixes: [...prefixes] }, deadline, (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }));
+            return await call(`restoring ${key}`, { call: "restore", path, key, prefixes: [...prefixes], background }, deadline, (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }));
         },
         wants: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
         async save({ path, key }) {
@@ -63253,15 +63255,16 @@ const taken = new WeakMap();
 /**
  * A layer, restored once for all images that need it now. Each of them has to leave it.
  *
+ * @param background whether others are needed sooner
  * @returns its file, and what settles when all of it is there
  */
-function kept_layers_takeLayer(cache, diffId) {
+function kept_layers_takeLayer(cache, diffId, { background }) {
     const layers = taken.get(cache) ?? new Map();
     taken.set(cache, layers);
     const before = layers.get(diffId);
     const layer = before?.removal === undefined && before !== undefined
         ? before
-        : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+        : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId, background)), users: 0 };
     layers.set(diffId, layer);
     layer.users++;
     // Whoever waits for it is told. Nobody may have come to that.
@@ -63276,8 +63279,8 @@ async function kept_layers_leaveLayer(cache, diffId) {
     layer.removal = rm(join(cache.folder, pathOf(diffId)), { force: true, recursive: true });
     await layer.removal;
 }
-async function restoreLayer(cache, diffId) {
-    const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
+async function restoreLayer(cache, diffId, background) {
+    const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId), background });
     if (outcome !== "hit")
         throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
     const file = join(cache.folder, pathOf(diffId));
@@ -63363,7 +63366,11 @@ async function kept_image_restoreImage(cache, engine, image, { onlyIfFaster, lab
             log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
             return { outcome: "skipped", bytes: 0 };
         }
-        const taken = diffIds.map(hexOf).map((diffId) => ({ diffId, ...takeLayer(cache, diffId) }));
+        const taken = diffIds.map(hexOf).map((diffId, index) => ({
+            diffId,
+            // The others are unpacked on the first one.
+            ...takeLayer(cache, diffId, { background: index > 0 }),
+        }));
         try {
             const config = documents.at(-1) ?? "";
             await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
@@ -63385,15 +63392,17 @@ async function kept_image_restoreImage(cache, engine, image, { onlyIfFaster, lab
         return { outcome: "miss", bytes: 0 };
     }
 }
-const indexFile = (cache, image) => (0,external_node_path_.join)(cache.folder, indexPath(image), "index.json");
+const indexFolder = (cache, image) => (0,external_node_path_.join)(cache.folder, indexPath(image));
+const indexFile = (folder) => (0,external_node_path_.join)(folder, "index.json");
 /** The longest that is read: its documents are some kilobytes. */
 const mostOfIndex = 32 * 1024 ** 2;
 /** @throws when it is not what it should be */
 async function readIndex(cache, image) {
-    const file = indexFile(cache, image);
-    const found = await (0,promises_.lstat)(file);
-    // What is no file may have no end.
-    if (!found.isFile() || found.size > mostOfIndex)
+    const folder = indexFolder(cache, image);
+    const file = indexFile(folder);
+    const [above, found] = await Promise.all([(0,promises_.lstat)(folder), (0,promises_.lstat)(file)]);
+    // What is no file may have no end, and a link may lead anywhere.
+    if (!above.isDirectory() || !found.isFile() || found.size > mostOfIndex)
         throw new Error("its index is no file, or too large");
     let json;
     try {
@@ -63465,11 +63474,13 @@ async function saveVerdict(cache, image, restored, log) {
         await saveIndex(cache, image, { ...before, restored }, log);
 }
 async function saveIndex(cache, image, content, log) {
-    const path = indexPath(image);
-    await (0,promises_.mkdir)((0,external_node_path_.join)(cache.folder, path), { recursive: true });
-    await (0,promises_.writeFile)(indexFile(cache, image), JSON.stringify(content));
+    const folder = indexFolder(cache, image);
+    // What was restored may be a link.
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.mkdir)(folder);
+    await (0,promises_.writeFile)(indexFile(folder), JSON.stringify(content));
     const key = indexKey(image, content.restored !== undefined);
-    const { outcome } = await cache.save({ path, key });
+    const { outcome } = await cache.save({ path: indexPath(image), key });
     log.line(`${key}: ${outcome}`);
 }
 
@@ -63748,7 +63759,7 @@ async function restoreProxies(cache, folders, prefix, log) {
     const missing = new Set();
     await eachOf(parts, atOnce, async (each) => {
         const { key, blobs } = each;
-        const { outcome, reason } = await cache.restore({ path: key, key });
+        const { outcome, reason } = await cache.restore({ path: key, key, background: true });
         if (outcome === "miss")
             missing.add(each);
         if (outcome !== "hit")

@@ -1,3 +1,4 @@
+import { getPriority, setPriority } from "node:os";
 import { isFeatureAvailable, restoreCache, saveCache } from "@actions/cache";
 import type { CacheReply, CacheRequest } from "./protocol.ts";
 
@@ -18,6 +19,7 @@ export async function askCache(request: CacheRequest, folder: string): Promise<C
     const id = await saveCache(paths, request.key);
     return { outcome: id === -1 ? "none" : "saved" };
   }
+  if (request.call === "restore" && request.background) setPriority(Math.max(10, getPriority()));
   const lookupOnly = request.call === "find";
   const prefixes = request.call === "restore" ? request.prefixes : [];
   const key = await restoreCache(paths, request.key, prefixes, { lookupOnly });

@@ -8,6 +8,8 @@ export const cacheRequest = z.discriminatedUnion("call", [
     key: z.string(),
     /** Beginnings of keys: the newest entry of one that fits is taken where there is none of `key`. */
     prefixes: z.array(z.string()),
+    /** Whether others are needed sooner, and get the processors first. */
+    background: z.boolean(),
   }),
   z.strictObject({ call: z.literal("find"), path: z.string(), key: z.string() }),
   z.strictObject({ call: z.literal("save"), path: z.string(), key: z.string() }),

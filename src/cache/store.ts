@@ -33,6 +33,8 @@ export interface CacheStore {
     path: string;
     key: string;
     prefixes?: readonly string[];
+    /** Whether others are needed sooner, and get the processors first. */
+    background?: boolean;
     /** Milliseconds, where it is worth less than all the time there is. */
     deadline?: number;
   }): Promise<CacheResult>;
@@ -110,12 +112,12 @@ export async function openCacheStore(folder: string, on: CacheSurroundings): Pro
     }));
   return {
     folder,
-    async restore({ path, key, prefixes = [], deadline }) {
+    async restore({ path, key, prefixes = [], background = false, deadline }) {
       if (mode === "none" || mode === "write-only")
         return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
       return await call(
         `restoring ${key}`,
-        { call: "restore", path, key, prefixes: [...prefixes] },
+        { call: "restore", path, key, prefixes: [...prefixes], background },
         deadline,
         (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }),
       );

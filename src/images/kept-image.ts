@@ -95,7 +95,11 @@ export async function restoreImage(
       log.line(`Not from the cache: the disk has ${bavail * bsize} bytes free, and it takes ${3 * bytes}.`);
       return { outcome: "skipped", bytes: 0 };
     }
-    const taken = diffIds.map(hexOf).map((diffId) => ({ diffId, ...takeLayer(cache, diffId) }));
+    const taken = diffIds.map(hexOf).map((diffId, index) => ({
+      diffId,
+      // The others are unpacked on the first one.
+      ...takeLayer(cache, diffId, { background: index > 0 }),
+    }));
     try {
       const config = documents.at(-1) ?? "";
       await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
@@ -113,18 +117,20 @@ export async function restoreImage(
   }
 }
 
-const indexFile = (cache: CacheStore, image: PinnedImage) =>
-  join(cache.folder, indexPath(image), "index.json");
+const indexFolder = (cache: CacheStore, image: PinnedImage) => join(cache.folder, indexPath(image));
+const indexFile = (folder: string) => join(folder, "index.json");
 
 /** The longest that is read: its documents are some kilobytes. */
 const mostOfIndex = 32 * 1024 ** 2;
 
 /** @throws when it is not what it should be */
 async function readIndex(cache: CacheStore, image: PinnedImage): Promise<z.infer<typeof index>> {
-  const file = indexFile(cache, image);
-  const found = await lstat(file);
-  // What is no file may have no end.
-  if (!found.isFile() || found.size > mostOfIndex) throw new Error("its index is no file, or too large");
+  const folder = indexFolder(cache, image);
+  const file = indexFile(folder);
+  const [above, found] = await Promise.all([lstat(folder), lstat(file)]);
+  // What is no file may have no end, and a link may lead anywhere.
+  if (!above.isDirectory() || !found.isFile() || found.size > mostOfIndex)
+    throw new Error("its index is no file, or too large");
   let json: unknown;
   try {
     json = JSON.parse(await readFile(file, "utf8"));
@@ -214,10 +220,12 @@ async function saveIndex(
   content: z.infer<typeof index>,
   log: Log,
 ): Promise<void> {
-  const path = indexPath(image);
-  await mkdir(join(cache.folder, path), { recursive: true });
-  await writeFile(indexFile(cache, image), JSON.stringify(content));
+  const folder = indexFolder(cache, image);
+  // What was restored may be a link.
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  await writeFile(indexFile(folder), JSON.stringify(content));
   const key = indexKey(image, content.restored !== undefined);
-  const { outcome } = await cache.save({ path, key });
+  const { outcome } = await cache.save({ path: indexPath(image), key });
   log.line(`${key}: ${outcome}`);
 }

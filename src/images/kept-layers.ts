@@ -22,16 +22,24 @@ const taken = new WeakMap<CacheStore, Map<string, TakenLayer>>();
 /**
  * A layer, restored once for all images that need it now. Each of them has to leave it.
  *
+ * @param background whether others are needed sooner
  * @returns its file, and what settles when all of it is there
  */
-export function takeLayer(cache: CacheStore, diffId: string): { path: string; written: Promise<void> } {
+export function takeLayer(
+  cache: CacheStore,
+  diffId: string,
+  { background }: { background: boolean },
+): { path: string; written: Promise<void> } {
   const layers = taken.get(cache) ?? new Map<string, TakenLayer>();
   taken.set(cache, layers);
   const before = layers.get(diffId);
   const layer =
     before?.removal === undefined && before !== undefined
       ? before
-      : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId)), users: 0 };
+      : {
+          written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId, background)),
+          users: 0,
+        };
   layers.set(diffId, layer);
   layer.users++;
   // Whoever waits for it is told. Nobody may have come to that.
@@ -47,8 +55,8 @@ export async function leaveLayer(cache: CacheStore, diffId: string): Promise<voi
   await layer.removal;
 }
 
-async function restoreLayer(cache: CacheStore, diffId: string): Promise<void> {
-  const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId) });
+async function restoreLayer(cache: CacheStore, diffId: string, background: boolean): Promise<void> {
+  const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId), background });
   if (outcome !== "hit") throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
   const file = join(cache.folder, pathOf(diffId));
   if (!(await lstat(file)).isFile()) throw new Error(`the layer sha256:${diffId} is no file`);

@@ -108,7 +108,7 @@ export async function restoreProxies(
   const missing = new Set<Part>();
   await eachOf(parts, atOnce, async (each) => {
     const { key, blobs } = each;
-    const { outcome, reason } = await cache.restore({ path: key, key });
+    const { outcome, reason } = await cache.restore({ path: key, key, background: true });
     if (outcome === "miss") missing.add(each);
     if (outcome !== "hit") log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
     else

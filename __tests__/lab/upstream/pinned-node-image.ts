@@ -9,12 +9,12 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGzip } from "node:zlib";
 import { z } from "zod";
-import { readLab } from "../lab/lab.ts";
-import { type Descriptor, pieceSize } from "../lab/upstream/images.ts";
-import { startUpstream } from "../lab/upstream/registry.ts";
-import { docker } from "./machine.ts";
+import { docker } from "../../e2e/machine.ts";
+import { readLab } from "../lab.ts";
+import { type Descriptor, pieceSize } from "./images.ts";
+import { startUpstream } from "./registry.ts";
 
-/** A node image that nobody has seen before, in a registry on loopback, where it is named by its digest. */
+/** A node image of its own, in a registry on loopback, where it is named by its digest. */
 export interface PinnedNodeImage extends AsyncDisposable {
   /** `127.0.0.1:PORT/node:TAG@sha256:…` */
   readonly reference: string;
@@ -35,7 +35,8 @@ const types = {
   layer: "application/vnd.oci.image.layer.v1.tar+gzip",
 };
 
-export async function pinnedNodeImage(): Promise<PinnedNodeImage> {
+/** @param label tells it from others: the same one makes the same image. Without one, nobody has seen it before. */
+export async function pinnedNodeImage(label: string = randomUUID()): Promise<PinnedNodeImage> {
   const { image, kubernetes } = readLab().nodeImages.current;
   const folder = await mkdtemp(join(tmpdir(), "node-image-"));
   const removeFolder = () => rm(folder, { recursive: true, force: true });
@@ -60,7 +61,7 @@ export async function pinnedNodeImage(): Promise<PinnedNodeImage> {
       files.set(descriptor.digest, file);
       layers.push(descriptor);
     }
-    const Labels = { ...like.config.Labels, e2e: randomUUID() };
+    const Labels = { ...like.config.Labels, lab: label };
     const config = add(types.config, { ...like, config: { ...like.config, Labels } });
     const manifest = add(types.manifest, { schemaVersion: 2, mediaType: types.manifest, config, layers });
 
