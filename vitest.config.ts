@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // By default, one processor is kept free. Many of these wait for a program, or for a deadline.
+    maxWorkers: "100%",
     projects: [
       {
         test: {
