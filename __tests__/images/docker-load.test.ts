@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { dockerArchive, giveImage } from "../../src/images/docker-load.ts";
+import { dockerArchive, giveImage, type ImageLayer } from "../../src/images/docker-load.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { membersOf } from "../fixtures/tar-members.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
@@ -26,10 +26,7 @@ const pathOf = (layer: Buffer) => join(folder, hex(digestOf(layer)));
 /** Lays out a layer. */
 const lay = (layer: Buffer) => writeFileSync(pathOf(layer), layer);
 
-interface LayerFile {
-  readonly path: string;
-  readonly written: Promise<unknown>;
-}
+type LayerFile = Pick<ImageLayer, "path" | "written">;
 
 /** A layer that is there. */
 function fileOf(layer: Buffer): LayerFile {
@@ -57,6 +54,7 @@ const partsOf = ({ config, id, layers }: Sample, files: LayerFile[] = []) => ({
   name,
   layers: layers.map((layer, index) => ({
     diffId: hex(digestOf(layer)),
+    leave: async () => {},
     ...(files[index] ?? fileOf(layer)),
   })),
 });
@@ -253,6 +251,26 @@ describe("an image that is given to a Docker daemon", () => {
       [one, other, one],
     ])
       await expectGiven(imageOf(layers), await dockerDaemon());
+  });
+
+  it("leaves each of its layers as soon as Docker has its bytes, the lowest before the others have come", async () => {
+    const image = sample("web", { layers: 3 });
+    const left: number[] = [];
+    const lowest = Promise.withResolvers<void>();
+    const late = lateFile(image.layers[2] ?? Buffer.alloc(0), lowest.promise);
+    const parts = partsOf(image, filesWith(image, 2, late));
+    const layers = parts.layers.map((layer, index) => ({
+      ...layer,
+      async leave() {
+        left.push(index);
+        if (index === 0) lowest.resolve();
+        throw new Error("EBUSY: resource busy");
+      },
+    }));
+    const daemon = await dockerDaemon();
+    await giveImage(daemon.engine, { ...parts, layers }, labels);
+    expect([...daemon.images]).toEqual([[name, image.id]]);
+    expect([left[0], new Set(left)]).toEqual([0, new Set([0, 1, 2])]);
   });
 
   it("leaves other images alone, also those that have its lowest layer", async () => {

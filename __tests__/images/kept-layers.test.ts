@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { CacheStore } from "../../src/cache/store.ts";
-import { leaveLayer, saveLayer, takeLayer } from "../../src/images/kept-layers.ts";
+import { type KeptLayer, saveLayer, takeLayer } from "../../src/images/kept-layers.ts";
 import { type MemoryCache, memoryCache } from "../fixtures/memory-cache.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
@@ -13,11 +13,13 @@ const key = `kind-action-layer-v1-${layer}`;
 let cache: MemoryCache;
 let store: CacheStore;
 
-/** Takes a layer, and waits until all of it is there. @returns its file */
-async function taken(from: CacheStore, diffId = layer): Promise<string> {
-  const { path, written } = takeLayer(from, diffId, { background: false });
-  await written;
-  return path;
+const take = (from: CacheStore, diffId = layer) => takeLayer(from, diffId, { background: false });
+
+/** Takes a layer, and waits until all of it is there. */
+async function taken(from: CacheStore, diffId = layer): Promise<KeptLayer> {
+  const one = take(from, diffId);
+  await one.written;
+  return one;
 }
 
 /** A cache that has a layer. */
@@ -33,52 +35,52 @@ beforeEach(() => {
 describe("a layer in the cache", () => {
   it("is there for all images that need it at the time, and restored once for them", async () => {
     const [first, second] = await Promise.all([taken(store), taken(store)]);
-    expect(await readFile(first, "utf8")).toBe("a layer");
-    expect(second).toBe(first);
+    expect(await readFile(first.path, "utf8")).toBe("a layer");
+    expect(second.path).toBe(first.path);
     expect(cache.calls).toEqual([`restore ${key}`]);
   });
 
-  it("is gone when the last of them leaves it", async () => {
-    const file = await taken(store);
-    await taken(store);
-    await leaveLayer(store, layer);
-    expect(existsSync(file)).toBe(true);
-    await leaveLayer(store, layer);
+  it("is gone when the last of them leaves it, however often each says so", async () => {
+    const [first, second] = [await taken(store), await taken(store)];
+    await first.leave();
+    await first.leave();
+    expect(existsSync(first.path)).toBe(true);
+    await second.leave();
     expect(readdirSync(store.folder)).toEqual([]);
   });
 
   it("is restored again for one that comes later, also while it is being removed", async () => {
-    await taken(store);
-    const left = leaveLayer(store, layer);
-    const file = await taken(store);
+    const first = await taken(store);
+    const left = first.leave();
+    const second = await taken(store);
     await left;
-    expect(await readFile(file, "utf8")).toBe("a layer");
-    await leaveLayer(store, layer);
-    expect(await readFile(await taken(store), "utf8")).toBe("a layer");
+    expect(await readFile(second.path, "utf8")).toBe("a layer");
+    await second.leave();
+    const third = await taken(store);
+    await first.leave();
+    expect(await readFile(third.path, "utf8")).toBe("a layer");
     expect(cache.calls).toHaveLength(3);
   });
 
   it("is each run's own", async () => {
-    const other = cache.store();
-    const files = [await taken(store), await taken(other)];
-    await leaveLayer(store, layer);
-    expect(files.map((file) => existsSync(file))).toEqual([false, true]);
+    const [mine, theirs] = [await taken(store), await taken(cache.store())];
+    await mine.leave();
+    expect([mine, theirs].map(({ path }) => existsSync(path))).toEqual([false, true]);
   });
 
   it("that is not there is an error for each who needs it, and the next one asks again", async () => {
     cache.instead = () => ({ outcome: "miss" });
-    const why = `the layer sha256:${layer}: miss`;
-    const takers = [taken(store), taken(store)];
-    for (const taker of takers) await expect(taker).rejects.toThrow(why);
-    for (const _ of takers) await leaveLayer(store, layer);
+    const takers = [take(store), take(store)];
+    for (const { written } of takers)
+      await expect(written).rejects.toThrow(`the layer sha256:${layer}: miss`);
+    for (const { leave } of takers) await leave();
     cache.instead = () => undefined;
-    expect(await readFile(await taken(store), "utf8")).toBe("a layer");
+    expect(await readFile((await taken(store)).path, "utf8")).toBe("a layer");
   });
 
   it("may be left by one who has not waited for it", async () => {
     cache.instead = () => ({ outcome: "failed", reason: "read ECONNRESET" });
-    takeLayer(store, layer, { background: false });
-    await leaveLayer(store, layer);
+    await take(store).leave();
   });
 });
 
@@ -90,7 +92,7 @@ describe("a layer that is saved", () => {
     const { outcome } = await saveLayer(store, other, { file, offset: 7, size: 9 });
     expect(outcome).toBe("saved");
     expect(readdirSync(store.folder)).toEqual([]);
-    expect(await readFile(await taken(store, other), "utf8")).toBe("the layer");
+    expect(await readFile((await taken(store, other)).path, "utf8")).toBe("the layer");
   });
 
   it("leaves no file behind where it cannot be read either", async () => {

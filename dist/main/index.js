@@ -74769,6 +74769,10 @@ async function giveImage(engine, image, labels) {
     // Whoever makes the archive is told.
     there?.catch(() => { });
     const archive = dockerArchive(image, there);
+    // Beside what Docker still does with them: removing a gigabyte takes a fifth of a second.
+    const leave = (...layers) => void Promise.allSettled(layers.map((each) => each.leave()));
+    layer?.once("end", () => leave(...image.layers.slice(0, 1)));
+    archive.once("end", () => leave(...image.layers));
     try {
         await engine.loadImage(archive);
     }
@@ -74998,7 +75002,6 @@ const taken = new WeakMap();
  * A layer, restored once for all images that need it now. Each of them has to leave it.
  *
  * @param background whether others are needed sooner
- * @returns its file, and what settles when all of it is there
  */
 function takeLayer(cache, diffId, { background }) {
     const layers = taken.get(cache) ?? new Map();
@@ -75006,19 +75009,22 @@ function takeLayer(cache, diffId, { background }) {
     const before = layers.get(diffId);
     const layer = before?.removal === undefined && before !== undefined
         ? before
-        : { written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId, background)), users: 0 };
+        : {
+            written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId, background)),
+            users: 0,
+        };
     layers.set(diffId, layer);
     layer.users++;
     // Whoever waits for it is told. Nobody may have come to that.
     layer.written.catch(() => { });
-    return { path: (0,external_node_path_.join)(cache.folder, pathOf(diffId)), written: layer.written };
+    const path = (0,external_node_path_.join)(cache.folder, pathOf(diffId));
+    let left;
+    return { path, written: layer.written, leave: () => (left ??= leave(layer, path)) };
 }
-/** Removes the file of a layer, unless another image needs it. */
-async function leaveLayer(cache, diffId) {
-    const layer = taken.get(cache)?.get(diffId);
-    if (layer === undefined || --layer.users > 0)
+async function leave(layer, path) {
+    if (--layer.users > 0)
         return;
-    layer.removal = (0,promises_.rm)((0,external_node_path_.join)(cache.folder, pathOf(diffId)), { force: true, recursive: true });
+    layer.removal = (0,promises_.rm)(path, { force: true, recursive: true });
     await layer.removal;
 }
 async function restoreLayer(cache, diffId, background) {
@@ -75119,8 +75125,8 @@ async function restoreImage(cache, engine, image, { onlyIfFaster, labels }, log)
         }
         finally {
             await Promise.allSettled(taken.map(({ written }) => written));
-            for (const { diffId } of taken)
-                await leaveLayer(cache, diffId);
+            // What resists goes with the run's folder.
+            await Promise.allSettled(taken.map(({ leave }) => leave()));
         }
         const id = await engine.imageId(image.tag);
         if (id === configDigest)

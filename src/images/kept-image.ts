@@ -9,7 +9,7 @@ import { readArchive } from "./archive.ts";
 import { saveDaemonImages } from "./daemon-images.ts";
 import { giveImage } from "./docker-load.ts";
 import { documentsOf, verifyDocuments } from "./documents-of.ts";
-import { leaveLayer, saveLayer, takeLayer } from "./kept-layers.ts";
+import { saveLayer, takeLayer } from "./kept-layers.ts";
 
 /** An image that is named by its digest. */
 export interface PinnedImage {
@@ -105,7 +105,8 @@ export async function restoreImage(
       await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
     } finally {
       await Promise.allSettled(taken.map(({ written }) => written));
-      for (const { diffId } of taken) await leaveLayer(cache, diffId);
+      // What resists goes with the run's folder.
+      await Promise.allSettled(taken.map(({ leave }) => leave()));
     }
     const id = await engine.imageId(image.tag);
     if (id === configDigest) return { outcome: "hit", bytes, pulled };

@@ -19,17 +19,26 @@ interface TakenLayer {
 
 const taken = new WeakMap<CacheStore, Map<string, TakenLayer>>();
 
+/** A layer, as one image has it. */
+export interface KeptLayer {
+  /** Its file, which may still be written. */
+  readonly path: string;
+  /** Settles when all of it is there. */
+  readonly written: Promise<void>;
+  /** Removes the file, unless another image needs it. It may be said more than once. */
+  readonly leave: () => Promise<void>;
+}
+
 /**
  * A layer, restored once for all images that need it now. Each of them has to leave it.
  *
  * @param background whether others are needed sooner
- * @returns its file, and what settles when all of it is there
  */
 export function takeLayer(
   cache: CacheStore,
   diffId: string,
   { background }: { background: boolean },
-): { path: string; written: Promise<void> } {
+): KeptLayer {
   const layers = taken.get(cache) ?? new Map<string, TakenLayer>();
   taken.set(cache, layers);
   const before = layers.get(diffId);
@@ -44,14 +53,14 @@ export function takeLayer(
   layer.users++;
   // Whoever waits for it is told. Nobody may have come to that.
   layer.written.catch(() => {});
-  return { path: join(cache.folder, pathOf(diffId)), written: layer.written };
+  const path = join(cache.folder, pathOf(diffId));
+  let left: Promise<void> | undefined;
+  return { path, written: layer.written, leave: () => (left ??= leave(layer, path)) };
 }
 
-/** Removes the file of a layer, unless another image needs it. */
-export async function leaveLayer(cache: CacheStore, diffId: string): Promise<void> {
-  const layer = taken.get(cache)?.get(diffId);
-  if (layer === undefined || --layer.users > 0) return;
-  layer.removal = rm(join(cache.folder, pathOf(diffId)), { force: true, recursive: true });
+async function leave(layer: TakenLayer, path: string): Promise<void> {
+  if (--layer.users > 0) return;
+  layer.removal = rm(path, { force: true, recursive: true });
   await layer.removal;
 }
 
