@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { access, chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -15,7 +16,7 @@ async function fakeKind(script = "") {
     'echo "cwd=$PWD"; echo "docker=$DOCKER_HOST"; echo "provider=$KIND_EXPERIMENTAL_PROVIDER"; printf "%s\\n" "$@"';
   await writeFile(path, `#!/bin/sh\n${report}\n${script}\n`);
   await chmod(path, 0o755);
-  const run = programRunner("unit-kind", { PATH: process.env.PATH ?? "" });
+  const run = programRunner(randomUUID(), { PATH: process.env.PATH ?? "" });
   const kind = kindAt(path, run, { DOCKER_HOST: "unix:///run/other.sock" });
   return { kind, folder, log: recordingLog() };
 }

@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { endProcesses, programRunner, type Run } from "../../src/process.ts";
 import {
   checkCredentials,
@@ -227,10 +227,11 @@ describe("what `docker login` has left", () => {
     folder = temporaryFolder();
     vi.stubEnv("PATH", `${join(folder, "bin")}:${process.env.PATH}`);
     onTestFinished(() => void vi.unstubAllEnvs());
+    // Each test's own: what ends one test's helper in time may still look for it when the next one starts.
+    const mark = `unit-${randomBytes(6).toString("hex")}`;
     run = programRunner(mark, { PATH: process.env.PATH ?? "" });
+    onTestFinished(async () => void (await endProcesses(mark, 0)));
   });
-  const mark = `unit-${randomBytes(6).toString("hex")}`;
-  afterAll(async () => void (await endProcesses(mark, 0)));
 
   /** Docker's configuration of somebody's, and what is found in it for a registry. */
   async function login(
