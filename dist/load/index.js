@@ -67840,7 +67840,8 @@ async function ensureImage(image, on, log, pause = external_node_timers_promises
                     cause: error,
                 });
             }
-            log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
+            // Whoever cannot do without is told by an error, everybody else by a warning: one for all attempts.
+            log.line(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
             await pause(2_000 * attempt);
         }
     }

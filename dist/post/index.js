@@ -62630,7 +62630,8 @@ async function pull_ensureImage(image, on, log, pause = sleep) {
                     cause: error,
                 });
             }
-            log.warning(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
+            // Whoever cannot do without is told by an error, everybody else by a warning: one for all attempts.
+            log.line(`Pulling ${image} failed, attempt ${attempt} of ${attempts}.`);
             await pause(2_000 * attempt);
         }
     }
