@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
@@ -76,6 +75,8 @@ export async function decompress(
 ): Promise<string> {
   const copy = join(folder, `${randomUUID()}.tar`);
   try {
+    // A stream that opens it by itself may still be at it after the error, and make the file again.
+    const file = await open(copy, "wx", 0o600);
     await pipeline(
       compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames),
       async function* bounded(chunks: AsyncIterable<Buffer>) {
@@ -90,7 +91,7 @@ export async function decompress(
           yield chunk;
         }
       },
-      createWriteStream(copy, { flags: "wx", mode: 0o600 }),
+      file.createWriteStream(),
     );
     return copy;
   } catch (error) {
