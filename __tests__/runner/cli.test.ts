@@ -110,7 +110,6 @@ test.concurrent.each([
   [["--nonsense"], 2, "Unknown option '--nonsense'"],
   [["-i", "novalue"], 2, "--input wants NAME=VALUE, not 'novalue'"],
   [["--cancel-after", "soon"], 2, "--cancel-after wants a number of seconds, not 'soon'"],
-  [["--new-runner", "-i", "node_image=a:1"], 2, "--new-runner brings a node image of its own"],
   [["--action", "/no/such/folder"], 1, "no such file or directory"],
   [["--help"], 0, "usage: script/run-action"],
 ])("%j exits with %i", async (args, exitCode, message) => {

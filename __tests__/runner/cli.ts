@@ -11,12 +11,12 @@ usage: script/run-action [options] [-- COMMAND…]
   --action DIR            the folder of the action.yml (default: this repository)
   -i, --input NAME=VALUE  an input, as under "with:"; for this repository's action, script/bootstrap's kind, kubectl and
                           node image are filled in unless others are asked for
-  --new-runner            as on a runner that is new: Docker does not have the node image, a registry on loopback does, and
-                          it is named by its digest
   --env NAME=VALUE        a variable of the job; GITHUB_* and RUNNER_* replace the runner's own
   --matrix NAME=VALUE     a value of the job's matrix
   --workspace DIR         GITHUB_WORKSPACE (default: the current directory)
-  --cache-dir DIR         serves caches and artifacts from this folder, and keeps them there
+  --cache-dir DIR         serves caches and artifacts from this folder, and keeps them there. As on a runner that is new,
+                          Docker does not have the node image: unless one is asked for, it is in a registry on loopback,
+                          and named by its digest
   --cancel-after SECONDS  cancels the job so long after main has started, as Ctrl-C does at any time
   --outputs FILE          writes the action's outputs there, as JSON
   --summary FILE          writes the job's summary there
@@ -29,6 +29,7 @@ class UsageError extends Error {}
 
 interface CommandLine {
   readonly run: RunActionOptions;
+  /** Whether Docker is to have no node image, but a registry. */
   readonly newRunner: boolean;
   readonly outputs: string | undefined;
   readonly summary: string | undefined;
@@ -42,7 +43,6 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
     options: {
       action: { type: "string" },
       input: { type: "string", short: "i", multiple: true, default: [] },
-      "new-runner": { type: "boolean", default: false },
       env: { type: "string", multiple: true, default: [] },
       matrix: { type: "string", multiple: true, default: [] },
       workspace: { type: "string" },
@@ -56,8 +56,6 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
   if (values.help) return undefined;
   const command = end < 0 ? [] : args.slice(end + 1);
   const inputs = pairs("--input", values.input);
-  if (values["new-runner"] && (values.action ?? inputs.node_image ?? inputs.kubernetes_version) !== undefined)
-    throw new UsageError("--new-runner brings a node image of its own, for this repository's action");
   return {
     run: {
       action: values.action,
@@ -69,7 +67,9 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
       cancelAfter: seconds("--cancel-after", values["cancel-after"]),
       command: command.length > 0 ? command : undefined,
     },
-    newRunner: values["new-runner"],
+    newRunner:
+      values["cache-dir"] !== undefined &&
+      (values.action ?? inputs.node_image ?? inputs.kubernetes_version) === undefined,
     outputs: values.outputs,
     summary: values.summary,
   };

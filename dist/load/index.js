@@ -66625,8 +66625,6 @@ function inputs_defaults() {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
-// EXTERNAL MODULE: external "node:fs"
-var external_node_fs_ = __nccwpck_require__(3024);
 ;// CONCATENATED MODULE: external "node:stream/promises"
 const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/promises");
 // EXTERNAL MODULE: external "node:zlib"
@@ -66656,7 +66654,6 @@ const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0,
 const longest = 120;
 
 ;// CONCATENATED MODULE: ./lib/images/decompress.js
-
 
 
 
@@ -66712,6 +66709,8 @@ const chunkSize = 1024 * 1024;
 async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
     const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
     try {
+        // A stream that opens it by itself may still be at it after the error, and make the file again.
+        const file = await (0,promises_.open)(copy, "wx", 0o600);
         await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
             let bytes = 0;
             for await (const chunk of chunks) {
@@ -66720,7 +66719,7 @@ async function decompress(archive, compression, folder, limits = limitsOf(archiv
                     throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
                 yield chunk;
             }
-        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        }, file.createWriteStream());
         return copy;
     }
     catch (error) {
@@ -67812,6 +67811,8 @@ async function readImages(file, node) {
     return selectImages(candidates, node);
 }
 
+// EXTERNAL MODULE: external "node:fs"
+var external_node_fs_ = __nccwpck_require__(3024);
 ;// CONCATENATED MODULE: ./lib/images/pull.js
 
 

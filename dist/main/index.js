@@ -73427,7 +73427,6 @@ const longest = 120;
 
 
 
-
 /** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
 const signatures = [
     ["gzip", /^1f8b08/],
@@ -73477,6 +73476,8 @@ const chunkSize = 1024 * 1024;
 async function decompress(archive, compression, folder, limits = limitsOf(archive.size)) {
     const copy = (0,external_node_path_.join)(folder, `${(0,external_node_crypto_.randomUUID)()}.tar`);
     try {
+        // A stream that opens it by itself may still be at it after the error, and make the file again.
+        const file = await (0,promises_.open)(copy, "wx", 0o600);
         await (0,external_node_stream_promises_namespaceObject.pipeline)(compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames), async function* bounded(chunks) {
             let bytes = 0;
             for await (const chunk of chunks) {
@@ -73485,7 +73486,7 @@ async function decompress(archive, compression, folder, limits = limitsOf(archiv
                     throw new Refused(`it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`, "Leave it uncompressed if it really is that large");
                 yield chunk;
             }
-        }, (0,external_node_fs_.createWriteStream)(copy, { flags: "wx", mode: 0o600 }));
+        }, file.createWriteStream());
         return copy;
     }
     catch (error) {
@@ -74698,25 +74699,17 @@ async function* readWhileWritten(path, written) {
     });
     // It is awaited only where there is nothing to read.
     completion.catch(() => { });
-    const more = () => Promise.race([completion, (0,external_node_timers_promises_.setTimeout)(10)]);
-    const file = await openWhenThere(path, () => complete, more);
+    const writer = { complete: () => complete, more: () => Promise.race([completion, (0,external_node_timers_promises_.setTimeout)(10)]) };
+    const file = await openWhenThere(path, writer);
     try {
         if (!(await file.stat()).isFile())
             throw new Error(`${path} is no file`);
         const all = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(pieceBytes));
         for (let turn = 0;; turn = (turn + 1) % buffers) {
-            const piece = all[turn] ?? Buffer.alloc(pieceBytes);
-            let filled = 0;
-            for (let read = -1, wasComplete = false; filled < pieceBytes && !(read === 0 && wasComplete);) {
-                wasComplete = complete;
-                ({ bytesRead: read } = await file.read(piece, filled, pieceBytes - filled));
-                filled += read;
-                if (filled < pieceBytes && !wasComplete)
-                    await more();
-            }
-            if (filled > 0)
-                yield piece.subarray(0, filled);
-            if (filled < pieceBytes)
+            const piece = await fill(all[turn] ?? Buffer.alloc(pieceBytes), file, writer);
+            if (piece.length > 0)
+                yield piece;
+            if (piece.length < pieceBytes)
                 return;
         }
     }
@@ -74724,7 +74717,21 @@ async function* readWhileWritten(path, written) {
         await file.close();
     }
 }
-async function openWhenThere(path, complete, more) {
+/** Reads on. @returns what was read: less than the buffer is the file's end */
+async function fill(buffer, file, { complete, more }) {
+    let filled = 0;
+    while (filled < buffer.length) {
+        const last = complete();
+        const { bytesRead } = await file.read(buffer, filled, buffer.length - filled);
+        filled += bytesRead;
+        if (bytesRead === 0 && last)
+            break;
+        if (filled < buffer.length && !last)
+            await more();
+    }
+    return buffer.subarray(0, filled);
+}
+async function openWhenThere(path, { complete, more }) {
     // Of a link or a pipe, nobody knows the end.
     const flags = external_node_fs_.constants.O_RDONLY | external_node_fs_.constants.O_NOFOLLOW | external_node_fs_.constants.O_NONBLOCK;
     for (;;) {

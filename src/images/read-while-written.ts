@@ -24,33 +24,43 @@ export async function* readWhileWritten(path: string, written: Promise<unknown>)
   });
   // It is awaited only where there is nothing to read.
   completion.catch(() => {});
-  const more = () => Promise.race([completion, sleep(10)]);
-  const file = await openWhenThere(path, () => complete, more);
+  const writer = { complete: () => complete, more: () => Promise.race([completion, sleep(10)]) };
+  const file = await openWhenThere(path, writer);
   try {
     if (!(await file.stat()).isFile()) throw new Error(`${path} is no file`);
     const all = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(pieceBytes));
     for (let turn = 0; ; turn = (turn + 1) % buffers) {
-      const piece = all[turn] ?? Buffer.alloc(pieceBytes);
-      let filled = 0;
-      for (let read = -1, wasComplete = false; filled < pieceBytes && !(read === 0 && wasComplete); ) {
-        wasComplete = complete;
-        ({ bytesRead: read } = await file.read(piece, filled, pieceBytes - filled));
-        filled += read;
-        if (filled < pieceBytes && !wasComplete) await more();
-      }
-      if (filled > 0) yield piece.subarray(0, filled);
-      if (filled < pieceBytes) return;
+      const piece = await fill(all[turn] ?? Buffer.alloc(pieceBytes), file, writer);
+      if (piece.length > 0) yield piece;
+      if (piece.length < pieceBytes) return;
     }
   } finally {
     await file.close();
   }
 }
 
-async function openWhenThere(
-  path: string,
-  complete: () => boolean,
-  more: () => Promise<unknown>,
-): Promise<FileHandle> {
+/** Whoever writes a file. */
+interface Writer {
+  /** Whether all of it is there. */
+  readonly complete: () => boolean;
+  /** Settles when there may be more of it. */
+  readonly more: () => Promise<unknown>;
+}
+
+/** Reads on. @returns what was read: less than the buffer is the file's end */
+async function fill(buffer: Buffer, file: FileHandle, { complete, more }: Writer): Promise<Buffer> {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const last = complete();
+    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled);
+    filled += bytesRead;
+    if (bytesRead === 0 && last) break;
+    if (filled < buffer.length && !last) await more();
+  }
+  return buffer.subarray(0, filled);
+}
+
+async function openWhenThere(path: string, { complete, more }: Writer): Promise<FileHandle> {
   // Of a link or a pipe, nobody knows the end.
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   for (;;) {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, type Hash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGzip } from "node:zlib";
+import { Header } from "tar/header";
 import { z } from "zod";
 import { docker } from "../../e2e/machine.ts";
 import { readLab } from "../lab.ts";
@@ -25,9 +26,7 @@ export interface PinnedNodeImage extends AsyncDisposable {
 }
 
 const Saved = z.tuple([z.object({ Config: z.string(), Layers: z.array(z.string()) })]);
-const Config = z.looseObject({
-  config: z.looseObject({ Labels: z.record(z.string(), z.string()).nullish() }),
-});
+const Config = z.looseObject({ rootfs: z.looseObject({ diff_ids: z.array(z.string()) }) });
 
 const types = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
@@ -35,7 +34,11 @@ const types = {
   layer: "application/vnd.oci.image.layer.v1.tar+gzip",
 };
 
-/** @param label tells it from others: the same one makes the same image. Without one, nobody has seen it before. */
+/**
+ * Makes one that shares no layer with another: each lies on the lowest, and that has a file of its own.
+ *
+ * @param label tells it from others: the same one makes the same image. Without one, nobody has seen it before.
+ */
 export async function pinnedNodeImage(label: string = randomUUID()): Promise<PinnedNodeImage> {
   const { image, kubernetes } = readLab().nodeImages.current;
   const folder = await mkdtemp(join(tmpdir(), "node-image-"));
@@ -56,13 +59,15 @@ export async function pinnedNodeImage(label: string = randomUUID()): Promise<Pin
     };
     const files = new Map<string, string>();
     const layers: Descriptor[] = [];
-    for (const layer of saved.Layers) {
-      const { file, ...descriptor } = await packed(join(folder, layer));
+    const diffIds: string[] = [];
+    for (const [index, layer] of saved.Layers.entries()) {
+      const before = index === 0 ? tarMember("lab", label) : Buffer.alloc(0);
+      const { file, diffId, ...descriptor } = await packed(before, join(folder, layer));
       files.set(descriptor.digest, file);
       layers.push(descriptor);
+      diffIds.push(diffId);
     }
-    const Labels = { ...like.config.Labels, lab: label };
-    const config = add(types.config, { ...like, config: { ...like.config, Labels } });
+    const config = add(types.config, { ...like, rootfs: { ...like.rootfs, diff_ids: diffIds } });
     const manifest = add(types.manifest, { schemaVersion: 2, mediaType: types.manifest, config, layers });
 
     const registry = await startUpstream({
@@ -102,27 +107,46 @@ export async function pinnedNodeImage(label: string = randomUUID()): Promise<Pin
   }
 }
 
+/** What comes before other files of a tar. */
+function tarMember(path: string, text: string): Buffer {
+  const member = Buffer.alloc(2 * 512);
+  const size = member.write(text, 512);
+  const header = { path, size, mode: 0o644, type: "File", uid: 0, gid: 0, mtime: new Date(0) } as const;
+  new Header(header).encode(member, 0);
+  return member;
+}
+
 /**
  * Packs a layer as registries have them, so that its digest is not its diff ID. Nothing is made smaller: that takes half a
  * minute, as `docker push` does.
  */
-async function packed(layer: string): Promise<Descriptor & { file: string }> {
+async function packed(before: Buffer, layer: string): Promise<Descriptor & { file: string; diffId: string }> {
   const file = `${layer}.gz`;
-  const hash = createHash("sha256");
+  const chunkSize = 1024 ** 2;
+  const [plain, packed] = [createHash("sha256"), createHash("sha256")];
   let size = 0;
-  const counted = async function* (chunks: AsyncIterable<Buffer>) {
+  await pipeline(
+    async function* unpacked() {
+      yield before;
+      yield* createReadStream(layer, { highWaterMark: chunkSize });
+    },
+    hashed(plain, () => {}),
+    createGzip({ level: 0, chunkSize }),
+    hashed(packed, (bytes) => {
+      size += bytes;
+    }),
+    createWriteStream(file),
+  );
+  const digest = (hash: Hash) => `sha256:${hash.digest("hex")}`;
+  return { mediaType: types.layer, digest: digest(packed), size, file, diffId: digest(plain) };
+}
+
+/** Hashes and counts what goes through it. */
+const hashed = (hash: Hash, count: (bytes: number) => void) =>
+  async function* counted(chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
       hash.update(chunk);
-      size += chunk.length;
+      count(chunk.length);
       yield chunk;
     }
   };
-  const chunkSize = 1024 ** 2;
-  await pipeline(
-    createReadStream(layer, { highWaterMark: chunkSize }),
-    createGzip({ level: 0, chunkSize }),
-    counted,
-    createWriteStream(file),
-  );
-  return { mediaType: types.layer, digest: `sha256:${hash.digest("hex")}`, size, file };
-}
