@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { readJob } from "../src/facts.ts";
+import { sha256 } from "../src/file-hash.ts";
 import { programRunner } from "../src/process.ts";
 import { removeCluster, wantsLogs } from "../src/remove-cluster.ts";
 import type { State } from "../src/state.ts";
-import { sha256 } from "../src/tools/install.ts";
 import { withCache } from "./fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon, nodeContainer } from "./fixtures/docker-daemon.ts";
 import { memoryCache } from "./fixtures/memory-cache.ts";
@@ -150,7 +150,7 @@ describe("after a run", () => {
 
   it("nothing is left of an image that was on its way out of the cache, and all of others", async () => {
     const importFor = async (labels: Record<string, string>) =>
-      await daemon.engine.importImage(Readable.from([tar([{ name: "file" }])]), labels);
+      await daemon.engine.images.import(Readable.from([tar([{ name: "file" }])]), labels);
     const labels = (cluster: string) => ({ "kind-action.run": run, "kind-action.cluster": cluster });
     for (let images = 0; images < 2; images++) await importFor(labels("shop"));
     const theirs = [await importFor(labels("other")), await importFor({})];

@@ -215,7 +215,7 @@ async function theirs(): Promise<Deployed> {
     await run("kind", [...create, "--image", readLab().nodeImages.current.image, "--kubeconfig", kubeconfig]);
     const hosts = hostsFiles([{ name: registry, hosts: [], server: url }]);
     const engine = new Engine({});
-    for (const { id } of await engine.nodes(name)) await engine.writeFiles(id, hosts);
+    for (const { id } of await engine.containers.nodes(name)) await engine.containers.writeFiles(id, hosts);
     return await deploy(kubeconfig);
   } finally {
     await removeClusters(name);

@@ -112,7 +112,7 @@ export async function tellOfRegistries(
   const files = hostsFiles(hosts);
   const tellNodes = async () => {
     const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
-    await Promise.all(nodes.map(({ container }) => engine.writeFiles(container.id, files)));
+    await Promise.all(nodes.map(({ container }) => engine.containers.writeFiles(container.id, files)));
   };
   const tellUsers = async () => {
     if (local === undefined) return;

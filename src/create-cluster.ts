@@ -194,7 +194,7 @@ function bringUp(
   // Beside kind, which is busy with kubeadm by the time the nodes' containerd answers.
   const loaded = hasImages(plan.load)
     ? run.task("Load images", [tools, images, network], async (log, _, names) => {
-        const platform = await engine.imagePlatform([...names.values()][0] ?? "");
+        const platform = await engine.images.platform([...names.values()][0] ?? "");
         const into = () => ({
           platform,
           nodes: waitForNodes(engine, plan.name, plan.nodes, 5 * 60_000),

@@ -84,7 +84,11 @@ export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daem
   }
   try {
     const engine = new Engine(endpoint);
-    const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), claims(engine)]);
+    const [info, nodes, claimed] = await Promise.all([
+      engine.info(),
+      engine.containers.nodes(),
+      claims(engine),
+    ]);
     const disk = info.local ? await statfs(info.rootDirectory).catch(() => undefined) : undefined;
     return {
       endpoint,

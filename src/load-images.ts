@@ -1,7 +1,8 @@
 import { mkdir, rm } from "node:fs/promises";
 import { type ClusterNode, onlyHost } from "./cluster/nodes.ts";
 import type { Endpoint } from "./docker/endpoint.ts";
-import type { Engine, Platform } from "./docker/engine.ts";
+import type { Engine } from "./docker/engine.ts";
+import type { Platform } from "./docker/images.ts";
 import { type ArchiveImage, readArchive } from "./images/archive.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "./images/daemon-images.ts";
 import type { Archive } from "./images/find-archives.ts";

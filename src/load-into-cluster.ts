@@ -26,7 +26,7 @@ export async function loadIntoCluster(on: Surroundings): Promise<void> {
   const folder = join(on.job.temp, `kind-action-${on.run}`);
   const run = timeline(on.printer);
   const loaded = run.task("Load images", [], async (log) => {
-    const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
+    const platform = await engine.images.platform(nodes[0]?.container.image ?? "");
     const labels = { [runLabel]: on.run, [clusterLabel]: cluster };
     return await loadImages(
       { ...inputs.load, folder },

@@ -36,8 +36,8 @@ export async function describeCluster(
   server: string,
 ): Promise<ClusterDescription> {
   const [containers, network, version] = await Promise.all([
-    engine.nodes(plan.name),
-    engine.network(plan.network),
+    engine.containers.nodes(plan.name),
+    engine.networks.find(plan.network),
     api.get("/version"),
   ]);
   if (network === undefined)

@@ -9,6 +9,7 @@ import { contextOf, removeIfEmpty, removeStaleLock } from "./cluster/kubeconfig.
 import { removeNetwork } from "./cluster/network.ts";
 import { removeNodes } from "./cluster/remove-nodes.ts";
 import { Engine } from "./docker/engine.ts";
+import { sha256 } from "./file-hash.ts";
 import type { Log } from "./log.ts";
 import { collectLogs, type LogSources } from "./logs/collect.ts";
 import { redact } from "./logs/redact.ts";
@@ -20,7 +21,6 @@ import { readState, type State } from "./state.ts";
 import type { Surroundings } from "./step.ts";
 import { writeFindings } from "./summary.ts";
 import { type Timeline, timeline } from "./timeline.ts";
-import { sha256 } from "./tools/install.ts";
 
 type MadeCluster = NonNullable<State["cluster"]>;
 
@@ -125,10 +125,10 @@ async function remove(
   await kind?.delete(cluster.name, path, log).catch((error: unknown) => log.line(messageOf(error)));
   await removeNodes(engine, cluster.name, { stillMade: !state.succeeded });
   // What helped to load images, or to restore them, is removed by itself, unless its step was killed before that.
-  const helpers = await engine.labelled(clusterLabel, cluster.name);
-  await Promise.all(helpers.map((id) => engine.removeContainer(id)));
-  const layers = await engine.labelledImages(clusterLabel, cluster.name);
-  await Promise.all(layers.map((id) => engine.untag(id)));
+  const helpers = await engine.containers.labelled(clusterLabel, cluster.name);
+  await Promise.all(helpers.map((id) => engine.containers.remove(id)));
+  const layers = await engine.images.labelled(clusterLabel, cluster.name);
+  await Promise.all(layers.map((id) => engine.images.untag(id)));
   await removeNetwork(engine, cluster.network, state.run);
   if (!existed) await removeIfEmpty(path);
   await releaseName(engine, cluster.name, state.run);

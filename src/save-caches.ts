@@ -16,7 +16,7 @@ export async function usedBlobs({ proxies, endpoint }: State): Promise<Set<strin
   if (proxies === undefined) return new Set();
   const engine = new Engine(endpoint);
   const containers = Object.values(proxies.containers);
-  const logs = await Promise.all(containers.map((id) => engine.logs(id).catch(() => "")));
+  const logs = await Promise.all(containers.map((id) => engine.containers.logs(id).catch(() => "")));
   return new Set(logs.flatMap((text) => [...requestedBlobs(text)]));
 }
 

@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { sha256 } from "../../src/file-hash.ts";
 import { cacheJob } from "../fixtures/cache-job.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import type { Fault } from "../runner/results-service/faults.ts";
@@ -103,11 +102,5 @@ async function writeRandom(path: string, megabytes: number): Promise<string> {
     await file.write(piece);
   }
   await file.close();
-  return hash.digest("hex");
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest("hex");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { describeNetwork, fixedAddresses, makeNetwork, removeNetwork } from "../../src/cluster/network.ts";
-import type { Network } from "../../src/docker/engine.ts";
+import type { Network } from "../../src/docker/networks.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 
 const network = (

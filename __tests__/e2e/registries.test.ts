@@ -297,7 +297,7 @@ describe("registries", () => {
 
     it.concurrent("the next one pulls nothing: node image and pods come out of the cache", async () => {
       expect(JSON.parse(first.outputs.cache_hit ?? "")).toEqual({ "node-image": false, proxies: false });
-      // Docker 20.10 may make two networks of one name for jobs that start in the same moment.
+      // Of its own: another job that ends may take along a network that nothing is on yet.
       const env = { KIND_EXPERIMENTAL_DOCKER_NETWORK: laterCluster };
       const later = await ClusterJob.start(laterCluster, { inputs: proxied, cacheDir, env });
       try {

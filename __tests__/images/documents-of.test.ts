@@ -1,7 +1,7 @@
 import type { RequestListener } from "node:http";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Platform } from "../../src/docker/engine.ts";
+import type { Platform } from "../../src/docker/images.ts";
 import { documentsOf, verifyDocuments } from "../../src/images/documents-of.ts";
 import { RegistryClient } from "../../src/registry/client.ts";
 import { digestOf, tokenRegistry } from "../fixtures/registry.ts";

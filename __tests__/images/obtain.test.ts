@@ -97,7 +97,7 @@ describe("an image that is wanted", () => {
     const labelled = async () =>
       await Promise.all(
         Object.entries(labels).map(
-          async ([label, value]) => await daemon.engine.labelledImages(label, value),
+          async ([label, value]) => await daemon.engine.images.labelled(label, value),
         ),
       );
     const { load } = daemon;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Platform } from "../../src/docker/engine.ts";
+import type { Platform } from "../../src/docker/images.ts";
 import { fitness, platformOf, platformText } from "../../src/images/platform.ts";
 
 const platform = (text: string): Platform => {

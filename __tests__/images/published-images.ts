@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Platform } from "../../src/docker/engine.ts";
+import type { Platform } from "../../src/docker/images.ts";
 import type { PinnedImage } from "../../src/images/kept-image.ts";
 import { pinnedImage } from "../../src/images/obtain.ts";
 import { ProgramError, type Run } from "../../src/process.ts";

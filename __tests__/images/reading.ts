@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { expect } from "vitest";
-import type { Platform } from "../../src/docker/engine.ts";
+import type { Platform } from "../../src/docker/images.ts";
 import { BadArchive, type ImageArchive, type Layer, readArchive } from "../../src/images/archive.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { compressed, digestOf, type Sample, writeArchive } from "./archives.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { RegistriesPlan } from "../../src/registry/plan.ts";
 import { noRegistries, startRegistries } from "../../src/registry/start.ts";
-import { dockerDaemon, type KeptNetwork } from "../fixtures/docker-daemon.ts";
+import type { KeptNetwork } from "../fixtures/daemon-networks.ts";
+import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { listening, panicked } from "../fixtures/registry-words.ts";
 

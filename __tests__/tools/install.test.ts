@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { toolKey } from "../../src/cache/keys.ts";
 import type { CacheStore } from "../../src/cache/store.ts";
-import { folderOf, installTool, type PinnedTool, pinTool, sha256 } from "../../src/tools/install.ts";
+import { folderOf, installTool, type PinnedTool, pinTool } from "../../src/tools/install.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
@@ -253,14 +253,5 @@ describe("the sum that a tool must have", () => {
       `is not a version that this action knows by hash, and its published hash cannot be read from ${url}${path}.sha256sum`,
     );
     await expect(pinned).rejects.toThrow("Give the hash in `checksums`, or a mirror in `download_base_url`");
-  });
-});
-
-describe("the sum of a file", () => {
-  it("is its SHA-256 in hexadecimal", async () => {
-    const file = join(folder, "file");
-    await writeFile(file, "abc");
-    expect(await sha256(file)).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    await expect(sha256(join(folder, "missing"))).rejects.toThrow("ENOENT");
   });
 });

@@ -60125,7 +60125,7 @@ async function currentContext(run) {
 
 /***/ }),
 
-/***/ 6626:
+/***/ 4770:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -60138,20 +60138,88 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_fs_ = __nccwpck_require__(3024);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 // EXTERNAL MODULE: ./node_modules/dockerode/lib/docker.js
 var docker = __nccwpck_require__(9040);
-// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
-var esm_header = __nccwpck_require__(6532);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(8816);
-;// CONCATENATED MODULE: ./lib/docker/engine.js
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+;// CONCATENATED MODULE: ./lib/docker/container-program.js
 
+/** A program at the other end of a connection to a container without a terminal. */
+function programOf(docker, stream) {
+    const stdout = new external_node_stream_.PassThrough();
+    const stderr = new external_node_stream_.PassThrough();
+    docker.modem.demuxStream(stream, stdout, stderr);
+    const end = () => {
+        stdout.end();
+        stderr.end();
+    };
+    stream
+        .once("end", end)
+        .once("error", (error) => {
+        stdout.destroy(error);
+        stderr.end();
+    })
+        .once("close", end);
+    return { stdin: stream, stdout, stderr, close: () => stream.end() };
+}
 
+;// CONCATENATED MODULE: ./lib/docker/expected-status.js
 
+/** What a daemon answers for what it does not have. */
+const gone = (status) => status === 404;
+/** The answer, or undefined where the daemon refused with an expected status. */
+async function unless(expected, answer) {
+    try {
+        return await answer;
+    }
+    catch (error) {
+        const status = schemas/* looseObject */._H3({ statusCode: schemas/* number */.aig() }).safeParse(error);
+        if (status.success && expected(status.data.statusCode))
+            return undefined;
+        throw error;
+    }
+}
+
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
+var esm_header = __nccwpck_require__(6532);
+;// CONCATENATED MODULE: ./lib/docker/small-tar.js
+
+/** The file in a tar of one file, which may have a header with more about it before its own. */
+function onlyFile(archive) {
+    const block = 512;
+    for (let offset = 0; offset + block <= archive.length;) {
+        const { type, size = 0 } = new esm_header/* Header */.Y(archive, offset);
+        const content = offset + block;
+        if (type === "File")
+            return archive.subarray(content, content + size);
+        offset = content + Math.ceil(size / block) * block;
+    }
+    throw new Error("It is no file.");
+}
+/** A tar of files that belong to root. */
+function tarOf(files) {
+    const blocks = Object.entries(files).flatMap(([path, text]) => {
+        const content = Buffer.from(text);
+        const header = new esm_header/* Header */.Y({
+            path: path.replace(/^\//, ""),
+            mode: 0o644,
+            size: content.length,
+            type: "File",
+            uid: 0,
+            gid: 0,
+            mtime: new Date(0),
+        });
+        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+        header.encode(block, 0);
+        content.copy(block, 512);
+        return [block];
+    });
+    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+
+;// CONCATENATED MODULE: ./lib/docker/containers.js
 
 
 
@@ -60159,25 +60227,11 @@ var schemas = __nccwpck_require__(8816);
 /** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
 const clusterLabel = "io.x-k8s.kind.cluster";
 const roleLabel = "io.x-k8s.kind.role";
-/** Talks to the Docker Engine API. The only user of dockerode: its types stay in here. */
-class Engine {
+/** The containers of a Docker daemon. */
+class Containers {
     #docker;
-    #local;
-    constructor(endpoint) {
-        this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-        this.#docker = withoutOwnVariables(() => connect(endpoint));
-    }
-    /** @throws when the daemon does not answer */
-    async info() {
-        const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
-        const facts = daemonFacts.parse(info);
-        return {
-            version: version.Version,
-            apiVersion: version.ApiVersion,
-            cgroupVersion: facts.CgroupVersion === "2" ? 2 : 1,
-            rootDirectory: facts.DockerRootDir,
-            local: this.#local,
-        };
+    constructor(docker) {
+        this.#docker = docker;
     }
     /** The containers of one kind cluster, or of all, stopped ones too. */
     async nodes(cluster) {
@@ -60196,82 +60250,11 @@ class Engine {
         return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
     }
     /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
-    async removeContainer(id) {
+    async remove(id) {
         await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
     }
-    /** The ID (`sha256:…` of the config) of an image that the daemon has. */
-    async imageId(reference) {
-        const image = await unless(gone, this.#docker.getImage(reference).inspect());
-        return image?.Id;
-    }
-    /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
-    async tag(image, name) {
-        const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
-        await this.#docker.getImage(image).tag({ repo, tag });
-    }
-    /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
-    async untag(name) {
-        await unless(gone, this.#docker.getImage(name).remove());
-    }
-    /** The IDs of all images with a label of a value. */
-    async labelledImages(label, value) {
-        const filters = { label: [`${label}=${value}`] };
-        return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
-    }
-    /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
-    async loadImage(archive) {
-        await sendTar(archive, (abortSignal) => this.#docker.loadImage(archive, { quiet: true, abortSignal }));
-    }
-    /** Makes an image without a name of one layer. @param layer its tar. @returns its ID */
-    async importImage(layer, labels) {
-        const changes = Object.entries(labels).map(([label, value]) => `LABEL ${label}=${JSON.stringify(value)}`);
-        const [id] = await sendTar(layer, (abortSignal) => this.#docker.importImage(layer, { changes, abortSignal }));
-        if (id === undefined)
-            throw new Error("The Docker daemon made no image of a layer, and did not say why.");
-        return id;
-    }
-    /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
-    async imageLayers(reference) {
-        return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
-    }
-    /** What an image that the daemon has was made for. */
-    async imagePlatform(reference) {
-        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
-        return {
-            os: image.Os,
-            architecture: image.Architecture,
-            ...(image.Variant ? { variant: image.Variant } : {}),
-        };
-    }
-    /**
-     * Images as the daemon exports them, one archive with all of them.
-     *
-     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
-     */
-    async saveImages(names, platform, signal) {
-        const query = new URLSearchParams();
-        for (const name of names)
-            query.append("names", name);
-        if (platform !== undefined)
-            query.set("platform", JSON.stringify(platform));
-        return await new Promise((resolve, reject) => {
-            this.#docker.modem.dial({
-                // docker-modem cuts off the last letter of a query that it did not write.
-                path: `/images/get?${query}&`,
-                method: "GET",
-                abortSignal: signal,
-                isStream: true,
-                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
-            }, (error, stream) => {
-                if (stream instanceof external_node_stream_.Readable)
-                    resolve(stream);
-                else
-                    reject(error);
-            });
-        });
-    }
     /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
-    async container(id) {
+    async find(id) {
         const found = await unless(gone, this.#docker.getContainer(id).inspect());
         if (found === undefined)
             return undefined;
@@ -60291,23 +60274,6 @@ class Engine {
             ports: new Map(Object.entries(container.NetworkSettings?.Ports ?? {}).flatMap(([port, published]) => published?.[0] === undefined ? [] : [[port, addressOf(published[0])]])),
         };
     }
-    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
-    async imageFile(reference, path, labels) {
-        const container = await this.#docker.createContainer({
-            Image: reference,
-            Entrypoint: [path],
-            Labels: labels,
-        });
-        try {
-            const chunks = [];
-            for await (const chunk of await container.getArchive({ path }))
-                chunks.push(Buffer.from(chunk));
-            return onlyFile(Buffer.concat(chunks));
-        }
-        finally {
-            await this.removeContainer(container.id);
-        }
-    }
     /** Runs a program in a container that runs. */
     async exec(id, argv) {
         const exec = await this.#docker.getContainer(id).exec({
@@ -60316,7 +60282,7 @@ class Engine {
             AttachStdout: true,
             AttachStderr: true,
         });
-        return this.#program(await exec.start({ hijack: true, stdin: true }));
+        return programOf(this.#docker, await exec.start({ hijack: true, stdin: true }));
     }
     /**
      * Runs a program in a container of its own, without rights beyond its user's. The container and its volume are gone
@@ -60364,13 +60330,13 @@ class Engine {
                 stderr: true,
             });
             await made.start();
-            const volume = (await this.container(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
+            const volume = (await this.find(made.id))?.mounts.find(({ destination }) => destination === container.volume)?.name;
             if (volume === undefined)
                 throw new Error(`The container ${made.id} has no volume of its own.`);
-            return { id: made.id, program: this.#program(stream), volume };
+            return { id: made.id, program: programOf(this.#docker, stream), volume };
         }
         catch (error) {
-            await this.removeContainer(made.id);
+            await this.remove(made.id);
             throw error;
         }
     }
@@ -60411,7 +60377,7 @@ class Engine {
             return container.id;
         }
         catch (error) {
-            await this.removeContainer(container.id);
+            await this.remove(container.id);
             throw error;
         }
     }
@@ -60422,30 +60388,194 @@ class Engine {
     }
     /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
     async writeFiles(id, files) {
-        await this.#docker.getContainer(id).putArchive(archiveOf(files), { path: "/" });
+        await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
     }
     /** Waits until a container that removes itself is gone. */
     async removed(id) {
         await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
     }
-    #program(stream) {
-        const stdout = new external_node_stream_.PassThrough();
-        const stderr = new external_node_stream_.PassThrough();
-        this.#docker.modem.demuxStream(stream, stdout, stderr);
-        const end = () => {
-            stdout.end();
-            stderr.end();
-        };
-        stream
-            .once("end", end)
-            .once("error", (error) => {
-            stdout.destroy(error);
-            stderr.end();
-        })
-            .once("close", end);
-        return { stdin: stream, stdout, stderr, close: () => stream.end() };
+}
+const containerFacts = schemas/* looseObject */._H3({
+    Id: schemas/* string */.YjP(),
+    Image: schemas/* string */.YjP(),
+    Created: schemas/* string */.YjP(),
+    State: schemas/* looseObject */._H3({ Running: schemas/* boolean */.zMY() }),
+    Mounts: schemas/* array */.YOg(schemas/* looseObject */._H3({
+        Type: schemas/* string */.YjP(),
+        Destination: schemas/* string */.YjP(),
+        Source: schemas/* string */.YjP(),
+        Name: schemas/* string */.YjP().optional(),
+        Driver: schemas/* string */.YjP().optional(),
+    })),
+    NetworkSettings: schemas/* looseObject */._H3({
+        Ports: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* looseObject */._H3({ HostIp: schemas/* string */.YjP(), HostPort: schemas/* string */.YjP() })).nullable()),
+    })
+        .optional(),
+});
+/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
+function textOf(multiplexed) {
+    const pieces = [];
+    for (let offset = 0; offset + 8 <= multiplexed.length;) {
+        const length = multiplexed.readUInt32BE(offset + 4);
+        pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
+        offset += 8 + length;
     }
-    async network(name) {
+    return Buffer.concat(pieces).toString();
+}
+/** Where this machine reaches a published port. One that is open everywhere is open here. */
+function addressOf({ HostIp: ip, HostPort: port }) {
+    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
+    return `${host}:${port}`;
+}
+
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+;// CONCATENATED MODULE: ./lib/docker/images.js
+
+
+
+
+
+/** The images of a Docker daemon. */
+class Images {
+    #docker;
+    constructor(docker) {
+        this.#docker = docker;
+    }
+    /** The ID (`sha256:…` of the config) of an image that the daemon has. */
+    async id(reference) {
+        const image = await unless(gone, this.#docker.getImage(reference).inspect());
+        return image?.Id;
+    }
+    /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+    async tag(image, name) {
+        const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
+        await this.#docker.getImage(image).tag({ repo, tag });
+    }
+    /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
+    async untag(name) {
+        await unless(gone, this.#docker.getImage(name).remove());
+    }
+    /** The IDs of all images with a label of a value. */
+    async labelled(label, value) {
+        const filters = { label: [`${label}=${value}`] };
+        return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
+    }
+    /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+    async load(archive) {
+        await sendTar(archive, (abortSignal) => this.#docker.loadImage(archive, { quiet: true, abortSignal }));
+    }
+    /** Makes an image without a name of one layer. @param layer its tar. @returns its ID */
+    async import(layer, labels) {
+        const changes = Object.entries(labels).map(([label, value]) => `LABEL ${label}=${JSON.stringify(value)}`);
+        const [id] = await sendTar(layer, (abortSignal) => this.#docker.importImage(layer, { changes, abortSignal }));
+        if (id === undefined)
+            throw new Error("The Docker daemon made no image of a layer, and did not say why.");
+        return id;
+    }
+    /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
+    async layers(reference) {
+        return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
+    }
+    /** What an image that the daemon has was made for. */
+    async platform(reference) {
+        const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+        return {
+            os: image.Os,
+            architecture: image.Architecture,
+            ...(image.Variant ? { variant: image.Variant } : {}),
+        };
+    }
+    /**
+     * Images as the daemon exports them, one archive with all of them.
+     *
+     * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+     */
+    async save(names, platform, signal) {
+        const query = new URLSearchParams();
+        for (const name of names)
+            query.append("names", name);
+        if (platform !== undefined)
+            query.set("platform", JSON.stringify(platform));
+        return await new Promise((resolve, reject) => {
+            this.#docker.modem.dial({
+                // docker-modem cuts off the last letter of a query that it did not write.
+                path: `/images/get?${query}&`,
+                method: "GET",
+                abortSignal: signal,
+                isStream: true,
+                statusCodes: { 200: true, 400: "bad request", 404: "no such image", 500: "server error" },
+            }, (error, stream) => {
+                if (stream instanceof external_node_stream_.Readable)
+                    resolve(stream);
+                else
+                    reject(error);
+            });
+        });
+    }
+    /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+    async file(reference, path, labels) {
+        const container = await this.#docker.createContainer({
+            Image: reference,
+            Entrypoint: [path],
+            Labels: labels,
+        });
+        try {
+            const chunks = [];
+            for await (const chunk of await container.getArchive({ path }))
+                chunks.push(Buffer.from(chunk));
+            return onlyFile(Buffer.concat(chunks));
+        }
+        finally {
+            await unless(gone, container.remove({ force: true, v: true }));
+        }
+    }
+}
+const tarMessage = schemas/* looseObject */._H3({ error: schemas/* string */.YjP().optional(), status: schemas/* string */.YjP().optional() });
+const layerFacts = schemas/* looseObject */._H3({ RootFS: schemas/* looseObject */._H3({ Layers: schemas/* array */.YOg(schemas/* string */.YjP()).default([]) }) });
+const platformFacts = schemas/* looseObject */._H3({
+    Os: schemas/* string */.YjP(),
+    Architecture: schemas/* string */.YjP(),
+    Variant: schemas/* string */.YjP().optional(),
+});
+/**
+ * Sends the daemon the tar of an image, and reads what it says of it. The daemon is not left waiting for the rest of one that
+ * breaks off.
+ *
+ * @returns its messages
+ * @throws the one that is an error, or what the tar ends with
+ */
+async function sendTar(tar, send) {
+    const failed = new Promise((_, reject) => tar.on("error", reject));
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(15 * 60_000)]);
+    try {
+        const answer = await Promise.race([send(signal), failed]);
+        const said = await Promise.race([(0,consumers_namespaceObject.text)(answer), failed]);
+        return said.split("\n").filter(Boolean).flatMap(statusOf);
+    }
+    catch (error) {
+        stop.abort();
+        throw error;
+    }
+}
+function statusOf(line) {
+    const { error, status } = tarMessage.safeParse(JSON.parse(line)).data ?? {};
+    if (error !== undefined)
+        throw new Error(error);
+    return status ?? [];
+}
+
+;// CONCATENATED MODULE: ./lib/docker/networks.js
+
+
+/** The networks of a Docker daemon. */
+class Networks {
+    #docker;
+    constructor(docker) {
+        this.#docker = docker;
+    }
+    async find(name) {
         const found = await unless(gone, this.#docker.getNetwork(name).inspect());
         if (found === undefined)
             return undefined;
@@ -60470,13 +60600,13 @@ class Engine {
         };
     }
     /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
-    async networkIds(name) {
+    async ids(name) {
         const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
         const named = networkList.parse(containing).filter((network) => network.Name === name);
         return named.toSorted(byAge).map(({ Id }) => Id);
     }
     /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
-    async createNetwork(network) {
+    async create(network) {
         const made = await this.#docker.createNetwork({
             Name: network.name,
             // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
@@ -60492,100 +60622,16 @@ class Engine {
         return made.id;
     }
     /** Removes a network that nothing is attached to. @returns whether it is gone */
-    async removeNetwork(name) {
+    async remove(name) {
         const removed = await unless((status) => gone(status) || inUse(status), this.#docker
             .getNetwork(name)
             .remove()
             .then(() => true));
-        return removed ?? (await this.network(name)) === undefined;
-    }
-    /** Makes a named volume, or finds the one that has the name: the daemon settles who was first. @returns its labels */
-    async claimVolume(name, labels) {
-        await this.#docker.createVolume({ Name: name, Labels: labels });
-        const volume = await this.#docker.getVolume(name).inspect();
-        return volume.Labels ?? {};
-    }
-    async removeVolume(name) {
-        await unless(gone, this.#docker.getVolume(name).remove());
-    }
-    /** The labels of every volume that carries a label, by name. */
-    async volumes(label) {
-        const { Volumes } = await this.#docker.listVolumes({ filters: { label: [label] } });
-        return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
+        return removed ?? (await this.find(name)) === undefined;
     }
 }
-const tarMessage = schemas/* looseObject */._H3({ error: schemas/* string */.YjP().optional(), status: schemas/* string */.YjP().optional() });
-const daemonFacts = schemas/* looseObject */._H3({ CgroupVersion: schemas/* string */.YjP().optional(), DockerRootDir: schemas/* string */.YjP() });
-const layerFacts = schemas/* looseObject */._H3({ RootFS: schemas/* looseObject */._H3({ Layers: schemas/* array */.YOg(schemas/* string */.YjP()).default([]) }) });
-const platformFacts = schemas/* looseObject */._H3({
-    Os: schemas/* string */.YjP(),
-    Architecture: schemas/* string */.YjP(),
-    Variant: schemas/* string */.YjP().optional(),
-});
-const containerFacts = schemas/* looseObject */._H3({
-    Id: schemas/* string */.YjP(),
-    Image: schemas/* string */.YjP(),
-    Created: schemas/* string */.YjP(),
-    State: schemas/* looseObject */._H3({ Running: schemas/* boolean */.zMY() }),
-    Mounts: schemas/* array */.YOg(schemas/* looseObject */._H3({
-        Type: schemas/* string */.YjP(),
-        Destination: schemas/* string */.YjP(),
-        Source: schemas/* string */.YjP(),
-        Name: schemas/* string */.YjP().optional(),
-        Driver: schemas/* string */.YjP().optional(),
-    })),
-    NetworkSettings: schemas/* looseObject */._H3({
-        Ports: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(schemas/* looseObject */._H3({ HostIp: schemas/* string */.YjP(), HostPort: schemas/* string */.YjP() })).nullable()),
-    })
-        .optional(),
-});
-/** The file in a tar of one file, which may have a header with more about it before its own. */
-function onlyFile(archive) {
-    const block = 512;
-    for (let offset = 0; offset + block <= archive.length;) {
-        const { type, size = 0 } = new esm_header/* Header */.Y(archive, offset);
-        const content = offset + block;
-        if (type === "File")
-            return archive.subarray(content, content + size);
-        offset = content + Math.ceil(size / block) * block;
-    }
-    throw new Error("It is no file.");
-}
-/** A tar of files that belong to root. */
-function archiveOf(files) {
-    const blocks = Object.entries(files).flatMap(([path, text]) => {
-        const content = Buffer.from(text);
-        const header = new esm_header/* Header */.Y({
-            path: path.replace(/^\//, ""),
-            mode: 0o644,
-            size: content.length,
-            type: "File",
-            uid: 0,
-            gid: 0,
-            mtime: new Date(0),
-        });
-        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
-        header.encode(block, 0);
-        content.copy(block, 512);
-        return [block];
-    });
-    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
-}
-/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
-function textOf(multiplexed) {
-    const pieces = [];
-    for (let offset = 0; offset + 8 <= multiplexed.length;) {
-        const length = multiplexed.readUInt32BE(offset + 4);
-        pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
-        offset += 8 + length;
-    }
-    return Buffer.concat(pieces).toString();
-}
-/** Where this machine reaches a published port. One that is open everywhere is open here. */
-function addressOf({ HostIp: ip, HostPort: port }) {
-    const host = { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);
-    return `${host}:${port}`;
-}
+/** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
+const inUse = (status) => status === 403 || status === 409;
 const networkList = schemas/* array */.YOg(schemas/* looseObject */._H3({ Id: schemas/* string */.YjP(), Name: schemas/* string */.YjP(), Created: schemas/* string */.YjP() }));
 /** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
 function byAge(one, other) {
@@ -60607,6 +60653,70 @@ const networkFacts = schemas/* looseObject */._H3({
     }))
         .nullish(),
 });
+
+;// CONCATENATED MODULE: ./lib/docker/volumes.js
+
+/** The volumes of a Docker daemon. */
+class Volumes {
+    #docker;
+    constructor(docker) {
+        this.#docker = docker;
+    }
+    /** Makes a named volume, or finds the one that has the name: the daemon settles who was first. @returns its labels */
+    async claim(name, labels) {
+        await this.#docker.createVolume({ Name: name, Labels: labels });
+        const volume = await this.#docker.getVolume(name).inspect();
+        return volume.Labels ?? {};
+    }
+    async remove(name) {
+        await unless(gone, this.#docker.getVolume(name).remove());
+    }
+    /** The labels of every volume that carries a label, by name. */
+    async labelled(label) {
+        const { Volumes } = await this.#docker.listVolumes({ filters: { label: [label] } });
+        return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/docker/engine.js
+
+
+
+
+
+
+
+
+/** Talks to the Docker Engine API, with dockerode: its types stay in this folder. */
+class Engine {
+    containers;
+    images;
+    networks;
+    volumes;
+    #docker;
+    #local;
+    constructor(endpoint) {
+        this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
+        this.#docker = withoutOwnVariables(() => connect(endpoint));
+        this.containers = new Containers(this.#docker);
+        this.images = new Images(this.#docker);
+        this.networks = new Networks(this.#docker);
+        this.volumes = new Volumes(this.#docker);
+    }
+    /** @throws when the daemon does not answer */
+    async info() {
+        const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
+        const facts = daemonFacts.parse(info);
+        return {
+            version: version.Version,
+            apiVersion: version.ApiVersion,
+            cgroupVersion: facts.CgroupVersion === "2" ? 2 : 1,
+            rootDirectory: facts.DockerRootDir,
+            local: this.#local,
+        };
+    }
+}
+const daemonFacts = schemas/* looseObject */._H3({ CgroupVersion: schemas/* string */.YjP().optional(), DockerRootDir: schemas/* string */.YjP() });
 /** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
 function withoutOwnVariables(make) {
     const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
@@ -60637,48 +60747,6 @@ function connect(endpoint) {
             ? {}
             : { ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") }),
     });
-}
-const gone = (status) => status === 404;
-/** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
-const inUse = (status) => status === 403 || status === 409;
-/**
- * Sends the daemon the tar of an image, and reads what it says of it. The daemon is not left waiting for the rest of one that
- * breaks off.
- *
- * @returns its messages
- * @throws the one that is an error, or what the tar ends with
- */
-async function sendTar(tar, send) {
-    const failed = new Promise((_, reject) => tar.on("error", reject));
-    const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(15 * 60_000)]);
-    try {
-        const answer = await Promise.race([send(signal), failed]);
-        const said = await Promise.race([(0,consumers_namespaceObject.text)(answer), failed]);
-        return said.split("\n").filter(Boolean).flatMap(statusOf);
-    }
-    catch (error) {
-        stop.abort();
-        throw error;
-    }
-}
-function statusOf(line) {
-    const { error, status } = tarMessage.safeParse(JSON.parse(line)).data ?? {};
-    if (error !== undefined)
-        throw new Error(error);
-    return status ?? [];
-}
-/** The answer, or undefined where the daemon refused with an expected status. */
-async function unless(expected, answer) {
-    try {
-        return await answer;
-    }
-    catch (error) {
-        const status = schemas/* looseObject */._H3({ statusCode: schemas/* number */.aig() }).safeParse(error);
-        if (status.success && expected(status.data.statusCode))
-            return undefined;
-        throw error;
-    }
 }
 
 
@@ -60711,23 +60779,23 @@ const prefix = "kind-action.";
  * @throws when another run has the name
  */
 async function claimName(engine, cluster, run) {
-    const labels = await engine.claimVolume(prefix + cluster, { [claim_runLabel]: run });
+    const labels = await engine.volumes.claim(prefix + cluster, { [claim_runLabel]: run });
     if (labels[claim_runLabel] !== run) {
         throw new Error(`The cluster name "${cluster}" was taken a moment ago by another run of this action (${labels[claim_runLabel]}). Give each job on this machine its own \`cluster_name\`.`);
     }
 }
 /** Whether this run has a cluster's name: only then is the cluster its own. */
 async function hasName(engine, cluster, run) {
-    return (await engine.volumes(`${claim_runLabel}=${run}`)).has(prefix + cluster);
+    return (await engine.volumes.labelled(`${claim_runLabel}=${run}`)).has(prefix + cluster);
 }
 /** Gives the name back, if this run has it. */
 async function releaseName(engine, cluster, run) {
     if (await hasName(engine, cluster, run))
-        await engine.removeVolume(prefix + cluster);
+        await engine.volumes.remove(prefix + cluster);
 }
 /** The names that runs have taken. */
 async function claims(engine) {
-    const volumes = await engine.volumes(claim_runLabel);
+    const volumes = await engine.volumes.labelled(claim_runLabel);
     return [...volumes.keys()]
         .filter((name) => name.startsWith(prefix))
         .map((name) => name.slice(prefix.length));
@@ -60796,11 +60864,11 @@ async function waitForNodes(engine, cluster, names, deadline) {
 }
 /** The nodes of a cluster, those that do not run as well, in the order of their names. */
 async function clusterNodes(engine, cluster) {
-    const listed = await engine.nodes(cluster);
+    const listed = await engine.containers.nodes(cluster);
     const nodes = await Promise.all(listed.map(async ({ id, name, role }) => {
         if (role !== "control-plane" && role !== "worker")
             return [];
-        const container = await engine.container(id);
+        const container = await engine.containers.find(id);
         return container ? [{ name, role, container }] : [];
     }));
     return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
@@ -60884,8 +60952,8 @@ async function restart(workloads, on, log) {
 
 // EXTERNAL MODULE: ./lib/docker/endpoint.js
 var docker_endpoint = __nccwpck_require__(3623);
-// EXTERNAL MODULE: ./lib/docker/engine.js + 1 modules
-var docker_engine = __nccwpck_require__(6626);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 8 modules
+var docker_engine = __nccwpck_require__(4770);
 ;// CONCATENATED MODULE: ./lib/cluster/config.js
 
 
@@ -65324,20 +65392,20 @@ const addressRefused = /user specified IP address|Address already in use|no avai
  * @throws what it said when it ended instead, or when the time was up: then it is gone
  */
 async function startRegistry(engine, server, deadline) {
-    const id = await engine.startServer(server).catch((error) => {
+    const id = await engine.containers.startServer(server).catch((error) => {
         if (server.address === undefined || !addressRefused.test(messageOf(error)))
             throw error;
-        return engine.startServer({ ...server, address: undefined });
+        return engine.containers.startServer({ ...server, address: undefined });
     });
     const until = performance.now() + deadline;
     for (;;) {
-        const running = (await engine.container(id))?.running === true;
+        const running = (await engine.containers.find(id))?.running === true;
         // One that somebody removes has nothing more to say.
-        const said = await engine.logs(id).catch(() => "");
+        const said = await engine.containers.logs(id).catch(() => "");
         if (running && said.includes(listening))
             return id;
         if (!running || performance.now() > until) {
-            await engine.removeContainer(id);
+            await engine.containers.remove(id);
             const why = running ? `does not take requests after ${deadline / 1000} s` : "ended";
             throw new Error(`The registry ${server.name} ${why}${lastWords(said)}`);
         }
@@ -67826,7 +67894,7 @@ const attempts = 3;
  * @throws when it cannot be pulled
  */
 async function ensureImage(image, on, log, pause = external_node_timers_promises_.setTimeout) {
-    if ((await on.engine.imageId(image)) !== undefined) {
+    if ((await on.engine.images.id(image)) !== undefined) {
         log.line(`${image} is there already.`);
         return;
     }
@@ -67868,12 +67936,12 @@ async function findDaemonImages(references, on, log) {
         const name = fullName(reference);
         if (typeof name !== "string")
             throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
-        const there = await on.engine.imageId(reference);
+        const there = await on.engine.images.id(reference);
         if (there !== undefined)
             return { reference, fullName: name, id: there };
         log.line(`${reference} is not in the Docker daemon: it is pulled.`);
         await ensureImage(reference, on, log);
-        const id = await on.engine.imageId(reference);
+        const id = await on.engine.images.id(reference);
         if (id === undefined)
             throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
         return { reference, fullName: name, id };
@@ -67892,7 +67960,7 @@ async function saveDaemonImages(images, { engine, platform, folder }) {
     const { apiVersion } = await engine.info();
     const names = images.map(({ reference }) => reference);
     try {
-        const stream = await engine.saveImages(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
+        const stream = await engine.images.save(names, atLeast(apiVersion, exportsOnePlatform) ? platform : undefined, AbortSignal.timeout(15 * 60_000));
         await (0,external_node_stream_promises_namespaceObject.pipeline)(stream, (0,external_node_fs_.createWriteStream)(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
     }
     catch (error) {
@@ -68253,7 +68321,7 @@ kill "TERM", $up;
  */
 async function relay(engine, node, deadline) {
     const seconds = String(Math.ceil(deadline / 1000));
-    const program = await engine.exec(node, ["perl", "-e", script, socket, seconds]);
+    const program = await engine.containers.exec(node, ["perl", "-e", script, socket, seconds]);
     let complaint = "";
     program.stderr.setEncoding("utf8");
     program.stderr.on("data", (text) => {
@@ -68746,7 +68814,7 @@ class BlobLinks {
      * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
      */
     static async open(engine, on) {
-        const { id, program, volume } = await engine.runAlone({
+        const { id, program, volume } = await engine.containers.runAlone({
             image: on.image,
             argv: ["bash", "-c", answers],
             labels: on.labels,
@@ -68805,7 +68873,7 @@ class BlobLinks {
     }
     /** Ends when nothing of it is left: container, staged blobs. */
     async close() {
-        const removed = this.#engine.removed(this.#container);
+        const removed = this.#engine.containers.removed(this.#container);
         this.#conversation.close();
         await removed;
     }
@@ -68857,7 +68925,7 @@ done </dev/null >/dev/null 2>&1
  * @param targets the digests that the images' names stand for
  */
 async function unpack(engine, node, targets) {
-    const program = await engine.exec(node, ["bash", "-c", unpack_script, "unpack", ...targets]);
+    const program = await engine.containers.exec(node, ["bash", "-c", unpack_script, "unpack", ...targets]);
     for (const output of [program.stdout, program.stderr])
         output.on("error", () => { }).resume();
     program.close();
@@ -69332,7 +69400,7 @@ async function makeNetwork(engine, name, run, on = {
     const id = (await isThere(engine, name)) ? undefined : await network_create(engine, name, run, on.fixedAddresses);
     return onlyOldest(engine, name, id, on.wait ?? sleep);
 }
-const isThere = async (engine, name) => (await engine.networkIds(name)).length > 0;
+const isThere = async (engine, name) => (await engine.networks.ids(name)).length > 0;
 /** @returns the ID of what it made */
 async function network_create(engine, name, run, fixedAddresses) {
     const ipv6 = kindSubnets[name];
@@ -69346,7 +69414,7 @@ async function network_create(engine, name, run, fixedAddresses) {
     const wishes = [[subnet, ipv6], [ipv6], [subnet], []].map((each) => each.filter((one) => one !== undefined));
     for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
         try {
-            return await engine.createNetwork({ ...network, subnets });
+            return await engine.networks.create({ ...network, subnets });
         }
         catch {
             // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
@@ -69365,11 +69433,11 @@ async function network_create(engine, name, run, fixedAddresses) {
  */
 async function onlyOldest(engine, name, id, wait) {
     for (let looks = 0; looks < 50; looks++) {
-        const [oldest, ...younger] = await engine.networkIds(name);
+        const [oldest, ...younger] = await engine.networks.ids(name);
         if (younger.length === 0)
             return id !== undefined && oldest === id;
         if (id !== undefined && younger.includes(id))
-            await engine.removeNetwork(id);
+            await engine.networks.remove(id);
         else
             await wait(100);
     }
@@ -69379,14 +69447,14 @@ const probeName = (run) => `kind-action.${run}`;
 /** A subnet that Docker would choose: known from a network that is there for a moment. */
 async function freeSubnet(engine, name, labels) {
     try {
-        await engine.createNetwork({ name, labels, options: {}, subnets: [] });
-        return (await engine.network(name))?.subnets[0]?.subnet;
+        await engine.networks.create({ name, labels, options: {}, subnets: [] });
+        return (await engine.networks.find(name))?.subnets[0]?.subnet;
     }
     catch {
         return undefined;
     }
     finally {
-        await engine.removeNetwork(name).catch(() => { });
+        await engine.networks.remove(name).catch(() => { });
     }
 }
 /**
@@ -69394,16 +69462,16 @@ async function freeSubnet(engine, name, labels) {
  * killed may have left of its own.
  */
 async function removeNetwork(engine, name, run) {
-    await engine.removeNetwork(probeName(run));
-    for (const id of await engine.networkIds(name)) {
-        const network = await engine.network(id);
+    await engine.networks.remove(probeName(run));
+    for (const id of await engine.networks.ids(name)) {
+        const network = await engine.networks.find(id);
         if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
-            await engine.removeNetwork(id);
+            await engine.networks.remove(id);
     }
 }
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine) {
-    const mtu = (await engine.network("bridge"))?.options["com.docker.network.driver.mtu"];
+    const mtu = (await engine.networks.find("bridge"))?.options["com.docker.network.driver.mtu"];
     return mtu === undefined ? {} : { "com.docker.network.driver.mtu": mtu };
 }
 /**
@@ -69462,8 +69530,8 @@ const loadBalancerRole = "external-load-balancer";
 /** Looks at a cluster that is there. @param server the API's address for the runner */
 async function describeCluster(plan, engine, api, server) {
     const [containers, network, version] = await Promise.all([
-        engine.nodes(plan.name),
-        engine.network(plan.network),
+        engine.containers.nodes(plan.name),
+        engine.networks.find(plan.network),
         api.get("/version"),
     ]);
     if (network === undefined)
@@ -69791,7 +69859,7 @@ async function loadIntoCluster(on) {
     const folder = (0,external_node_path_.join)(on.job.temp, `kind-action-${on.run}`);
     const run = timeline(on.printer);
     const loaded = run.task("Load images", [], async (log) => {
-        const platform = await engine.imagePlatform(nodes[0]?.container.image ?? "");
+        const platform = await engine.images.platform(nodes[0]?.container.image ?? "");
         const labels = { [claim_runLabel]: on.run, [clusterLabel]: cluster };
         return await loadImages({ ...inputs.load, folder }, { platform, nodes: Promise.resolve(nodes), into, starting: 60_000, alwaysPulls: false }, { engine, endpoint, run: on.start, labels }, log);
     });
@@ -70099,8 +70167,8 @@ var external_node_path_ = __nccwpck_require__(6760);
 var lib = __nccwpck_require__(4942);
 // EXTERNAL MODULE: ./lib/docker/endpoint.js
 var endpoint = __nccwpck_require__(3623);
-// EXTERNAL MODULE: ./lib/docker/engine.js + 1 modules
-var engine = __nccwpck_require__(6626);
+// EXTERNAL MODULE: ./lib/docker/engine.js + 8 modules
+var engine = __nccwpck_require__(4770);
 // EXTERNAL MODULE: ./lib/problems.js
 var problems = __nccwpck_require__(5451);
 ;// CONCATENATED MODULE: ./lib/facts.js
@@ -70153,7 +70221,11 @@ async function readDaemon(env, run) {
     }
     try {
         const engine = new Engine(endpoint);
-        const [info, nodes, claimed] = await Promise.all([engine.info(), engine.nodes(), claims(engine)]);
+        const [info, nodes, claimed] = await Promise.all([
+            engine.info(),
+            engine.containers.nodes(),
+            claims(engine),
+        ]);
         const disk = info.local ? await statfs(info.rootDirectory).catch(() => undefined) : undefined;
         return {
             endpoint,

@@ -16,7 +16,7 @@ export async function readAddOn(
 ): Promise<NewObject[] | undefined> {
   if (plan === undefined) return undefined;
   const image = names.get(plan.image) ?? plan.image;
-  const manifest = await engine.imageFile(image, networkManifest, labels).catch(() => undefined);
+  const manifest = await engine.images.file(image, networkManifest, labels).catch(() => undefined);
   return manifest && networkObjects(manifest.toString(), plan);
 }
 
@@ -55,7 +55,7 @@ export async function installNetwork(
   const until = performance.now() + deadline;
   const nodes = await waitForNodes(engine, cluster.name, [cluster.controlPlane], deadline);
   const node = nodes.find(({ name }) => name === cluster.controlPlane);
-  const program = await engine.exec(node?.container.id ?? "", ["bash", "-c", answers]);
+  const program = await engine.containers.exec(node?.container.id ?? "", ["bash", "-c", answers]);
   const conversation = new Conversation(program, cluster.controlPlane);
   try {
     const credentials = await conversation.ask(["credentials"], until - performance.now());
@@ -75,11 +75,11 @@ export async function installNetwork(
 
 /** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
 async function serverOf(engine: Engine, cluster: string): Promise<string> {
-  const containers = await engine.nodes(cluster);
+  const containers = await engine.containers.nodes(cluster);
   const entrance =
     containers.find(({ role }) => role === "external-load-balancer") ??
     containers.find(({ role }) => role === "control-plane");
-  const published = (await engine.container(entrance?.id ?? ""))?.ports.get("6443/tcp");
+  const published = (await engine.containers.find(entrance?.id ?? ""))?.ports.get("6443/tcp");
   if (published === undefined) throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
   return `https://${published}`;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine, Network } from "../docker/engine.ts";
+import type { Engine } from "../docker/engine.ts";
+import type { Network } from "../docker/networks.ts";
 import { runLabel } from "./claim.ts";
 
 /**
@@ -28,7 +29,7 @@ export async function makeNetwork(
   return onlyOldest(engine, name, id, on.wait ?? sleep);
 }
 
-const isThere = async (engine: Engine, name: string) => (await engine.networkIds(name)).length > 0;
+const isThere = async (engine: Engine, name: string) => (await engine.networks.ids(name)).length > 0;
 
 /** @returns the ID of what it made */
 async function create(
@@ -50,7 +51,7 @@ async function create(
   );
   for (const subnets of new Map(wishes.map((each) => [each.join(), each])).values()) {
     try {
-      return await engine.createNetwork({ ...network, subnets });
+      return await engine.networks.create({ ...network, subnets });
     } catch {
       // No IPv6 on this machine, a subnet that is taken, or another job that was faster.
       if (await isThere(engine, name)) return undefined;
@@ -73,9 +74,9 @@ async function onlyOldest(
   wait: (milliseconds: number) => Promise<unknown>,
 ): Promise<boolean> {
   for (let looks = 0; looks < 50; looks++) {
-    const [oldest, ...younger] = await engine.networkIds(name);
+    const [oldest, ...younger] = await engine.networks.ids(name);
     if (younger.length === 0) return id !== undefined && oldest === id;
-    if (id !== undefined && younger.includes(id)) await engine.removeNetwork(id);
+    if (id !== undefined && younger.includes(id)) await engine.networks.remove(id);
     else await wait(100);
   }
   return false;
@@ -90,12 +91,12 @@ async function freeSubnet(
   labels: Record<string, string>,
 ): Promise<string | undefined> {
   try {
-    await engine.createNetwork({ name, labels, options: {}, subnets: [] });
-    return (await engine.network(name))?.subnets[0]?.subnet;
+    await engine.networks.create({ name, labels, options: {}, subnets: [] });
+    return (await engine.networks.find(name))?.subnets[0]?.subnet;
   } catch {
     return undefined;
   } finally {
-    await engine.removeNetwork(name).catch(() => {});
+    await engine.networks.remove(name).catch(() => {});
   }
 }
 
@@ -104,17 +105,17 @@ async function freeSubnet(
  * killed may have left of its own.
  */
 export async function removeNetwork(engine: Engine, name: string, run: string): Promise<void> {
-  await engine.removeNetwork(probeName(run));
-  for (const id of await engine.networkIds(name)) {
-    const network = await engine.network(id);
+  await engine.networks.remove(probeName(run));
+  for (const id of await engine.networks.ids(name)) {
+    const network = await engine.networks.find(id);
     if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
-      await engine.removeNetwork(id);
+      await engine.networks.remove(id);
   }
 }
 
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine: Engine): Promise<Record<string, string>> {
-  const mtu = (await engine.network("bridge"))?.options["com.docker.network.driver.mtu"];
+  const mtu = (await engine.networks.find("bridge"))?.options["com.docker.network.driver.mtu"];
   return mtu === undefined ? {} : { "com.docker.network.driver.mtu": mtu };
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ContainerDetails, Engine } from "../docker/engine.ts";
+import type { ContainerDetails } from "../docker/containers.ts";
+import type { Engine } from "../docker/engine.ts";
 import type { ConfiguredNode } from "./config.ts";
 
 /** A node of a cluster. */
@@ -32,11 +33,11 @@ export async function waitForNodes(
 
 /** The nodes of a cluster, those that do not run as well, in the order of their names. */
 export async function clusterNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
-  const listed = await engine.nodes(cluster);
+  const listed = await engine.containers.nodes(cluster);
   const nodes = await Promise.all(
     listed.map(async ({ id, name, role }): Promise<ClusterNode[]> => {
       if (role !== "control-plane" && role !== "worker") return [];
-      const container = await engine.container(id);
+      const container = await engine.containers.find(id);
       return container ? [{ name, role, container }] : [];
     }),
   );

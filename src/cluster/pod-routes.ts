@@ -85,7 +85,7 @@ export async function addPodRoutes(
   }
   await Promise.all(
     nodes.map(async ({ name, container }) => {
-      const program = await engine.exec(container.id, ["bash", "-c", answers]);
+      const program = await engine.containers.exec(container.id, ["bash", "-c", answers]);
       const conversation = new Conversation(program, name);
       try {
         for (const { pods, via } of routes.get(name) ?? [])

@@ -23,14 +23,14 @@ export async function removeNodes(
   const began = performance.now();
   let quietSince = began;
   for (;;) {
-    const left = await engine.nodes(cluster);
+    const left = await engine.containers.nodes(cluster);
     const now = performance.now();
     if (left.length === 0 && (!on.stillMade || now - quietSince >= settling)) return;
     if (left.length > 0) quietSince = now;
     if (now - began >= deadline)
       throw new Error(`Docker does not remove ${left.map(({ name }) => name).join(", ")}`);
     // One that the daemon is busy with is asked for again.
-    const removal = Promise.allSettled(left.map(({ id }) => engine.removeContainer(id)));
+    const removal = Promise.allSettled(left.map(({ id }) => engine.containers.remove(id)));
     while (await lasts(removal, patience)) await Promise.all(left.map(({ id }) => thaw(id)));
     await sleep(100);
   }

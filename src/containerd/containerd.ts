@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import type { ContainerDetails, Engine } from "../docker/engine.ts";
+import type { ContainerDetails } from "../docker/containers.ts";
+import type { Engine } from "../docker/engine.ts";
 import { type CallSettings, codes, GrpcConnection, GrpcError, type Method } from "./grpc.ts";
 import {
   createImage,

@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
-import type { ContainerProgram, Engine } from "../docker/engine.ts";
+import type { ContainerProgram } from "../docker/container-program.ts";
+import type { Engine } from "../docker/engine.ts";
 
 /** Where containerd listens in a node. */
 const socket = "/run/containerd/containerd.sock";
@@ -53,7 +54,7 @@ export interface Relay {
  */
 export async function relay(engine: Engine, node: string, deadline: number): Promise<Relay> {
   const seconds = String(Math.ceil(deadline / 1000));
-  const program = await engine.exec(node, ["perl", "-e", script, socket, seconds]);
+  const program = await engine.containers.exec(node, ["perl", "-e", script, socket, seconds]);
   let complaint = "";
   program.stderr.setEncoding("utf8");
   program.stderr.on("data", (text: string) => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../problems.ts";
-import type { ContainerProgram } from "./engine.ts";
+import type { ContainerProgram } from "./container-program.ts";
 
 /** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
 const endOfAnswer = "\u0004";

@@ -1,5 +1,5 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import { unreadable } from "../problems.ts";
 import { compressionOf, decompress, refuseForeign, signatureBytes } from "./decompress.ts";
 import { readDockerArchive } from "./docker-archive.ts";

@@ -3,7 +3,8 @@ import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Endpoint } from "../docker/endpoint.ts";
-import type { Engine, Platform } from "../docker/engine.ts";
+import type { Engine } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "../problems.ts";
 import type { Run } from "../process.ts";
@@ -39,11 +40,11 @@ export async function findDaemonImages(
     references.map(async (reference) => {
       const name = fullName(reference);
       if (typeof name !== "string") throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
-      const there = await on.engine.imageId(reference);
+      const there = await on.engine.images.id(reference);
       if (there !== undefined) return { reference, fullName: name, id: there };
       log.line(`${reference} is not in the Docker daemon: it is pulled.`);
       await ensureImage(reference, on, log);
-      const id = await on.engine.imageId(reference);
+      const id = await on.engine.images.id(reference);
       if (id === undefined)
         throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
       return { reference, fullName: name, id };
@@ -68,7 +69,7 @@ export async function saveDaemonImages(
   const { apiVersion } = await engine.info();
   const names = images.map(({ reference }) => reference);
   try {
-    const stream = await engine.saveImages(
+    const stream = await engine.images.save(
       names,
       atLeast(apiVersion, exportsOnePlatform) ? platform : undefined,
       AbortSignal.timeout(15 * 60_000),

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import type { Layer } from "./archive.ts";
 import { compressionOf, signatureBytes } from "./decompress.ts";
 import {

@@ -42,9 +42,9 @@ export async function giveImage(
 ): Promise<void> {
   const [first] = image.layers;
   const layer = first && Readable.from(readWhileWritten(first.path, first.written), { objectMode: false });
-  const imported = layer && engine.importImage(layer, labels);
+  const imported = layer && engine.images.import(layer, labels);
   const there = imported?.then(async (id) => {
-    const [diffId] = await engine.imageLayers(id);
+    const [diffId] = await engine.images.layers(id);
     if (diffId !== `sha256:${first?.diffId}`)
       throw new Error(`its first layer is ${diffId}, not sha256:${first?.diffId}`);
   });
@@ -56,7 +56,7 @@ export async function giveImage(
   layer?.once("end", () => leave(...image.layers.slice(0, 1)));
   archive.once("end", () => leave(...image.layers));
   try {
-    await engine.loadImage(archive);
+    await engine.images.load(archive);
   } finally {
     // A daemon that wants no more of it leaves files open.
     archive.destroy();
@@ -64,7 +64,7 @@ export async function giveImage(
     if (layer?.readableEnded === false) layer.destroy(new Error("the rest of the image did not come"));
     const id = await imported?.catch(() => undefined);
     // What resists goes with the cluster.
-    if (id !== undefined) await engine.untag(id).catch(() => {});
+    if (id !== undefined) await engine.images.untag(id).catch(() => {});
   }
 }
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import { messageOf } from "../problems.ts";
 import { RegistryClient, registryUrl } from "../registry/client.ts";
 import {

@@ -2,7 +2,8 @@ import { lstat, mkdir, mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/
 import { join } from "node:path";
 import { z } from "zod";
 import type { CacheStore } from "../cache/store.ts";
-import type { Engine, Platform } from "../docker/engine.ts";
+import type { Engine } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "../problems.ts";
 import { readArchive } from "./archive.ts";
@@ -81,8 +82,8 @@ export async function restoreImage(
   try {
     const { documents, layers, pulled, restored } = await readIndex(cache, image);
     const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
-    if ((await engine.imageId(configDigest)) !== undefined) {
-      await engine.tag(configDigest, image.tag);
+    if ((await engine.images.id(configDigest)) !== undefined) {
+      await engine.images.tag(configDigest, image.tag);
       return { outcome: "hit", bytes: 0, pulled };
     }
     if (onlyIfFaster && restored !== undefined) {
@@ -108,9 +109,9 @@ export async function restoreImage(
       // What resists goes with the run's folder.
       await Promise.allSettled(taken.map(({ leave }) => leave()));
     }
-    const id = await engine.imageId(image.tag);
+    const id = await engine.images.id(image.tag);
     if (id === configDigest) return { outcome: "hit", bytes, pulled };
-    if (id !== undefined) await engine.untag(image.tag);
+    if (id !== undefined) await engine.images.untag(image.tag);
     throw new Error(`the Docker daemon has made ${id} of it, not ${configDigest}`);
   } catch (error) {
     log.line(`The entry ${found.key} is not used: ${messageOf(error)}`);
@@ -162,7 +163,7 @@ export async function saveImage(
   }
   const { documents } = await documentsOf(image.reference, image.platform);
   const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
-  if ((await engine.imageId(image.reference)) !== configDigest) {
+  if ((await engine.images.id(image.reference)) !== configDigest) {
     log.line(`${image.reference} is not cached: this Docker daemon does not keep images by their configs.`);
     return;
   }
@@ -171,7 +172,7 @@ export async function saveImage(
   await mkdir(folder, { recursive: true });
   const own = await mkdtemp(join(folder, "image-"));
   try {
-    await engine.tag(configDigest, name);
+    await engine.images.tag(configDigest, name);
     const on = { engine, platform: image.platform, folder: own };
     const archive = await saveDaemonImages([{ reference: name, fullName: name, id: configDigest }], on);
     const read = await readArchive(archive, { platform: image.platform, scratch: own });
@@ -200,7 +201,7 @@ export async function saveImage(
     );
   } finally {
     await rm(own, { recursive: true, force: true });
-    await engine.untag(name);
+    await engine.images.untag(name);
   }
 }
 

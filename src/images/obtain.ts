@@ -1,6 +1,7 @@
 import type { CacheStore } from "../cache/store.ts";
 import type { Endpoint } from "../docker/endpoint.ts";
-import type { Engine, Platform } from "../docker/engine.ts";
+import type { Engine } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import type { Log } from "../log.ts";
 import type { Run } from "../process.ts";
 import type { State } from "../state.ts";
@@ -69,7 +70,7 @@ export async function obtainImage(
   }
   const pulling = performance.now();
   await ensureImage(reference, on, log);
-  if (tag !== undefined) await on.engine.tag(reference, tag);
+  if (tag !== undefined) await on.engine.images.tag(reference, tag);
   const took = Math.round(performance.now() - pulling) / 1000;
   return { reference, name: tag ?? reference, from: "registry", seconds: took, restored };
 }
@@ -83,12 +84,12 @@ async function nameThere(
   pinned: PinnedImage | undefined,
   engine: Engine,
 ): Promise<string | undefined> {
-  if (tag !== undefined && (await engine.imageId(tag)) !== undefined) return tag;
-  if ((await engine.imageId(reference)) !== undefined) {
-    if (tag !== undefined) await engine.tag(reference, tag);
+  if (tag !== undefined && (await engine.images.id(tag)) !== undefined) return tag;
+  if ((await engine.images.id(reference)) !== undefined) {
+    if (tag !== undefined) await engine.images.tag(reference, tag);
     return tag ?? reference;
   }
-  return pinned !== undefined && (await engine.imageId(pinned.tag)) !== undefined ? pinned.tag : undefined;
+  return pinned !== undefined && (await engine.images.id(pinned.tag)) !== undefined ? pinned.tag : undefined;
 }
 
 /** An image as the cache knows it, if it is named by its digest. */

@@ -1,4 +1,4 @@
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import {
   configKind,
   indexKind,

@@ -1,4 +1,4 @@
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 
 /** As people write it: `linux/amd64`, `linux/arm64/v8`. */
 export const platformText = ({ os, architecture, variant }: Platform): string =>

@@ -20,7 +20,7 @@ export async function ensureImage(
   log: Log,
   pause: (milliseconds: number) => Promise<unknown> = sleep,
 ): Promise<void> {
-  if ((await on.engine.imageId(image)) !== undefined) {
+  if ((await on.engine.images.id(image)) !== undefined) {
     log.line(`${image} is there already.`);
     return;
   }

@@ -1,4 +1,4 @@
-import type { Platform } from "../docker/engine.ts";
+import type { Platform } from "../docker/images.ts";
 import type { ArchiveImage } from "./archive.ts";
 import { platformText } from "./platform.ts";
 import { fullName } from "./reference.ts";

@@ -74,7 +74,7 @@ export async function startLocalRegistry(
       { cause: error },
     );
   }
-  const published = (await engine.container(id))?.ports.get(`${port}/tcp`);
+  const published = (await engine.containers.find(id))?.ports.get(`${port}/tcp`);
   const hostPort = published?.split(":").at(-1) ?? String(port);
   return { address: `localhost:${hostPort}`, inside: `${name}:${port}`, portTaken: taken };
 }

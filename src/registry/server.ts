@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine, NewServer } from "../docker/engine.ts";
+import type { NewServer } from "../docker/containers.ts";
+import type { Engine } from "../docker/engine.ts";
 import { messageOf } from "../problems.ts";
 
 /** What registries run: distribution, by digest. */
@@ -29,18 +30,18 @@ const addressRefused = /user specified IP address|Address already in use|no avai
  * @throws what it said when it ended instead, or when the time was up: then it is gone
  */
 export async function startRegistry(engine: Engine, server: NewServer, deadline: number): Promise<string> {
-  const id = await engine.startServer(server).catch((error: unknown) => {
+  const id = await engine.containers.startServer(server).catch((error: unknown) => {
     if (server.address === undefined || !addressRefused.test(messageOf(error))) throw error;
-    return engine.startServer({ ...server, address: undefined });
+    return engine.containers.startServer({ ...server, address: undefined });
   });
   const until = performance.now() + deadline;
   for (;;) {
-    const running = (await engine.container(id))?.running === true;
+    const running = (await engine.containers.find(id))?.running === true;
     // One that somebody removes has nothing more to say.
-    const said = await engine.logs(id).catch(() => "");
+    const said = await engine.containers.logs(id).catch(() => "");
     if (running && said.includes(listening)) return id;
     if (!running || performance.now() > until) {
-      await engine.removeContainer(id);
+      await engine.containers.remove(id);
       const why = running ? `does not take requests after ${deadline / 1000} s` : "ended";
       throw new Error(`The registry ${server.name} ${why}${lastWords(said)}`);
     }

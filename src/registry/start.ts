@@ -35,7 +35,7 @@ export async function startRegistries(
   log: Log,
 ): Promise<Registries> {
   const count = 1 + (plan.proxies?.upstreams.length ?? 0);
-  const [address, ...addresses] = fixedAddresses(await engine.network(on.network), count);
+  const [address, ...addresses] = fixedAddresses(await engine.networks.find(on.network), count);
   const [local, { proxies, failed }] = await Promise.all([
     plan.local && startLocalRegistry(engine, plan.local, { ...on, image: plan.image, address }),
     plan.proxies === undefined

@@ -1,12 +1,10 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { chmod, mkdir, rm, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { HttpClient } from "@actions/http-client";
 import { cacheFile, downloadTool, find } from "@actions/tool-cache";
 import { toolKey } from "../cache/keys.ts";
 import type { CacheStore } from "../cache/store.ts";
+import { sha256 } from "../file-hash.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "../problems.ts";
 import type { Architecture } from "./releases.ts";
@@ -186,13 +184,6 @@ async function onPath(name: string, folders: readonly string[]): Promise<string[
     ),
   );
   return paths.filter((_, index) => files[index]);
-}
-
-/** The SHA-256 sum of a file, in hexadecimal. */
-export async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest("hex");
 }
 
 /** The folder to put on PATH for a tool. */

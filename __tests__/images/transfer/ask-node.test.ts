@@ -5,7 +5,7 @@ import { type Machine, machine, type SimulatedNode } from "../../fixtures/machin
 const soon = 5_000;
 
 async function ask({ daemon }: Machine, { id, name }: SimulatedNode) {
-  const container = await daemon.engine.container(id);
+  const container = await daemon.engine.containers.find(id);
   if (container === undefined) throw new Error(`${name} is gone`);
   return await askNode(daemon.engine, { name, container }, soon);
 }
@@ -38,7 +38,7 @@ describe("asking a node", () => {
   it("is given up on when its time is over", async () => {
     const to = await machine(["shop-control-plane"]);
     const [node] = to.nodes;
-    const container = await to.daemon.engine.container(node?.id ?? "");
+    const container = await to.daemon.engine.containers.find(node?.id ?? "");
     if (node === undefined || container === undefined) throw new Error("there is a node");
     node.containerd.fail = () => "server is not initialized yet";
     await expect(askNode(to.daemon.engine, { name: node.name, container }, 100)).rejects.toThrow(

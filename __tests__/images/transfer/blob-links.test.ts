@@ -3,7 +3,7 @@ import { utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { ContainerDetails } from "../../../src/docker/engine.ts";
+import type { ContainerDetails } from "../../../src/docker/containers.ts";
 import { BlobLinks, linkable } from "../../../src/images/transfer/blob-links.ts";
 import { identityOf } from "../../../src/images/transfer/file-identity.ts";
 import { machine, type SimulatedNode } from "../../fixtures/machine.ts";
@@ -18,7 +18,7 @@ async function open(content: Buffer, names = ["shop-control-plane", "shop-worker
   const { daemon, nodes, elsewhere } = await machine(names);
   const file = join(temporaryFolder(), "my image.tar");
   await writeFile(file, content);
-  const details = await Promise.all(nodes.map(({ id }) => daemon.engine.container(id)));
+  const details = await Promise.all(nodes.map(({ id }) => daemon.engine.containers.find(id)));
   const place = linkable(details.flatMap((each) => each ?? []));
   if (place === undefined) throw new Error("volumes of simulated nodes can be linked into");
   const { root, volumes } = place;

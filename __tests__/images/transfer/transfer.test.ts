@@ -17,7 +17,7 @@ const labels = { "kind-action.run": "12-1-abc" };
 const threeNodes = ["shop-control-plane", "shop-worker", "shop-worker2"];
 
 async function target({ daemon }: Machine, { id, name }: SimulatedNode): Promise<TargetNode> {
-  const container = await daemon.engine.container(id);
+  const container = await daemon.engine.containers.find(id);
   if (container === undefined) throw new Error(`${name} is gone`);
   const asked = askNode(daemon.engine, { name, container }, soon);
   asked.catch(() => {});

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Containerd, type Inventory } from "../../containerd/containerd.ts";
 import { GrpcError } from "../../containerd/grpc.ts";
-import type { ContainerDetails, Engine } from "../../docker/engine.ts";
+import type { ContainerDetails } from "../../docker/containers.ts";
+import type { Engine } from "../../docker/engine.ts";
 import { messageOf } from "../../problems.ts";
 
 /** A node that has said what it has. */

@@ -1,6 +1,7 @@
 import { blobsFolder } from "../../containerd/containerd.ts";
+import type { ContainerDetails } from "../../docker/containers.ts";
 import { Conversation } from "../../docker/conversation.ts";
-import type { ContainerDetails, Engine } from "../../docker/engine.ts";
+import type { Engine } from "../../docker/engine.ts";
 import { identityFormat, identityOf } from "./file-identity.ts";
 
 /** A blob, and where its bytes are. */
@@ -75,7 +76,7 @@ export class BlobLinks {
     engine: Engine,
     on: { volumes: string; archives: readonly string[]; image: string; labels: Record<string, string> },
   ): Promise<BlobLinks> {
-    const { id, program, volume } = await engine.runAlone({
+    const { id, program, volume } = await engine.containers.runAlone({
       image: on.image,
       argv: ["bash", "-c", answers],
       labels: on.labels,
@@ -141,7 +142,7 @@ export class BlobLinks {
 
   /** Ends when nothing of it is left: container, staged blobs. */
   async close(): Promise<void> {
-    const removed = this.#engine.removed(this.#container);
+    const removed = this.#engine.containers.removed(this.#container);
     this.#conversation.close();
     await removed;
   }

@@ -1,4 +1,5 @@
-import type { ContainerDetails, Engine } from "../../docker/engine.ts";
+import type { ContainerDetails } from "../../docker/containers.ts";
+import type { Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
 import { messageOf } from "../../problems.ts";
 import { BadArchive } from "../archive.ts";

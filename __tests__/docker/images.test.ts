@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Engine } from "../../src/docker/engine.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
@@ -34,49 +35,49 @@ describe("an image's name", () => {
     "is one more: %s",
     async (name) => {
       const { engine, images } = await daemonWith("web:1");
-      await engine.tag("web:1", name);
+      await engine.images.tag("web:1", name);
       expect(Object.fromEntries(images)).toEqual({ "web:1": web.id, [name]: web.id });
     },
   );
 
   it("may be given to one that has none, by its ID", async () => {
     const { engine, images } = await daemonWith();
-    expect(await engine.imageId(web.id)).toBe(web.id);
-    await engine.tag(web.id, "web:1");
+    expect(await engine.images.id(web.id)).toBe(web.id);
+    await engine.images.tag(web.id, "web:1");
     expect(images.get("web:1")).toBe(web.id);
   });
 
   it("is given to nothing that the daemon does not have", async () => {
     const { engine, images } = await dockerDaemon();
-    await expect(engine.tag("web:1", "web:2")).rejects.toThrow("No such image: web:1");
+    await expect(engine.images.tag("web:1", "web:2")).rejects.toThrow("No such image: web:1");
     expect(images.size).toBe(0);
   });
 
   it("is taken from it, and the others stay", async () => {
     const { engine, images, contents } = await daemonWith("web:1", "localhost:5000/shop/web:1");
-    await engine.untag("localhost:5000/shop/web:1");
+    await engine.images.untag("localhost:5000/shop/web:1");
     expect([...images.keys()]).toEqual(["web:1"]);
-    await engine.untag("web:1");
+    await engine.images.untag("web:1");
     expect([images.size, contents.size]).toEqual([0, 0]);
   });
 
   it("may be gone already when it is taken", async () => {
     const { engine } = await dockerDaemon();
-    await engine.untag("web:1");
+    await engine.images.untag("web:1");
   });
 
   it("is an error to take where the daemon does not let it go", async () => {
     const daemon = await daemonWith("web:1");
     daemon.refuse = (call) =>
       call.startsWith("DELETE") ? { status: 409, message: "conflict: a container is using it" } : undefined;
-    await expect(daemon.engine.untag("web:1")).rejects.toThrow("a container is using it");
+    await expect(daemon.engine.images.untag("web:1")).rejects.toThrow("a container is using it");
   });
 });
 
 describe("an archive of images", () => {
   it("is images that the daemon has then, under their names", async () => {
     const { engine, images, contents } = await dockerDaemon();
-    await engine.loadImage(archiveOf(web, "web:1", "web:latest"));
+    await engine.images.load(archiveOf(web, "web:1", "web:latest"));
     expect(Object.fromEntries(images)).toEqual({ "web:1": web.id, "web:latest": web.id });
     expect(contents.get(web.id)).toEqual(web);
   });
@@ -87,7 +88,7 @@ describe("an archive of images", () => {
     const bits = async function* () {
       for (let at = 0; at < whole.length; at += 700) yield whole.subarray(at, at + 700);
     };
-    await engine.loadImage(Readable.from(bits()));
+    await engine.images.load(Readable.from(bits()));
     expect([...images.keys()]).toEqual(["web:1"]);
   });
 
@@ -96,14 +97,16 @@ describe("an archive of images", () => {
     const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
     const [layer = ""] = members.flatMap(({ name }) => (name.endsWith("layer.tar") ? [name] : []));
     const archive = tar(having(members, layer, noise("evil", 1024)));
-    await expect(engine.loadImage(Readable.from([archive]))).rejects.toThrow(/^invalid diffID for layer 0: /);
+    await expect(engine.images.load(Readable.from([archive]))).rejects.toThrow(
+      /^invalid diffID for layer 0: /,
+    );
     expect(images.size).toBe(0);
   });
 
   it("is refused by a daemon that fails", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is in maintenance" });
-    await expect(daemon.engine.loadImage(archiveOf(web))).rejects.toThrow("the daemon is in maintenance");
+    await expect(daemon.engine.images.load(archiveOf(web))).rejects.toThrow("the daemon is in maintenance");
   });
 
   it("that breaks off fails with the reason, and the daemon makes nothing of what it has", async () => {
@@ -112,7 +115,7 @@ describe("an archive of images", () => {
       yield tar(dockerSaveOld([{ image: web, tags: ["web:1"] }])).subarray(0, 2_000);
       throw new Error("the layer sha256:aa: miss");
     };
-    await expect(engine.loadImage(Readable.from(half()))).rejects.toThrow("the layer sha256:aa: miss");
+    await expect(engine.images.load(Readable.from(half()))).rejects.toThrow("the layer sha256:aa: miss");
     expect([images.size, contents.size]).toEqual([0, 0]);
   });
 
@@ -128,14 +131,14 @@ describe("an archive of images", () => {
       await arrived.promise;
       throw new Error("it breaks off");
     };
-    await expect(engine.loadImage(Readable.from(half()))).rejects.toThrow("it breaks off");
+    await expect(engine.images.load(Readable.from(half()))).rejects.toThrow("it breaks off");
     await cut.promise;
   });
 
   it("fails when the daemon dies over it", async () => {
     const { port } = await serve((request) => request.once("data", () => request.socket.destroy()));
     const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
-    await expect(engine.loadImage(archiveOf(web))).rejects.toThrow(/socket hang up|ECONNRESET|EPIPE/);
+    await expect(engine.images.load(archiveOf(web))).rejects.toThrow(/socket hang up|ECONNRESET|EPIPE/);
   });
 
   it("fails when the daemon dies in the middle of its answer", async () => {
@@ -146,14 +149,14 @@ describe("an archive of images", () => {
       });
     });
     const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
-    await expect(engine.loadImage(archiveOf(web))).rejects.toThrow(/aborted|ECONNRESET|socket hang up/);
+    await expect(engine.images.load(archiveOf(web))).rejects.toThrow(/aborted|ECONNRESET|socket hang up/);
   });
 });
 
 describe("what a daemon does not take in time", () => {
   it.each<{ what: string; send: (engine: Engine) => Promise<unknown> }>([
-    { what: "an archive of images", send: (engine) => engine.loadImage(archiveOf(web)) },
-    { what: "a layer", send: (engine) => engine.importImage(archiveOf(web), {}) },
+    { what: "an archive of images", send: (engine) => engine.images.load(archiveOf(web)) },
+    { what: "a layer", send: (engine) => engine.images.import(archiveOf(web), {}) },
   ])("is an error: $what", async ({ send }) => {
     const { engine, arrived, cut } = await silentDaemon();
     const deadline = new AbortController();
@@ -174,23 +177,23 @@ describe("a layer that is to be an image", () => {
 
   it("is one without a name, of that layer alone", async () => {
     const { engine, images, contents } = await dockerDaemon();
-    const id = await engine.importImage(bytes(), {});
+    const id = await engine.images.import(bytes(), {});
     expect(contents.get(id)?.layers).toEqual([layer]);
-    expect(await engine.imageId(id)).toBe(id);
+    expect(await engine.images.id(id)).toBe(id);
     expect(images.size).toBe(0);
   });
 
   it("is another image each time, and each can be removed", async () => {
     const { engine, contents } = await dockerDaemon();
     const [one, other] = await Promise.all([
-      engine.importImage(bytes(), {}),
-      engine.importImage(bytes(), {}),
+      engine.images.import(bytes(), {}),
+      engine.images.import(bytes(), {}),
     ]);
     expect(new Set([one, other]).size).toBe(2);
-    await engine.untag(one);
+    await engine.images.untag(one);
     expect([...contents.keys()]).toEqual([other]);
-    await engine.untag(one);
-    await engine.untag(other);
+    await engine.images.untag(one);
+    await engine.images.untag(other);
     expect(contents.size).toBe(0);
   });
 
@@ -200,47 +203,47 @@ describe("a layer that is to be an image", () => {
     const bits = async function* () {
       for (let at = 0; at < size; at += 7e5) yield whole.subarray(at, at + 7e5);
     };
-    const id = await engine.importImage(Readable.from(bits(), { objectMode: false }), {});
+    const id = await engine.images.import(Readable.from(bits(), { objectMode: false }), {});
     expect(contents.get(id)?.layers[0]?.equals(whole)).toBe(true);
   });
 
   it("is found by its labels, whatever they say", async () => {
     const { engine } = await dockerDaemon();
     const said = { "kind-action.run": "12-1-abc", note: 'a "quoted" \\ text' };
-    const id = await engine.importImage(bytes(), said);
-    await engine.importImage(bytes(), { "kind-action.run": "13-1-def" });
-    await engine.importImage(bytes(), {});
+    const id = await engine.images.import(bytes(), said);
+    await engine.images.import(bytes(), { "kind-action.run": "13-1-def" });
+    await engine.images.import(bytes(), {});
     for (const [label, value] of Object.entries(said))
-      expect(await engine.labelledImages(label, value)).toEqual([id]);
-    expect(await engine.labelledImages("kind-action.run", "14")).toEqual([]);
-    expect(await engine.labelledImages("other", "12-1-abc")).toEqual([]);
+      expect(await engine.images.labelled(label, value)).toEqual([id]);
+    expect(await engine.images.labelled("kind-action.run", "14")).toEqual([]);
+    expect(await engine.images.labelled("other", "12-1-abc")).toEqual([]);
   });
 
   it("is all that an image lies on: then an archive need not have it", async () => {
     const { engine, contents } = await dockerDaemon();
-    const id = await engine.importImage(bytes(), {});
+    const id = await engine.images.import(bytes(), {});
     const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
     const [lowest] = members.flatMap(({ name }) => (name.endsWith("layer.tar") ? [name] : []));
     const archive = tar(members.filter(({ name }) => name !== lowest));
-    await engine.loadImage(Readable.from([archive]));
-    await engine.untag(id);
+    await engine.images.load(Readable.from([archive]));
+    await engine.images.untag(id);
     expect([...contents.values()]).toEqual([web]);
-    await engine.untag("web:1");
-    await expect(engine.loadImage(Readable.from([archive]))).rejects.toThrow("no such file or directory");
+    await engine.images.untag("web:1");
+    await expect(engine.images.load(Readable.from([archive]))).rejects.toThrow("no such file or directory");
   });
 
   it("is none where the daemon says what is wrong, with a status of success or without", async () => {
     const daemon = await dockerDaemon();
     daemon.import = async () => '{"status":"Importing"}\r\n{"error":"no space left on device"}\r\n';
-    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow("no space left on device");
+    await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow("no space left on device");
     daemon.refuse = () => ({ status: 500, message: "the daemon is in maintenance" });
-    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow("the daemon is in maintenance");
+    await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow("the daemon is in maintenance");
   });
 
   it("is none where the daemon says nothing", async () => {
     const daemon = await dockerDaemon();
     daemon.import = async () => "";
-    await expect(daemon.engine.importImage(bytes(), {})).rejects.toThrow(
+    await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow(
       "The Docker daemon made no image of a layer, and did not say why.",
     );
   });
@@ -251,7 +254,98 @@ describe("a layer that is to be an image", () => {
       yield layer.subarray(0, 700);
       throw new Error("its part 0: miss");
     };
-    await expect(engine.importImage(Readable.from(half()), {})).rejects.toThrow("its part 0: miss");
+    await expect(engine.images.import(Readable.from(half()), {})).rejects.toThrow("its part 0: miss");
     expect(contents.size).toBe(0);
+  });
+});
+
+describe("a file of an image", () => {
+  const manifest = Buffer.from("kind: DaemonSet\n");
+
+  it.each([
+    { form: "alone", members: [{ name: "default-cni.yaml", content: manifest }] },
+    {
+      form: "behind a header of its own with more about it",
+      members: [
+        {
+          name: "PaxHeaders/default-cni.yaml",
+          kind: "pax" as const,
+          content: Buffer.from("19 mtime=170000.5\n"),
+        },
+        { name: "default-cni.yaml", content: manifest },
+      ],
+    },
+  ])("is read without starting anything, $form, and nothing is left", async ({ members }) => {
+    const { engine, archives, containers, changes } = await dockerDaemon();
+    archives.set("/kind/manifests/default-cni.yaml", tar(members));
+    const file = await engine.images.file("kindest/node:v1", "/kind/manifests/default-cni.yaml", {
+      "kind-action.run": "1",
+    });
+    expect(file.toString()).toBe("kind: DaemonSet\n");
+    expect(containers.size).toBe(0);
+    expect(changes.filter((call) => call.endsWith("/start"))).toEqual([]);
+  });
+
+  it("may not be there: that is an error, and nothing is left", async () => {
+    const { engine, containers } = await dockerDaemon();
+    await expect(engine.images.file("kindest/node:v1", "/kind/none", {})).rejects.toThrow(
+      "Could not find the file",
+    );
+    expect(containers.size).toBe(0);
+  });
+});
+
+describe("images", () => {
+  it("are made for a platform", async () => {
+    const arm = { Id: "sha256:aa", Os: "linux", Architecture: "arm64", Variant: "v8", Size: 1 };
+    const { port } = await serve((request, response) =>
+      response.end(JSON.stringify(request.url?.includes("arm") ? arm : { ...arm, Variant: "" })),
+    );
+    const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    expect(await engine.images.platform("arm")).toEqual({
+      os: "linux",
+      architecture: "arm64",
+      variant: "v8",
+    });
+    expect(await engine.images.platform("other")).toEqual({ os: "linux", architecture: "arm64" });
+  });
+
+  const patient = () => new AbortController().signal;
+  const amd64 = { os: "linux", architecture: "amd64" };
+
+  it("are exported into one archive, of one platform where the daemon is asked to choose", async () => {
+    const daemon = await dockerDaemon();
+    for (const name of ["web:1", "ghcr.io/shop/api:2"]) daemon.images.set(name, `sha256:${name}`);
+    daemon.exported = ({ names, platform }) => Readable.from([`${names.join(", ")} for ${platform}`]);
+    const save = async (names: string[], platform: typeof amd64 | undefined) =>
+      text(await daemon.engine.images.save(names, platform, patient()));
+    expect(await save(["web:1", "ghcr.io/shop/api:2"], undefined)).toBe("web:1, ghcr.io/shop/api:2 for null");
+    expect(await save(["web:1"], amd64)).toBe('web:1 for {"os":"linux","architecture":"amd64"}');
+  });
+
+  it("are not exported when the daemon lacks one", async () => {
+    const { engine } = await dockerDaemon();
+    await expect(engine.images.save(["web:1"], undefined, patient())).rejects.toThrow("No such image: web:1");
+  });
+
+  it("fail when the daemon stops in the middle, or takes too long", async () => {
+    const daemon = await dockerDaemon();
+    daemon.images.set("web:1", "sha256:aa");
+    daemon.exported = () =>
+      Readable.from(
+        (async function* () {
+          yield "half of it";
+          throw new Error("the daemon fails");
+        })(),
+      );
+    await expect(daemon.engine.images.save(["web:1"], undefined, patient()).then(text)).rejects.toThrow(
+      "aborted",
+    );
+
+    const late = new AbortController();
+    daemon.exported = () => new Readable({ read() {} });
+    const archive = await daemon.engine.images.save(["web:1"], undefined, late.signal);
+    late.abort();
+    await expect(text(archive)).rejects.toThrow("aborted");
   });
 });

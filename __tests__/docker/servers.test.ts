@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Engine, type NewServer } from "../../src/docker/engine.ts";
+import type { NewServer } from "../../src/docker/containers.ts";
+import { Engine } from "../../src/docker/engine.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
 
@@ -22,7 +23,7 @@ async function daemonWithNetwork() {
 describe("a container that serves others", () => {
   it("has its name, its labels and its environment, and is on the network of those", async () => {
     const { engine, containers, networks } = await daemonWithNetwork();
-    const id = await engine.startServer(wanted);
+    const id = await engine.containers.startServer(wanted);
     expect(containers.get(id)).toMatchObject({
       name: "kind-registry",
       image: "registry:3@sha256:aa",
@@ -35,7 +36,7 @@ describe("a container that serves others", () => {
   it("has no rights, and of the machine what is bound alone", async () => {
     const { engine, containers } = await daemonWithNetwork();
     const binds = [{ source: "/tmp/proxies/docker.io", target: "/var/lib/registry" }];
-    const id = await engine.startServer({ ...wanted, binds, user: "1001:118" });
+    const id = await engine.containers.startServer({ ...wanted, binds, user: "1001:118" });
     const { made } = containers.get(id) ?? {};
     expect(made?.User).toBe("1001:118");
     expect(made?.HostConfig).toMatchObject({
@@ -48,21 +49,21 @@ describe("a container that serves others", () => {
 
   it("runs as its image says unless it is told otherwise", async () => {
     const { engine, containers } = await daemonWithNetwork();
-    const id = await engine.startServer(wanted);
+    const id = await engine.containers.startServer(wanted);
     expect(containers.get(id)?.made?.User).toBe("");
   });
 
   it("has the address that it is to have", async () => {
     const { engine, networks } = await daemonWithNetwork();
-    const id = await engine.startServer({ ...wanted, address: "172.18.255.199" });
+    const id = await engine.containers.startServer({ ...wanted, address: "172.18.255.199" });
     expect(networks.get("kind")?.containers?.[id]?.ipv4).toBe("172.18.255.199/16");
   });
 
   it("publishes its port to this machine alone, at the port that is wanted or at any that is free", async () => {
     const { engine } = await daemonWithNetwork();
     const published = async (name: string, hostPort: number | undefined) => {
-      const id = await engine.startServer({ ...wanted, name, publish: { port: 5000, hostPort } });
-      return (await engine.container(id))?.ports.get("5000/tcp");
+      const id = await engine.containers.startServer({ ...wanted, name, publish: { port: 5000, hostPort } });
+      return (await engine.containers.find(id))?.ports.get("5000/tcp");
     };
     expect(await published("one", 5001)).toBe("127.0.0.1:5001");
     expect(await published("other", undefined)).toMatch(/^127\.0\.0\.1:\d+$/);
@@ -70,21 +71,23 @@ describe("a container that serves others", () => {
 
   it("publishes nothing unless that is asked for", async () => {
     const { engine } = await daemonWithNetwork();
-    const id = await engine.startServer(wanted);
-    expect((await engine.container(id))?.ports).toEqual(new Map());
+    const id = await engine.containers.startServer(wanted);
+    expect((await engine.containers.find(id))?.ports).toEqual(new Map());
   });
 
   it("is not left behind when it cannot be started", async () => {
     const daemon = await daemonWithNetwork();
     daemon.failing = () => "driver failed programming external connectivity: port is already allocated";
-    await expect(daemon.engine.startServer(wanted)).rejects.toThrow("port is already allocated");
+    await expect(daemon.engine.containers.startServer(wanted)).rejects.toThrow("port is already allocated");
     expect(daemon.containers.size).toBe(0);
   });
 
   it("is not made where another one has its name, which stays", async () => {
     const { engine, containers } = await daemonWithNetwork();
     containers.set("theirs", { id: "theirs", name: "kind-registry", labels: {} });
-    await expect(engine.startServer(wanted)).rejects.toThrow(/name "\/kind-registry" is already in use/);
+    await expect(engine.containers.startServer(wanted)).rejects.toThrow(
+      /name "\/kind-registry" is already in use/,
+    );
     expect([...containers.keys()]).toEqual(["theirs"]);
   });
 });
@@ -93,10 +96,10 @@ describe("what a container has printed", () => {
   it("is the text of both its streams, as it came", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "registry", labels: {} });
-    expect(await daemon.engine.logs("id")).toBe("");
+    expect(await daemon.engine.containers.logs("id")).toBe("");
     const text = 'level=info msg=starting\nlevel=error msg="größe"\nlistening on [::]:5000\nno line end';
     daemon.printed = () => text;
-    expect(await daemon.engine.logs("id")).toBe(text);
+    expect(await daemon.engine.containers.logs("id")).toBe(text);
     expect(daemon.changes).toEqual([]);
   });
 
@@ -111,15 +114,15 @@ describe("what a container has printed", () => {
       return frame;
     });
     const { port } = await serve((_, response) => response.end(Buffer.concat(frames)));
-    expect(await new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` }).logs("id")).toBe(text);
+    expect(await new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` }).containers.logs("id")).toBe(text);
   });
 
   it("is asked of one that has ended as well, and not of one that is gone", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "registry", labels: {}, stopped: true });
     daemon.printed = () => "panic: no space\n";
-    expect(await daemon.engine.logs("id")).toBe("panic: no space\n");
-    await expect(daemon.engine.logs("gone")).rejects.toThrow("No such container");
+    expect(await daemon.engine.containers.logs("id")).toBe("panic: no space\n");
+    await expect(daemon.engine.containers.logs("gone")).rejects.toThrow("No such container");
   });
 });
 
@@ -132,7 +135,7 @@ describe("files that are written into a container", () => {
       "/etc/containerd/certs.d/localhost:5000/hosts.toml": `# ${"größe".repeat(300)}\n`,
       "/etc/empty": "",
     };
-    await daemon.engine.writeFiles("id", files);
+    await daemon.engine.containers.writeFiles("id", files);
     const written = daemon.written.get("id") ?? [];
     expect(Object.fromEntries(written.map(({ name, content }) => [`/${name}`, content.toString()]))).toEqual(
       files,
@@ -143,12 +146,14 @@ describe("files that are written into a container", () => {
   it("may be none", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "node", labels: {} });
-    await daemon.engine.writeFiles("id", {});
+    await daemon.engine.containers.writeFiles("id", {});
     expect(daemon.written.get("id")).toEqual([]);
   });
 
   it("are an error where the container is gone", async () => {
     const { engine } = await dockerDaemon();
-    await expect(engine.writeFiles("gone", { "/a": "a" })).rejects.toThrow("No such container: gone");
+    await expect(engine.containers.writeFiles("gone", { "/a": "a" })).rejects.toThrow(
+      "No such container: gone",
+    );
   });
 });

@@ -1,0 +1,30 @@
+import { PassThrough, type Readable } from "node:stream";
+import type Docker from "dockerode";
+
+/** A program that runs in a container. */
+export interface ContainerProgram {
+  readonly stdin: NodeJS.WritableStream;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Closes the connection: a program that reads its input finds the end of it. */
+  close(): void;
+}
+
+/** A program at the other end of a connection to a container without a terminal. */
+export function programOf(docker: Docker, stream: NodeJS.ReadWriteStream): ContainerProgram {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  docker.modem.demuxStream(stream, stdout, stderr);
+  const end = () => {
+    stdout.end();
+    stderr.end();
+  };
+  stream
+    .once("end", end)
+    .once("error", (error) => {
+      stdout.destroy(error);
+      stderr.end();
+    })
+    .once("close", end);
+  return { stdin: stream, stdout, stderr, close: () => stream.end() };
+}
