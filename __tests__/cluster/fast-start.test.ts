@@ -128,6 +128,19 @@ describe("a cluster that starts fast", () => {
         });
   });
 
+  it("has kubelets that pull several images at once", () => {
+    const document = {
+      apiVersion: "kubelet.config.k8s.io/v1beta1",
+      kind: "KubeletConfiguration",
+      maxPods: 7,
+    };
+    expect(patched(document)).toMatchObject({
+      serializeImagePulls: false,
+      maxParallelImagePulls: 5,
+      maxPods: 7,
+    });
+  });
+
   it("leaves documents of other versions alone", () => {
     for (const kind of ["ClusterConfiguration", "InitConfiguration"]) {
       const document = { apiVersion: "kubeadm.k8s.io/v1beta2", kind };
@@ -165,6 +178,7 @@ describe("a cluster that starts fast", () => {
       "controller manager: `kube-api-burst=400`",
       "scheduler: `leader-elect=false`",
       "etcd: `unsafe-no-fsync=true`",
+      "kubelet: `maxParallelImagePulls=5`",
       "control plane: first probes after a second, then each second",
       "CoreDNS: asked each second whether it is ready",
     ]);
@@ -236,6 +250,15 @@ describe("what the user's patches name", () => {
     });
   });
 
+  it.each(["serializeImagePulls: true", "maxParallelImagePulls: 2"])(
+    "may be how kubelets pull: %s",
+    (field) => {
+      const { settings, patches } = plan(asPatch(`kind: KubeletConfiguration\n${field}`));
+      expect(settings).toEqual(plan().settings.filter((setting) => !setting.startsWith("kubelet")));
+      expect(patches.join()).not.toMatch(/ImagePulls/);
+    },
+  );
+
   it("may be an etcd of their own, and a folder of patches of their own", () => {
     const etcd = plan(
       asPatch("kind: ClusterConfiguration\netcd:\n  external:\n    endpoints: [https://etcd:2379]"),
@@ -252,6 +275,6 @@ describe("a daemon that does not see this machine's folders", () => {
     const { settings, manifests, patches } = plan("", false);
     expect(manifests).toEqual({});
     expect(patches.join()).not.toContain("directory");
-    expect(settings).toHaveLength(5);
+    expect(settings).toHaveLength(6);
   });
 });

@@ -70,6 +70,15 @@ nodes:
     }
   });
 
+  it("has kubelets that pull several images at once", async () => {
+    for (const each of [node, `${cluster}-worker`, `${cluster}-worker2`]) {
+      const kubelet = await docker("exec", each, "cat", "/var/lib/kubelet/config.yaml");
+      expect(kubelet, each).toEqual(
+        expect.arrayContaining(["serializeImagePulls: false", "maxParallelImagePulls: 5"]),
+      );
+    }
+  });
+
   it("has the network that kind would have made, once", async () => {
     const get = async (...what: string[]) =>
       (await job.kubectl("get", ...what, "--output", "name")).split("\n");

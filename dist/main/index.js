@@ -63358,7 +63358,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 5117:
+/***/ 3633:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -64730,6 +64730,42 @@ function hostsFolderPatches(images) {
     return [`[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ${JSON.stringify(hostsFolder)}\n`];
 }
 
+;// CONCATENATED MODULE: ./lib/cache/index-file.js
+
+
+/** An index is an entry of one file of JSON: it tells which other entries there are, and what is in them. */
+const fileOf = (cache, path) => (0,external_node_path_.join)(cache.folder, path, "index.json");
+/** The longest that is read, in bytes: one of some 100,000 blobs. */
+const longest = 20_000_000;
+/** Reads an index that was restored. @throws when it is not what it should be */
+async function index_file_readIndex(cache, path, schema) {
+    const file = fileOf(cache, path);
+    const [folder, found] = await Promise.all([(0,promises_.lstat)((0,external_node_path_.join)(cache.folder, path)), (0,promises_.lstat)(file)]);
+    // What is no file may have no end, and a link may lead anywhere.
+    if (!folder.isDirectory() || !found.isFile() || found.size > longest)
+        throw new Error("its index is no file, or too large");
+    let json;
+    try {
+        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
+    }
+    catch (error) {
+        throw new Error("its index is not JSON", { cause: error });
+    }
+    const read = schema.safeParse(json);
+    if (!read.success)
+        throw new Error("its index is not what it should be", { cause: read.error });
+    return read.data;
+}
+/** Lays out an index that is to be saved, in the place of whatever was restored. @returns its text */
+async function index_file_writeIndex(cache, path, content) {
+    const text = JSON.stringify(content);
+    const folder = (0,external_node_path_.join)(cache.folder, path);
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    await (0,promises_.writeFile)(fileOf(cache, path), text);
+    return text;
+}
+
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
@@ -64876,9 +64912,7 @@ function requestedBlobs(log) {
     return new Set([...uris].map(([, blob = ""]) => blob));
 }
 
-;// CONCATENATED MODULE: ./lib/registry/kept.js
-
-
+;// CONCATENATED MODULE: ./lib/registry/kept-parts.js
 
 
 
@@ -64888,6 +64922,60 @@ const part = schemas/* strictObject */.rej({
     key: schemas/* string */.YjP().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
     blobs: schemas/* record */.g1P(blobName, schemas/* int */.Whr().nonnegative()),
 });
+/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
+const partSize = 128_000_000;
+/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
+const mostInExcess = 16;
+/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
+function kept_parts_fitting(blobs, used, most) {
+    if (kept_parts_sum([...blobs.values()]) <= most)
+        return new Map(blobs);
+    const chosen = new Map();
+    let bytes = 0;
+    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
+    for (const [blob, size] of bySize) {
+        if (bytes + size > most)
+            break;
+        chosen.set(blob, size);
+        bytes += size;
+    }
+    return chosen;
+}
+/** What the cache is to hold, so that as much as possible is there already. */
+function kept_parts_planParts(blobs, before) {
+    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
+    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
+    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
+    const anew = pack([...blobs]);
+    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
+}
+function pack(blobs) {
+    const parts = [];
+    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
+        const room = parts.find((each) => each.bytes + bytes <= partSize);
+        if (room === undefined)
+            parts.push({ blobs: { [blob]: bytes }, bytes });
+        else {
+            room.blobs[blob] = bytes;
+            room.bytes += bytes;
+        }
+    }
+    return parts.map((each) => ({
+        key: `kind-action-blobs-v1-${kept_parts_hashOf(Object.keys(each.blobs).toSorted())}`,
+        blobs: each.blobs,
+    }));
+}
+/** Half a SHA-256 of lines, in hexadecimal: for keys. */
+const kept_parts_hashOf = (texts) => createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
+const kept_parts_sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+;// CONCATENATED MODULE: ./lib/registry/kept.js
+
+
+
+
+
+
 /** What of the proxies is in the cache. */
 const index = schemas/* strictObject */.rej({
     version: schemas/* literal */.euz(1),
@@ -64897,15 +64985,10 @@ const index = schemas/* strictObject */.rej({
 });
 /** Where the index lies in the cache's folder. */
 const indexPath = "proxies-index";
-const indexFile = (cache) => (0,external_node_path_.join)(cache.folder, indexPath, "index.json");
-/** Some 100,000 blobs, in bytes. */
-const largestIndex = 20_000_000;
-/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
-const partSize = 128_000_000;
+/** The index that was restored, unless there is none, or it is not what it should be. */
+const indexIn = (cache) => index_file_readIndex(cache, indexPath, index).catch(() => undefined);
 /** So many parts are on their way at once. */
 const atOnce = 4;
-/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
-const mostInExcess = 16;
 /**
  * Gives proxies back what they held in an earlier run. Only blobs come out of the cache, each of which has to be what
  * it is called; a tag is asked for at the upstream each time. So nothing is served that the upstream does not name.
@@ -64927,7 +65010,7 @@ async function restoreProxies(cache, folders, prefix, log) {
             bytes: 0,
         };
     }
-    const read = await readIndex(cache);
+    const read = await indexIn(cache);
     if (read === undefined) {
         log.line(`The entry ${found.key} is not what it should be, and is not used.`);
         return { outcome: "miss", bytes: 0 };
@@ -64943,7 +65026,7 @@ async function restoreProxies(cache, folders, prefix, log) {
         there.set(folder, blobs);
     }
     const parts = read.parts.filter(({ blobs }) => Object.keys(blobs).some((blob) => [...wanted.values()].some((of) => of.has(blob))));
-    const needed = 2 * sum(parts.flatMap(({ blobs }) => Object.values(blobs)));
+    const needed = 2 * kept_parts_sum(parts.flatMap(({ blobs }) => Object.values(blobs)));
     const { bavail, bsize } = await (0,promises_.statfs)(cache.folder);
     if (bavail * bsize < needed + spare) {
         log.line(`Nothing is restored: the disk has ${megabytes(bavail * bsize)} free, and it takes ${megabytes(needed)}.`);
@@ -64973,10 +65056,10 @@ async function restoreProxies(cache, folders, prefix, log) {
     });
     // What has gone from the cache is to be saved again.
     if (missing.size > 0)
-        await writeIndex(cache, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+        await index_file_writeIndex(cache, indexPath, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
     for (const [name, folder] of folders)
         await linkBlobs(folder, read.upstreams[name] ?? [], (blob) => restored.has(blob) || there.get(folder)?.has(blob) === true);
-    const bytes = sum([...restored.values()]);
+    const bytes = kept_parts_sum([...restored.values()]);
     log.line(`Restored ${megabytes(bytes)} in ${restored.size} blobs from ${found.key}`);
     return { outcome: parts.length > 0 && restored.size === 0 ? "miss" : "hit", bytes };
 }
@@ -65009,7 +65092,7 @@ async function saveProxies(cache, folders, used, on, log) {
     for (const [name, folder] of folders)
         kept.set(name, await readStorage(folder));
     const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
-    const before = await readIndex(cache);
+    const before = await indexIn(cache);
     const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
     const linked = new Set(linksOf(before?.upstreams ?? {}));
     const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
@@ -65046,49 +65129,10 @@ async function saveProxies(cache, folders, used, on, log) {
     Object.keys(held)
         .toSorted()
         .map((name) => [name, within(held[name] ?? [], chosen)]));
-    const text = await writeIndex(cache, { version: 1, parts, upstreams });
+    const text = await writeIndex(cache, indexPath, { version: 1, parts, upstreams });
     const key = `${on.prefix}${hashOf([text])}`;
     const { outcome } = await cache.save({ path: indexPath, key });
     log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
-}
-/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
-function fitting(blobs, used, most) {
-    if (sum([...blobs.values()]) <= most)
-        return new Map(blobs);
-    const chosen = new Map();
-    let bytes = 0;
-    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
-    for (const [blob, size] of bySize) {
-        if (bytes + size > most)
-            break;
-        chosen.set(blob, size);
-        bytes += size;
-    }
-    return chosen;
-}
-/** What the cache is to hold, so that as much as possible is there already. */
-function planParts(blobs, before) {
-    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
-    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
-    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
-    const anew = pack([...blobs]);
-    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
-}
-function pack(blobs) {
-    const parts = [];
-    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
-        const room = parts.find((each) => each.bytes + bytes <= partSize);
-        if (room === undefined)
-            parts.push({ blobs: { [blob]: bytes }, bytes });
-        else {
-            room.blobs[blob] = bytes;
-            room.bytes += bytes;
-        }
-    }
-    return parts.map((each) => ({
-        key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
-        blobs: each.blobs,
-    }));
 }
 function within(repositories, blobs) {
     return repositories.map(({ name, manifests, layers }) => ({
@@ -65104,34 +65148,13 @@ function linksOf(upstreams) {
         ...layers.map((blob) => `${upstream} ${name} layer ${blob}`),
     ]));
 }
-async function readIndex(cache) {
-    try {
-        // Whatever else there may be, such as a pipe, is read for ever.
-        const found = await (0,promises_.lstat)(indexFile(cache));
-        if (!found.isFile() || found.size > largestIndex)
-            return undefined;
-        return index.parse(JSON.parse(await (0,promises_.readFile)(indexFile(cache), "utf8")));
-    }
-    catch {
-        return undefined;
-    }
-}
-/** @returns what was written */
-async function writeIndex(cache, content) {
-    const text = JSON.stringify(content);
-    await emptyFolder((0,external_node_path_.join)(cache.folder, indexPath));
-    await (0,promises_.writeFile)(indexFile(cache), text);
-    return text;
-}
 /** Makes a folder, in the place of whatever came out of the cache. */
 async function emptyFolder(folder) {
-    await (0,promises_.rm)(folder, { recursive: true, force: true });
-    await (0,promises_.mkdir)(folder, { recursive: true });
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
 }
 /** Left free on a disk that is not ours alone. */
 const spare = 500_000_000;
-const hashOf = (texts) => createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
-const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** Does something with each, some of them at once. */
 async function eachOf(items, most, work) {
@@ -71915,10 +71938,12 @@ function planFastStart(config, mounts) {
     const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
     const named = (text) => config.patches.some((patch) => patch.search(text) >= 0);
     const args = argumentsOf.filter(({ component, name, alone }) => !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)));
+    const pulls = named(ownPulls) ? [] : [parallelPulls];
     const manifests = mounts && !named(ownPatches) ? probes : {};
     return {
         settings: [
             ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
+            ...pulls.map(({ maxParallelImagePulls }) => `kubelet: \`maxParallelImagePulls=${maxParallelImagePulls}\``),
             ...(Object.keys(manifests).length === 0
                 ? []
                 : [
@@ -71929,12 +71954,24 @@ function planFastStart(config, mounts) {
         patches: [
             ...mergePatches(args, "v1beta3", asFields),
             ...mergePatches(args.filter((arg) => !hasList(arg.component, config)), "v1beta4", asList),
+            ...pulls.map((patch) => (0,dist/* stringify */.As)(patch)),
             ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
         ],
         json6902: appends(args.filter((arg) => hasList(arg.component, config))),
         manifests,
     };
 }
+/**
+ * A kubelet pulls one image after another by default: none comes while the last layer of another is unpacked, by one
+ * processor. Several small layers are unpacked as fast as the disk takes them.
+ */
+const parallelPulls = {
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    serializeImagePulls: false,
+    maxParallelImagePulls: 5,
+};
+const ownPulls = /\b(?:serializeImagePulls|maxParallelImagePulls)\b/;
 /** kubeadm takes no etcd of its own beside one that is elsewhere. */
 const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
 const ownPatches = /\bpatches["']?\s*:|\/patches/;
@@ -73413,9 +73450,9 @@ class Refused extends Error {
  * Text that an archive brought, fit for a message: quoted, short, and of printable ASCII alone, because names can hold
  * line ends, escape sequences and characters that turn a line around.
  */
-const quoted = (text) => JSON.stringify(text.length > longest ? `${text.slice(0, longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const quoted = (text) => JSON.stringify(text.length > refused_longest ? `${text.slice(0, refused_longest)}...` : text).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 /** A digest with its algorithm has 71 characters, a path in an old archive 75. */
-const longest = 120;
+const refused_longest = 120;
 
 ;// CONCATENATED MODULE: ./lib/images/decompress.js
 
@@ -75063,6 +75100,7 @@ async function kept_layers_saveLayer(cache, diffId, from) {
 
 
 
+
 /** What of an image is in the cache, beside its layers: these have entries of their own, which images share. */
 const kept_image_index = schemas/* strictObject */.rej({
     version: schemas/* literal */.euz(1),
@@ -75103,7 +75141,7 @@ async function restoreImage(cache, engine, image, { onlyIfFaster, labels }, log)
         };
     }
     try {
-        const { documents, layers, pulled, restored } = await kept_image_readIndex(cache, image);
+        const { documents, layers, pulled, restored } = await index_file_readIndex(cache, kept_image_indexPath(image), kept_image_index);
         const { configDigest, diffIds } = documents_of_verifyDocuments(image.digest, image.platform, documents);
         if ((await engine.images.id(configDigest)) !== undefined) {
             await engine.images.tag(configDigest, image.tag);
@@ -75144,30 +75182,6 @@ async function restoreImage(cache, engine, image, { onlyIfFaster, labels }, log)
         log.line(`The entry ${found.key} is not used: ${(0,lib_problems/* messageOf */.bD)(error)}`);
         return { outcome: "miss", bytes: 0 };
     }
-}
-const indexFolder = (cache, image) => (0,external_node_path_.join)(cache.folder, kept_image_indexPath(image));
-const kept_image_indexFile = (folder) => (0,external_node_path_.join)(folder, "index.json");
-/** The longest that is read: its documents are some kilobytes. */
-const mostOfIndex = 32 * 1024 ** 2;
-/** @throws when it is not what it should be */
-async function kept_image_readIndex(cache, image) {
-    const folder = indexFolder(cache, image);
-    const file = kept_image_indexFile(folder);
-    const [above, found] = await Promise.all([(0,promises_.lstat)(folder), (0,promises_.lstat)(file)]);
-    // What is no file may have no end, and a link may lead anywhere.
-    if (!above.isDirectory() || !found.isFile() || found.size > mostOfIndex)
-        throw new Error("its index is no file, or too large");
-    let json;
-    try {
-        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
-    }
-    catch (error) {
-        throw new Error("its index is not JSON", { cause: error });
-    }
-    const read = kept_image_index.safeParse(json);
-    if (!read.success)
-        throw new Error("its index is not what it should be", { cause: read.error });
-    return read.data;
 }
 /**
  * Keeps an image of the Docker daemon in the cache.
@@ -75222,16 +75236,12 @@ async function saveImage(cache, engine, image, { seconds, folder }, log) {
 }
 /** Notes that an image takes longer to restore than to pull. */
 async function saveVerdict(cache, image, restored, log) {
-    const before = await kept_image_readIndex(cache, image);
+    const before = await readIndex(cache, kept_image_indexPath(image), kept_image_index);
     if (restored > before.pulled)
         await saveIndex(cache, image, { ...before, restored }, log);
 }
 async function saveIndex(cache, image, content, log) {
-    const folder = indexFolder(cache, image);
-    // What was restored may be a link.
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder);
-    await writeFile(kept_image_indexFile(folder), JSON.stringify(content));
+    await writeIndex(cache, kept_image_indexPath(image), content);
     const key = indexKey(image, content.restored !== undefined);
     const { outcome } = await cache.save({ path: kept_image_indexPath(image), key });
     log.line(`${key}: ${outcome}`);
@@ -77362,7 +77372,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5117);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3633);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 

@@ -57047,7 +57047,7 @@ function connect(endpoint) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(58801);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(56155);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
 
 
@@ -57296,7 +57296,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 58801:
+/***/ 56155:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -58212,6 +58212,42 @@ const cacheProgram = (argv = process.argv) => [
     process.execPath,
     (0,external_node_path_.join)(argv[1] ?? "", "../../cache/index.js"),
 ];
+
+;// CONCATENATED MODULE: ./lib/cache/index-file.js
+
+
+/** An index is an entry of one file of JSON: it tells which other entries there are, and what is in them. */
+const fileOf = (cache, path) => (0,external_node_path_.join)(cache.folder, path, "index.json");
+/** The longest that is read, in bytes: one of some 100,000 blobs. */
+const index_file_longest = 20_000_000;
+/** Reads an index that was restored. @throws when it is not what it should be */
+async function index_file_readIndex(cache, path, schema) {
+    const file = fileOf(cache, path);
+    const [folder, found] = await Promise.all([(0,promises_.lstat)((0,external_node_path_.join)(cache.folder, path)), (0,promises_.lstat)(file)]);
+    // What is no file may have no end, and a link may lead anywhere.
+    if (!folder.isDirectory() || !found.isFile() || found.size > index_file_longest)
+        throw new Error("its index is no file, or too large");
+    let json;
+    try {
+        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
+    }
+    catch (error) {
+        throw new Error("its index is not JSON", { cause: error });
+    }
+    const read = schema.safeParse(json);
+    if (!read.success)
+        throw new Error("its index is not what it should be", { cause: read.error });
+    return read.data;
+}
+/** Lays out an index that is to be saved, in the place of whatever was restored. @returns its text */
+async function index_file_writeIndex(cache, path, content) {
+    const text = JSON.stringify(content);
+    const folder = (0,external_node_path_.join)(cache.folder, path);
+    await (0,promises_.rm)(folder, { recursive: true, force: true });
+    await (0,promises_.mkdir)(folder, { recursive: true });
+    await (0,promises_.writeFile)(fileOf(cache, path), text);
+    return text;
+}
 
 // EXTERNAL MODULE: external "node:zlib"
 var external_node_zlib_ = __nccwpck_require__(38522);
@@ -60168,6 +60204,7 @@ async function saveLayer(cache, diffId, from) {
 
 
 
+
 /** What of an image is in the cache, beside its layers: these have entries of their own, which images share. */
 const index = schemas/* strictObject */.rej({
     version: schemas/* literal */.euz(1),
@@ -60208,7 +60245,7 @@ async function kept_image_restoreImage(cache, engine, image, { onlyIfFaster, lab
         };
     }
     try {
-        const { documents, layers, pulled, restored } = await readIndex(cache, image);
+        const { documents, layers, pulled, restored } = await readIndex(cache, indexPath(image), index);
         const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
         if ((await engine.images.id(configDigest)) !== undefined) {
             await engine.images.tag(configDigest, image.tag);
@@ -60249,30 +60286,6 @@ async function kept_image_restoreImage(cache, engine, image, { onlyIfFaster, lab
         log.line(`The entry ${found.key} is not used: ${messageOf(error)}`);
         return { outcome: "miss", bytes: 0 };
     }
-}
-const indexFolder = (cache, image) => (0,external_node_path_.join)(cache.folder, indexPath(image));
-const indexFile = (folder) => (0,external_node_path_.join)(folder, "index.json");
-/** The longest that is read: its documents are some kilobytes. */
-const mostOfIndex = 32 * 1024 ** 2;
-/** @throws when it is not what it should be */
-async function readIndex(cache, image) {
-    const folder = indexFolder(cache, image);
-    const file = indexFile(folder);
-    const [above, found] = await Promise.all([(0,promises_.lstat)(folder), (0,promises_.lstat)(file)]);
-    // What is no file may have no end, and a link may lead anywhere.
-    if (!above.isDirectory() || !found.isFile() || found.size > mostOfIndex)
-        throw new Error("its index is no file, or too large");
-    let json;
-    try {
-        json = JSON.parse(await (0,promises_.readFile)(file, "utf8"));
-    }
-    catch (error) {
-        throw new Error("its index is not JSON", { cause: error });
-    }
-    const read = index.safeParse(json);
-    if (!read.success)
-        throw new Error("its index is not what it should be", { cause: read.error });
-    return read.data;
 }
 /**
  * Keeps an image of the Docker daemon in the cache.
@@ -60327,16 +60340,12 @@ async function saveImage(cache, engine, image, { seconds, folder }, log) {
 }
 /** Notes that an image takes longer to restore than to pull. */
 async function saveVerdict(cache, image, restored, log) {
-    const before = await readIndex(cache, image);
+    const before = await index_file_readIndex(cache, indexPath(image), index);
     if (restored > before.pulled)
         await saveIndex(cache, image, { ...before, restored }, log);
 }
 async function saveIndex(cache, image, content, log) {
-    const folder = indexFolder(cache, image);
-    // What was restored may be a link.
-    await (0,promises_.rm)(folder, { recursive: true, force: true });
-    await (0,promises_.mkdir)(folder);
-    await (0,promises_.writeFile)(indexFile(folder), JSON.stringify(content));
+    await index_file_writeIndex(cache, indexPath(image), content);
     const key = indexKey(image, content.restored !== undefined);
     const { outcome } = await cache.save({ path: indexPath(image), key });
     log.line(`${key}: ${outcome}`);
@@ -60534,36 +60543,83 @@ function requestedBlobs(log) {
     return new Set([...uris].map(([, blob = ""]) => blob));
 }
 
+;// CONCATENATED MODULE: ./lib/registry/kept-parts.js
+
+
+
+/** Blobs that are kept in the cache together, under a key that is a hash of their names. */
+const kept_parts_part = schemas/* strictObject */.rej({
+    // It is a path, too, which is removed in the end.
+    key: schemas/* string */.YjP().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
+    blobs: schemas/* record */.g1P(blobName, schemas/* int */.Whr().nonnegative()),
+});
+/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
+const partSize = 128_000_000;
+/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
+const mostInExcess = 16;
+/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
+function fitting(blobs, used, most) {
+    if (kept_parts_sum([...blobs.values()]) <= most)
+        return new Map(blobs);
+    const chosen = new Map();
+    let bytes = 0;
+    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
+    for (const [blob, size] of bySize) {
+        if (bytes + size > most)
+            break;
+        chosen.set(blob, size);
+        bytes += size;
+    }
+    return chosen;
+}
+/** What the cache is to hold, so that as much as possible is there already. */
+function planParts(blobs, before) {
+    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
+    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
+    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
+    const anew = pack([...blobs]);
+    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
+}
+function pack(blobs) {
+    const parts = [];
+    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
+        const room = parts.find((each) => each.bytes + bytes <= partSize);
+        if (room === undefined)
+            parts.push({ blobs: { [blob]: bytes }, bytes });
+        else {
+            room.blobs[blob] = bytes;
+            room.bytes += bytes;
+        }
+    }
+    return parts.map((each) => ({
+        key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
+        blobs: each.blobs,
+    }));
+}
+/** Half a SHA-256 of lines, in hexadecimal: for keys. */
+const hashOf = (texts) => (0,external_node_crypto_.createHash)("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
+const kept_parts_sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
 ;// CONCATENATED MODULE: ./lib/registry/kept.js
 
 
 
 
 
-/** Blobs that are kept in the cache together, under a key that is a hash of their names. */
-const kept_part = schemas/* strictObject */.rej({
-    // It is a path, too, which is removed in the end.
-    key: schemas/* string */.YjP().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
-    blobs: schemas/* record */.g1P(blobName, schemas/* int */.Whr().nonnegative()),
-});
+
 /** What of the proxies is in the cache. */
 const kept_index = schemas/* strictObject */.rej({
     version: schemas/* literal */.euz(1),
-    parts: schemas/* array */.YOg(kept_part).max(1_000),
+    parts: schemas/* array */.YOg(kept_parts_part).max(1_000),
     /** By the upstream's name. */
     upstreams: schemas/* record */.g1P(schemas/* string */.YjP(), schemas/* array */.YOg(keptRepository)),
 });
 /** Where the index lies in the cache's folder. */
 const kept_indexPath = "proxies-index";
-const kept_indexFile = (cache) => (0,external_node_path_.join)(cache.folder, kept_indexPath, "index.json");
-/** Some 100,000 blobs, in bytes. */
-const largestIndex = 20_000_000;
-/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
-const partSize = 128_000_000;
+/** The index that was restored, unless there is none, or it is not what it should be. */
+const indexIn = (cache) => index_file_readIndex(cache, kept_indexPath, kept_index).catch(() => undefined);
 /** So many parts are on their way at once. */
 const atOnce = 4;
-/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
-const mostInExcess = 16;
 /**
  * Gives proxies back what they held in an earlier run. Only blobs come out of the cache, each of which has to be what
  * it is called; a tag is asked for at the upstream each time. So nothing is served that the upstream does not name.
@@ -60585,7 +60641,7 @@ async function restoreProxies(cache, folders, prefix, log) {
             bytes: 0,
         };
     }
-    const read = await kept_readIndex(cache);
+    const read = await indexIn(cache);
     if (read === undefined) {
         log.line(`The entry ${found.key} is not what it should be, and is not used.`);
         return { outcome: "miss", bytes: 0 };
@@ -60631,7 +60687,7 @@ async function restoreProxies(cache, folders, prefix, log) {
     });
     // What has gone from the cache is to be saved again.
     if (missing.size > 0)
-        await writeIndex(cache, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+        await writeIndex(cache, kept_indexPath, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
     for (const [name, folder] of folders)
         await linkBlobs(folder, read.upstreams[name] ?? [], (blob) => restored.has(blob) || there.get(folder)?.has(blob) === true);
     const bytes = sum([...restored.values()]);
@@ -60667,7 +60723,7 @@ async function saveProxies(cache, folders, used, on, log) {
     for (const [name, folder] of folders)
         kept.set(name, await storage_readStorage(folder));
     const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
-    const before = await kept_readIndex(cache);
+    const before = await indexIn(cache);
     const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
     const linked = new Set(linksOf(before?.upstreams ?? {}));
     const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
@@ -60678,7 +60734,7 @@ async function saveProxies(cache, folders, used, on, log) {
     const chosen = fitting(all, used, on.most);
     const parts = planParts(chosen, before?.parts ?? []);
     const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
-    const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
+    const bytes = kept_parts_sum(added.flatMap(({ blobs }) => Object.values(blobs)));
     const { bavail, bsize } = await (0,promises_.statfs)(cache.folder);
     if (bavail * bsize < bytes + kept_spare) {
         log.line(`Nothing is saved: the disk has ${megabytes(bavail * bsize)} free, and packing takes ${megabytes(bytes)}.`);
@@ -60692,7 +60748,7 @@ async function saveProxies(cache, folders, used, on, log) {
             await (0,promises_.link)((0,external_node_path_.join)(folder, storage_blobPath(blob)), (0,external_node_path_.join)(cache.folder, key, blob));
         }
         const { outcome, reason } = await cache.save({ path: key, key });
-        log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${megabytes(sum(Object.values(blobs)))}`);
+        log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${megabytes(kept_parts_sum(Object.values(blobs)))}`);
         if (outcome !== "saved" && outcome !== "exists")
             complete = false;
         await (0,promises_.rm)((0,external_node_path_.join)(cache.folder, key), { recursive: true });
@@ -60704,49 +60760,10 @@ async function saveProxies(cache, folders, used, on, log) {
     Object.keys(held)
         .toSorted()
         .map((name) => [name, within(held[name] ?? [], chosen)]));
-    const text = await writeIndex(cache, { version: 1, parts, upstreams });
+    const text = await index_file_writeIndex(cache, kept_indexPath, { version: 1, parts, upstreams });
     const key = `${on.prefix}${hashOf([text])}`;
     const { outcome } = await cache.save({ path: kept_indexPath, key });
-    log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
-}
-/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
-function fitting(blobs, used, most) {
-    if (sum([...blobs.values()]) <= most)
-        return new Map(blobs);
-    const chosen = new Map();
-    let bytes = 0;
-    const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
-    for (const [blob, size] of bySize) {
-        if (bytes + size > most)
-            break;
-        chosen.set(blob, size);
-        bytes += size;
-    }
-    return chosen;
-}
-/** What the cache is to hold, so that as much as possible is there already. */
-function planParts(blobs, before) {
-    const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
-    const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
-    const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
-    const anew = pack([...blobs]);
-    return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
-}
-function pack(blobs) {
-    const parts = [];
-    for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
-        const room = parts.find((each) => each.bytes + bytes <= partSize);
-        if (room === undefined)
-            parts.push({ blobs: { [blob]: bytes }, bytes });
-        else {
-            room.blobs[blob] = bytes;
-            room.bytes += bytes;
-        }
-    }
-    return parts.map((each) => ({
-        key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
-        blobs: each.blobs,
-    }));
+    log.line(`${key}: ${outcome}, for ${megabytes(kept_parts_sum([...chosen.values()]))} in ${chosen.size} blobs`);
 }
 function within(repositories, blobs) {
     return repositories.map(({ name, manifests, layers }) => ({
@@ -60762,25 +60779,6 @@ function linksOf(upstreams) {
         ...layers.map((blob) => `${upstream} ${name} layer ${blob}`),
     ]));
 }
-async function kept_readIndex(cache) {
-    try {
-        // Whatever else there may be, such as a pipe, is read for ever.
-        const found = await (0,promises_.lstat)(kept_indexFile(cache));
-        if (!found.isFile() || found.size > largestIndex)
-            return undefined;
-        return kept_index.parse(JSON.parse(await (0,promises_.readFile)(kept_indexFile(cache), "utf8")));
-    }
-    catch {
-        return undefined;
-    }
-}
-/** @returns what was written */
-async function writeIndex(cache, content) {
-    const text = JSON.stringify(content);
-    await emptyFolder((0,external_node_path_.join)(cache.folder, kept_indexPath));
-    await (0,promises_.writeFile)(kept_indexFile(cache), text);
-    return text;
-}
 /** Makes a folder, in the place of whatever came out of the cache. */
 async function emptyFolder(folder) {
     await (0,promises_.rm)(folder, { recursive: true, force: true });
@@ -60788,8 +60786,6 @@ async function emptyFolder(folder) {
 }
 /** Left free on a disk that is not ours alone. */
 const kept_spare = 500_000_000;
-const hashOf = (texts) => (0,external_node_crypto_.createHash)("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
-const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** Does something with each, some of them at once. */
 async function eachOf(items, most, work) {

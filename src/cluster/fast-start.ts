@@ -48,10 +48,14 @@ export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart
     ({ component, name, alone }) =>
       !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)),
   );
+  const pulls = named(ownPulls) ? [] : [parallelPulls];
   const manifests = mounts && !named(ownPatches) ? probes : {};
   return {
     settings: [
       ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
+      ...pulls.map(
+        ({ maxParallelImagePulls }) => `kubelet: \`maxParallelImagePulls=${maxParallelImagePulls}\``,
+      ),
       ...(Object.keys(manifests).length === 0
         ? []
         : [
@@ -66,12 +70,25 @@ export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart
         "v1beta4",
         asList,
       ),
+      ...pulls.map((patch) => stringify(patch)),
       ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
     ],
     json6902: appends(args.filter((arg) => hasList(arg.component, config))),
     manifests,
   };
 }
+
+/**
+ * A kubelet pulls one image after another by default: none comes while the last layer of another is unpacked, by one
+ * processor. Several small layers are unpacked as fast as the disk takes them.
+ */
+const parallelPulls = {
+  apiVersion: "kubelet.config.k8s.io/v1beta1",
+  kind: "KubeletConfiguration",
+  serializeImagePulls: false,
+  maxParallelImagePulls: 5,
+};
+const ownPulls = /\b(?:serializeImagePulls|maxParallelImagePulls)\b/;
 
 /** kubeadm takes no etcd of its own beside one that is elsewhere. */
 const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;

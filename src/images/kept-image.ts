@@ -1,6 +1,7 @@
-import { lstat, mkdir, mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readIndex, writeIndex } from "../cache/index-file.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Platform } from "../docker/images.ts";
@@ -80,7 +81,7 @@ export async function restoreImage(
     };
   }
   try {
-    const { documents, layers, pulled, restored } = await readIndex(cache, image);
+    const { documents, layers, pulled, restored } = await readIndex(cache, indexPath(image), index);
     const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
     if ((await engine.images.id(configDigest)) !== undefined) {
       await engine.images.tag(configDigest, image.tag);
@@ -117,31 +118,6 @@ export async function restoreImage(
     log.line(`The entry ${found.key} is not used: ${messageOf(error)}`);
     return { outcome: "miss", bytes: 0 };
   }
-}
-
-const indexFolder = (cache: CacheStore, image: PinnedImage) => join(cache.folder, indexPath(image));
-const indexFile = (folder: string) => join(folder, "index.json");
-
-/** The longest that is read: its documents are some kilobytes. */
-const mostOfIndex = 32 * 1024 ** 2;
-
-/** @throws when it is not what it should be */
-async function readIndex(cache: CacheStore, image: PinnedImage): Promise<z.infer<typeof index>> {
-  const folder = indexFolder(cache, image);
-  const file = indexFile(folder);
-  const [above, found] = await Promise.all([lstat(folder), lstat(file)]);
-  // What is no file may have no end, and a link may lead anywhere.
-  if (!above.isDirectory() || !found.isFile() || found.size > mostOfIndex)
-    throw new Error("its index is no file, or too large");
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(file, "utf8"));
-  } catch (error) {
-    throw new Error("its index is not JSON", { cause: error });
-  }
-  const read = index.safeParse(json);
-  if (!read.success) throw new Error("its index is not what it should be", { cause: read.error });
-  return read.data;
 }
 
 /**
@@ -212,7 +188,7 @@ export async function saveVerdict(
   restored: number,
   log: Log,
 ): Promise<void> {
-  const before = await readIndex(cache, image);
+  const before = await readIndex(cache, indexPath(image), index);
   if (restored > before.pulled) await saveIndex(cache, image, { ...before, restored }, log);
 }
 
@@ -222,11 +198,7 @@ async function saveIndex(
   content: z.infer<typeof index>,
   log: Log,
 ): Promise<void> {
-  const folder = indexFolder(cache, image);
-  // What was restored may be a link.
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder);
-  await writeFile(indexFile(folder), JSON.stringify(content));
+  await writeIndex(cache, indexPath(image), content);
   const key = indexKey(image, content.restored !== undefined);
   const { outcome } = await cache.save({ path: indexPath(image), key });
   log.line(`${key}: ${outcome}`);

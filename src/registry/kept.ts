@@ -1,12 +1,12 @@
-import { createHash } from "node:crypto";
-import { link, lstat, mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readIndex, writeIndex } from "../cache/index-file.ts";
 import type { CacheStore } from "../cache/store.ts";
 import type { Log } from "../log.ts";
+import { fitting, hashOf, type Part, part, planParts, sum } from "./kept-parts.ts";
 import {
   addBlob,
-  blobName,
   blobPath,
   isBlob,
   type Kept,
@@ -15,14 +15,6 @@ import {
   linkBlobs,
   readStorage,
 } from "./storage.ts";
-
-/** Blobs that are kept in the cache together, under a key that is a hash of their names. */
-const part = z.strictObject({
-  // It is a path, too, which is removed in the end.
-  key: z.string().regex(/^kind-action-blobs-v1-[0-9a-f]{32}$/),
-  blobs: z.record(blobName, z.int().nonnegative()),
-});
-type Part = z.infer<typeof part>;
 
 /** What of the proxies is in the cache. */
 const index = z.strictObject({
@@ -35,17 +27,12 @@ type Index = z.infer<typeof index>;
 
 /** Where the index lies in the cache's folder. */
 const indexPath = "proxies-index";
-const indexFile = (cache: CacheStore) => join(cache.folder, indexPath, "index.json");
+/** The index that was restored, unless there is none, or it is not what it should be. */
+const indexIn = (cache: CacheStore): Promise<Index | undefined> =>
+  readIndex(cache, indexPath, index).catch(() => undefined);
 
-/** Some 100,000 blobs, in bytes. */
-const largestIndex = 20_000_000;
-
-/** A part is as large as this, unless it is a single blob: some are on their way while others are unpacked. */
-const partSize = 128_000_000;
 /** So many parts are on their way at once. */
 const atOnce = 4;
-/** With so many parts more than it takes, all is packed anew: what was added bit by bit is many small entries. */
-const mostInExcess = 16;
 
 /** What came back. */
 export interface RestoredProxies {
@@ -78,7 +65,7 @@ export async function restoreProxies(
       bytes: 0,
     };
   }
-  const read = await readIndex(cache);
+  const read = await indexIn(cache);
   if (read === undefined) {
     log.line(`The entry ${found.key} is not what it should be, and is not used.`);
     return { outcome: "miss", bytes: 0 };
@@ -123,7 +110,7 @@ export async function restoreProxies(
   });
   // What has gone from the cache is to be saved again.
   if (missing.size > 0)
-    await writeIndex(cache, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+    await writeIndex(cache, indexPath, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
   for (const [name, folder] of folders)
     await linkBlobs(
       folder,
@@ -172,7 +159,7 @@ export async function saveProxies(
   const kept = new Map<string, Kept>();
   for (const [name, folder] of folders) kept.set(name, await readStorage(folder));
   const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
-  const before = await readIndex(cache);
+  const before = await indexIn(cache);
   const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
   const linked = new Set(linksOf(before?.upstreams ?? {}));
   const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
@@ -212,53 +199,10 @@ export async function saveProxies(
       .toSorted()
       .map((name) => [name, within(held[name] ?? [], chosen)]),
   );
-  const text = await writeIndex(cache, { version: 1, parts, upstreams });
+  const text = await writeIndex(cache, indexPath, { version: 1, parts, upstreams });
   const key = `${on.prefix}${hashOf([text])}`;
   const { outcome } = await cache.save({ path: indexPath, key });
   log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
-}
-
-/** The blobs that are kept where they do not all fit: those that were used, the small ones first. */
-export function fitting(
-  blobs: ReadonlyMap<string, number>,
-  used: ReadonlySet<string>,
-  most: number,
-): Map<string, number> {
-  if (sum([...blobs.values()]) <= most) return new Map(blobs);
-  const chosen = new Map<string, number>();
-  let bytes = 0;
-  const bySize = [...blobs].filter(([blob]) => used.has(blob)).toSorted(([, a], [, b]) => a - b);
-  for (const [blob, size] of bySize) {
-    if (bytes + size > most) break;
-    chosen.set(blob, size);
-    bytes += size;
-  }
-  return chosen;
-}
-
-/** What the cache is to hold, so that as much as possible is there already. */
-export function planParts(blobs: ReadonlyMap<string, number>, before: readonly Part[]): Part[] {
-  const stay = before.filter((old) => Object.keys(old.blobs).every((blob) => blobs.has(blob)));
-  const there = new Set(stay.flatMap((old) => Object.keys(old.blobs)));
-  const added = pack([...blobs].filter(([blob]) => !there.has(blob)));
-  const anew = pack([...blobs]);
-  return stay.length + added.length > anew.length + mostInExcess ? anew : [...stay, ...added];
-}
-
-function pack(blobs: readonly (readonly [string, number])[]): Part[] {
-  const parts: { blobs: Record<string, number>; bytes: number }[] = [];
-  for (const [blob, bytes] of blobs.toSorted(([a, of], [b, than]) => than - of || (a < b ? -1 : 1))) {
-    const room = parts.find((each) => each.bytes + bytes <= partSize);
-    if (room === undefined) parts.push({ blobs: { [blob]: bytes }, bytes });
-    else {
-      room.blobs[blob] = bytes;
-      room.bytes += bytes;
-    }
-  }
-  return parts.map((each) => ({
-    key: `kind-action-blobs-v1-${hashOf(Object.keys(each.blobs).toSorted())}`,
-    blobs: each.blobs,
-  }));
 }
 
 function within(repositories: readonly KeptRepository[], blobs: ReadonlyMap<string, number>) {
@@ -279,25 +223,6 @@ function linksOf(upstreams: Readonly<Record<string, readonly KeptRepository[]>>)
   );
 }
 
-async function readIndex(cache: CacheStore): Promise<Index | undefined> {
-  try {
-    // Whatever else there may be, such as a pipe, is read for ever.
-    const found = await lstat(indexFile(cache));
-    if (!found.isFile() || found.size > largestIndex) return undefined;
-    return index.parse(JSON.parse(await readFile(indexFile(cache), "utf8")));
-  } catch {
-    return undefined;
-  }
-}
-
-/** @returns what was written */
-async function writeIndex(cache: CacheStore, content: Index): Promise<string> {
-  const text = JSON.stringify(content);
-  await emptyFolder(join(cache.folder, indexPath));
-  await writeFile(indexFile(cache), text);
-  return text;
-}
-
 /** Makes a folder, in the place of whatever came out of the cache. */
 async function emptyFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
@@ -307,9 +232,6 @@ async function emptyFolder(folder: string): Promise<void> {
 /** Left free on a disk that is not ours alone. */
 const spare = 500_000_000;
 
-const hashOf = (texts: readonly string[]) =>
-  createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 32);
-const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** Does something with each, some of them at once. */

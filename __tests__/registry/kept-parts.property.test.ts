@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fitting, planParts } from "../../src/registry/kept.ts";
+import { fitting, planParts } from "../../src/registry/kept-parts.ts";
 
 type Part = ReturnType<typeof planParts>[number];
 
