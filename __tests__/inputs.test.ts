@@ -645,6 +645,9 @@ describe("the other inputs", () => {
       `checksums "${kind}": wants lines \`kind=…\` or \`kubectl=…\``,
       `checksums "kubectl = ${kind}": wants lines \`kind=…\` or \`kubectl=…\``,
     ]);
+    expect(await problemsOf({ checksums: `kind=${kind}\nkind=${kubectl}` })).toEqual([
+      `checksums "kind=${kubectl}": names kind twice`,
+    ]);
   });
 
   it("download_base_url are URLs for kind and kubectl", async () => {

@@ -96,14 +96,12 @@ describe.concurrent("a step", { timeout: 30_000 }, () => {
   it.for(["SIGINT", "SIGTERM"] as const)(
     "that is cancelled by %s ends what it has started, and says why it ends",
     async (signal, test) => {
-      const { child, ended, said } = await step(test, endless);
+      const { child, ended, said } = await step(test, `${endless}, { afterwards: "The rest comes later." }`);
       await vi.waitFor(() => expect(pidsIn(said())).toHaveLength(1), 20_000);
       child.kill(signal);
       expect(await ended).toBe(1);
       expect(pidsIn(said()).filter(isAlive)).toEqual([]);
-      expect(said()).toContain(
-        `Cancelled (${signal}): what was started is ended, the post step removes what was made.`,
-      );
+      expect(said()).toContain(`Cancelled (${signal}): what was started is ended. The rest comes later.\n`);
       // The program that was ended is no error of its own.
       expect(said()).not.toContain("::error::");
     },

@@ -276,6 +276,8 @@ class Reader {
         this.problem(name, "wants lines `kind=…` or `kubectl=…`", line);
       } else if (!pattern.test(value)) {
         this.problem(name, `wants ${wants} behind \`${tool}=\``, line);
+      } else if (values[tool] !== undefined) {
+        this.problem(name, `names ${tool} twice`, line);
       } else {
         values[tool] = name === "checksums" ? value.toLowerCase() : value.replace(/\/+$/, "");
       }

@@ -20,8 +20,13 @@ export interface Surroundings {
 /**
  * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
  * runner's signals, and that ends the process.
+ *
+ * @param afterwards what comes of a step that is cancelled, in a sentence
  */
-export async function runStep(story: (on: Surroundings) => Promise<void>): Promise<never> {
+export async function runStep(
+  story: (on: Surroundings) => Promise<void>,
+  { afterwards }: { afterwards?: string } = {},
+): Promise<never> {
   const job = readJob(process.env);
   const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
   const programs = counting(programRunner(run, forPrograms(process.env)));
@@ -29,7 +34,8 @@ export async function runStep(story: (on: Surroundings) => Promise<void>): Promi
   const cancel = (signal: string) => {
     if (cancelled) return;
     cancelled = true;
-    core.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
+    const said = [`Cancelled (${signal}): what was started is ended.`, ...(afterwards ? [afterwards] : [])];
+    core.info(said.join(" "));
     // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
     endProcesses(run, 3_000).finally(() => process.exit(1));
   };

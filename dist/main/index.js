@@ -71640,6 +71640,9 @@ class Reader {
             else if (!pattern.test(value)) {
                 this.problem(name, `wants ${wants} behind \`${tool}=\``, line);
             }
+            else if (values[tool] !== undefined) {
+                this.problem(name, `names ${tool} twice`, line);
+            }
             else {
                 values[tool] = name === "checksums" ? value.toLowerCase() : value.replace(/\/+$/, "");
             }
@@ -77376,7 +77379,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
-await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .createCluster */ .X);
+await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .createCluster */ .X, { afterwards: "The post step removes what was made." });
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
@@ -77640,8 +77643,10 @@ function signal(pid, name) {
 /**
  * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
  * runner's signals, and that ends the process.
+ *
+ * @param afterwards what comes of a step that is cancelled, in a sentence
  */
-async function runStep(story) {
+async function runStep(story, { afterwards } = {}) {
     const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
     const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, forPrograms(process.env)));
@@ -77650,7 +77655,8 @@ async function runStep(story) {
         if (cancelled)
             return;
         cancelled = true;
-        _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
+        const said = [`Cancelled (${signal}): what was started is ended.`, ...(afterwards ? [afterwards] : [])];
+        _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(said.join(" "));
         // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
         (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
     };

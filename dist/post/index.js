@@ -61465,8 +61465,10 @@ async function readEvent(env) {
 /**
  * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
  * runner's signals, and that ends the process.
+ *
+ * @param afterwards what comes of a step that is cancelled, in a sentence
  */
-async function runStep(story) {
+async function runStep(story, { afterwards } = {}) {
     const job = readJob(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
     const programs = counting((0,lib_process/* programRunner */.zh)(run, forPrograms(process.env)));
@@ -61475,7 +61477,8 @@ async function runStep(story) {
         if (cancelled)
             return;
         cancelled = true;
-        core.info(`Cancelled (${signal}): what was started is ended, the post step removes what was made.`);
+        const said = [`Cancelled (${signal}): what was started is ended.`, ...(afterwards ? [afterwards] : [])];
+        core.info(said.join(" "));
         // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
         (0,lib_process/* endProcesses */.Hk)(run, 3_000).finally(() => process.exit(1));
     };
