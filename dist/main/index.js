@@ -71966,7 +71966,7 @@ function planFastStart(config, mounts) {
 }
 /**
  * A kubelet pulls one image after another by default: none comes while the last layer of another is unpacked, by one
- * processor. Several small layers are unpacked as fast as the disk takes them.
+ * processor.
  */
 const parallelPulls = {
     apiVersion: "kubelet.config.k8s.io/v1beta1",

@@ -80,7 +80,7 @@ export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart
 
 /**
  * A kubelet pulls one image after another by default: none comes while the last layer of another is unpacked, by one
- * processor. Several small layers are unpacked as fast as the disk takes them.
+ * processor.
  */
 const parallelPulls = {
   apiVersion: "kubelet.config.k8s.io/v1beta1",
