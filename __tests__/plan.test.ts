@@ -651,6 +651,20 @@ describe("registries", () => {
     const elsewhere = { ...daemon, info: { ...daemon.info, local: false } };
     const { cluster } = await planFor({ registry_proxies: "ghcr.io" }, { daemon: elsewhere });
     expect(cluster?.registries?.proxies).toMatchObject({ folders: undefined });
+    expect(cluster?.config).not.toContain("/kind-action/proxies");
+  });
+
+  it("give nodes the folder of what everybody may see, with and without the settings of fast_start", async () => {
+    const mountsIn = (config = "") =>
+      parse(config).nodes.map((node: { extraMounts?: unknown }) => node.extraMounts);
+    const { cluster } = await planFor({ registry_proxies: "ghcr.io", fast_start: "false" });
+    const { shared } = cluster?.registries?.proxies?.folders ?? {};
+    const mount = { hostPath: shared, containerPath: "/kind-action/proxies", readOnly: true };
+    expect(mountsIn(cluster?.config)).toEqual([[mount]]);
+    const { cluster: fast } = await planFor({ registry_proxies: "ghcr.io" });
+    for (const config of [fast?.config, fast?.fastStart?.network?.config])
+      expect(mountsIn(config)).toEqual([expect.arrayContaining([mount])]);
+    expect(mountsIn(fast?.fastStart?.configWithout)).toEqual([[mount]]);
   });
 
   it("are refused beside mirrors of the user's own, before anything is made", async () => {

@@ -1,10 +1,10 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs, promisify } from "node:util";
+import { z } from "zod";
 import { ClusterJob } from "../__tests__/e2e/cluster-job.ts";
 import { docker, removeClusters } from "../__tests__/e2e/machine.ts";
 import { labInputs } from "../__tests__/lab/inputs.ts";
@@ -12,6 +12,7 @@ import { readLab } from "../__tests__/lab/lab.ts";
 import { addOns } from "../__tests__/lab/upstream/add-ons.ts";
 import { totalSize } from "../__tests__/lab/upstream/images.ts";
 import { bridgeGateway, startUpstream } from "../__tests__/lab/upstream/registry.ts";
+import { KubernetesApi, parseAccess } from "../src/cluster/api.ts";
 import { Engine } from "../src/docker/engine.ts";
 import { hostsFiles } from "../src/registry/hosts.ts";
 import { median, report, settle } from "./report.ts";
@@ -145,21 +146,41 @@ interface Deployed {
 
 async function deploy(kubeconfig: string): Promise<Deployed> {
   const on = ["--kubeconfig", kubeconfig];
-  const pulls = ["get", "events", "--field-selector=reason=Pulled", "--no-headers"];
-  const watch = spawn("kubectl", [...on, ...pulls, "--output-watch-events", "--watch-only"]);
+  const api = new KubernetesApi(parseAccess(await readFile(kubeconfig, "utf8")));
+  const stop = new AbortController();
   try {
+    const before = List.parse(await api.get(pulls)).metadata.resourceVersion;
     const began = performance.now();
     const seconds = () => (performance.now() - began) / 1000;
-    let pulled = Number.NaN;
-    let left = images.list.length;
-    createInterface(watch.stdout).on("line", (line) => {
-      if (line.startsWith("ADDED") && --left === 0) pulled = seconds();
-    });
+    const pulled = allPulled(api, before, stop.signal).then(seconds);
+    // Told below, unless something else fails first.
+    pulled.catch(() => {});
     await run("kubectl", [...on, "apply", "--filename", manifest]);
     await run("kubectl", [...on, ...until]);
-    return { pulled, ready: seconds() };
+    const ready = seconds();
+    return { pulled: await pulled, ready };
   } finally {
-    watch.kill();
+    stop.abort();
+    api.close();
+  }
+}
+
+/** The events with which nodes say that they have pulled an image. */
+const pulls = "/api/v1/namespaces/default/events?fieldSelector=reason%3DPulled";
+const metadata = z.object({ resourceVersion: z.string() });
+const List = z.object({ metadata });
+const Change = z.object({ type: z.string(), object: z.object({ metadata }) });
+
+/** Waits until each image has been pulled, since a version of the list of events. */
+async function allPulled(api: KubernetesApi, since: string, signal: AbortSignal): Promise<void> {
+  let version = since;
+  let left = images.list.length;
+  for (;;) {
+    for await (const each of api.changes(pulls, version, signal)) {
+      const { type, object } = Change.parse(each);
+      version = object.metadata.resourceVersion;
+      if (type === "ADDED" && --left === 0) return;
+    }
   }
 }
 

@@ -29,7 +29,7 @@ function configWith(wanted: string): string {
     patches,
     json6902,
     ownNetwork: false,
-    mount: Object.keys(manifests).length === 0 ? undefined : mount,
+    mounts: Object.keys(manifests).length === 0 ? [] : [mount],
   });
   return rendered.replace(/^name: any\n/m, "").replace(/^ *image: any\n/m, "");
 }

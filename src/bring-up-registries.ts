@@ -13,9 +13,11 @@ import { hostsFiles } from "./registry/hosts.ts";
 import { type RestoredProxies, restoreProxies } from "./registry/kept.ts";
 import { localRegistryHosting } from "./registry/local.ts";
 import { findLogins } from "./registry/logins.ts";
+import { heldBlobs, linkIntoNode } from "./registry/node-links.ts";
 import type { RegistriesPlan } from "./registry/plan.ts";
 import { makeProxiesFolder, type ProxiesPlan, sharedFolders } from "./registry/proxies.ts";
 import { noRegistries, type Registries, startRegistries } from "./registry/start.ts";
+import { readStorage } from "./registry/storage.ts";
 import type { Record } from "./state.ts";
 import type { Surroundings } from "./step.ts";
 import type { Task, Timeline } from "./timeline.ts";
@@ -35,7 +37,12 @@ export function bringUpRegistries(
   },
   run: Timeline,
   on: Surroundings,
-): { started: Task<Registries>; restored: Task<RestoredProxies> | undefined } {
+): {
+  started: Task<Registries>;
+  restored: Task<RestoredProxies> | undefined;
+  /** Ends when there is the folder that proxies and nodes are to have. */
+  folder: Promise<void>;
+} {
   const { caches, cache } = made;
   const { proxies } = plan;
   const prefix = caches.proxies;
@@ -74,7 +81,7 @@ export function bringUpRegistries(
       made.record({ proxies: savedProxies(registries, sharedFolders(proxies), prefix, caches.maxSize) });
     return registries;
   });
-  return { started, restored };
+  return { started, restored, folder };
 }
 
 async function prepareFolder(proxies: ProxiesPlan | undefined, record: Record): Promise<void> {
@@ -121,4 +128,25 @@ export async function tellOfRegistries(
     await api.create(path, body).finally(() => api.close());
   };
   await Promise.all([tellNodes(), tellUsers()]);
+}
+
+/**
+ * Gives the nodes what the proxies hold from an earlier run or cluster, before any pod asks for it: they ask the proxies
+ * for manifests, and for nothing else. Without it they ask for all.
+ */
+export async function giveWhatProxiesHold(plan: ClusterPlan, engine: Engine, log: Log): Promise<void> {
+  const proxies = plan.registries?.proxies;
+  if (proxies?.folders === undefined) return;
+  const held = [...sharedFolders(proxies)].map(
+    async ([name, folder]) => [name, await readStorage(folder)] as const,
+  );
+  const blobs = heldBlobs(new Map(await Promise.all(held)));
+  if (blobs.length === 0) return;
+  try {
+    const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+    await Promise.all(nodes.map((node) => linkIntoNode(engine, node, blobs, 10_000)));
+    log.line(`Every node has the ${blobs.length} blobs that the proxies hold.`);
+  } catch (error) {
+    log.line(`Nodes ask the proxies for what these hold: ${messageOf(error)}`);
+  }
 }

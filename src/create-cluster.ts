@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { bringUpRegistries, tellOfRegistries } from "./bring-up-registries.ts";
+import { bringUpRegistries, giveWhatProxiesHold, tellOfRegistries } from "./bring-up-registries.ts";
 import { type CacheStore, cacheProgram, openCacheStore } from "./cache/store.ts";
 import { KubernetesApi, readAccess } from "./cluster/api.ts";
 import { claimName, clusterLabel, runLabel } from "./cluster/claim.ts";
@@ -158,6 +158,8 @@ function bringUp(
     [tools, images, network, addOn],
     async (log, { kind }, names, __, objects) => {
       const { fastStart } = plan;
+      // Docker would make it, and as root's.
+      await registries?.folder;
       const config = objects === undefined ? plan.config : (fastStart?.network?.config ?? plan.config);
       const made = await createWithKind(
         kindAt(kind.path, on.start, endpoint),
@@ -216,6 +218,12 @@ function bringUp(
   if (registries !== undefined) {
     run.task("Tell the nodes of the registries", [cluster, registries.started], (_, __, started) =>
       tellOfRegistries(plan, engine, started),
+    );
+  }
+  if (plan.registries?.proxies?.folders !== undefined) {
+    const restored = registries?.restored === undefined ? [] : [registries.restored];
+    run.task("Give the nodes what the proxies hold", [cluster, ...restored], (log) =>
+      giveWhatProxiesHold(plan, engine, log),
     );
   }
   if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {

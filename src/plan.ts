@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Event, proxiesPrefix, savesCaches } from "./cache/keys.ts";
 import { incompatibilities } from "./cluster/compatibility.ts";
-import { type ConfiguredNode, renderClusterConfig } from "./cluster/config.ts";
+import { type ConfigAdditions, type ConfiguredNode, renderClusterConfig } from "./cluster/config.ts";
 import { defaultPodSubnet } from "./cluster/default-network.ts";
 import { manifestPatchesFolder, planFastStart } from "./cluster/fast-start.ts";
 import { nodeNames, selectNodes } from "./cluster/nodes.ts";
@@ -13,6 +13,7 @@ import type { LoadPlan } from "./load-images.ts";
 import { artifactName } from "./logs/artifact-name.ts";
 import type { Problem } from "./problems.ts";
 import { hostsFolderPatches } from "./registry/hosts.ts";
+import { proxiesMounts } from "./registry/node-links.ts";
 import { planRegistries, type RegistriesPlan } from "./registry/plan.ts";
 import type { ToolPlan } from "./tools/install.ts";
 import {
@@ -240,13 +241,16 @@ function planCluster(
   }
   const local = !("problem" in daemon) && daemon.info.local;
   const registries = planRegistries(inputs, { folder, temp: job.temp, localDaemon: local }, problems);
-  const containerdPatches = registries === undefined ? [] : hostsFolderPatches(images);
+  const forRegistries = {
+    containerdPatches: registries === undefined ? [] : hostsFolderPatches(images),
+    mounts: proxiesMounts(registries?.proxies),
+  };
   const fastStart = inputs.fastStart
-    ? planFast(inputs, { name, images, nodes, folder, mounts: local, containerdPatches })
+    ? planFast(inputs, { name, images, nodes, folder, canMount: local, forRegistries })
     : undefined;
   return {
     name,
-    config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, { containerdPatches }),
+    config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, forRegistries),
     fastStart,
     workspace: job.workspace,
     nodes: nodes.map(({ name: node }) => node),
@@ -280,19 +284,22 @@ function planFast(
     images: readonly string[];
     nodes: readonly { name: string; role: string }[];
     folder: string;
-    mounts: boolean;
-    containerdPatches: readonly string[];
+    canMount: boolean;
+    forRegistries: Pick<ConfigAdditions, "containerdPatches" | "mounts">;
   },
 ): FastStartPlan & { config: string } {
-  const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
+  const { settings, manifests, ...patches } = planFastStart(config, on.canMount);
   const folder = join(on.folder, "kubeadm-patches");
   const mounted = Object.keys(manifests).length > 0;
   const render = (ownNetwork: boolean) =>
     renderClusterConfig(config, on.name, on.images, {
       ...patches,
-      containerdPatches: on.containerdPatches,
+      ...on.forRegistries,
       ownNetwork,
-      mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
+      mounts: [
+        ...(mounted ? [{ hostPath: folder, containerPath: manifestPatchesFolder }] : []),
+        ...on.forRegistries.mounts,
+      ],
     });
   const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
   const first = controlPlanes[0];
@@ -302,9 +309,7 @@ function planFast(
     folder,
     files: manifests,
     config: render(false),
-    configWithout: renderClusterConfig(config, on.name, on.images, {
-      containerdPatches: on.containerdPatches,
-    }),
+    configWithout: renderClusterConfig(config, on.name, on.images, on.forRegistries),
     network:
       first === undefined || config.disableDefaultCNI
         ? undefined

@@ -399,7 +399,7 @@ describe("what a configuration is given beside the user's own", () => {
     const mount = { hostPath: "/tmp/x", containerPath: "/x" };
     const nodes =
       "nodes:\n- role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- role: worker\n";
-    expect(render(nodes, { mount }).nodes).toEqual([
+    expect(render(nodes, { mounts: [mount] }).nodes).toEqual([
       {
         role: "control-plane",
         image: "one",
@@ -410,7 +410,7 @@ describe("what a configuration is given beside the user's own", () => {
       },
       { role: "worker", image: "two", extraMounts: [{ ...mount, readOnly: true }] },
     ]);
-    const alone = parse(renderClusterConfig(configOf(""), "shop", ["one"], { ...nothing, mount }));
+    const alone = parse(renderClusterConfig(configOf(""), "shop", ["one"], { ...nothing, mounts: [mount] }));
     expect(alone.nodes).toEqual([
       { role: "control-plane", image: "one", extraMounts: [{ ...mount, readOnly: true }] },
     ]);

@@ -50,7 +50,7 @@ function patched(document: Json, text = "") {
         patches,
         json6902,
         ownNetwork: false,
-        mount: undefined,
+        mounts: [],
       }),
     ),
   );

@@ -189,6 +189,16 @@ describe("a blob whose file is in the store", () => {
     expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
   });
 
+  it("is kept for good, though nothing refers to it", async () => {
+    const { containerd, simulated } = await openNode();
+    const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
+    await containerd.keep(blob);
+    await containerd.keep(blob);
+    simulated.collectGarbage();
+    expect(simulated.known).toEqual(new Set([blob.digest]));
+    expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
+  });
+
   it("is not adopted when it is shorter than it should be, or not there", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));

@@ -143,6 +143,14 @@ describe("files that are written into a container", () => {
     for (const { mode, uid, gid } of written) expect([mode, uid, gid]).toEqual([0o644, 0, 0]);
   });
 
+  it("may be symbolic links, which lead to where they were to", async () => {
+    const daemon = await dockerDaemon();
+    daemon.containers.set("id", { id: "id", name: "node", labels: {} });
+    const target = `/mounted/${"folder/".repeat(20)}data`;
+    await daemon.engine.containers.writeFiles("id", { [`/var/${"f".repeat(120)}`]: { target } });
+    expect(daemon.written.get("id")).toMatchObject([{ name: `var/${"f".repeat(120)}`, target }]);
+  });
+
   it("may be none", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "node", labels: {} });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { Engine } from "../../src/docker/engine.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { type PinnedNodeImage, pinnedNodeImage } from "../lab/upstream/pinned-node-image.ts";
 import { bridgeGateway, startUpstream, type Upstream } from "../lab/upstream/registry.ts";
@@ -302,6 +303,10 @@ describe("registries", () => {
       const later = await ClusterJob.start(laterCluster, { inputs: proxied, cacheDir, env });
       try {
         await runPods(later);
+        // Layers are in the nodes from the beginning: only what a name stands for is asked for.
+        const asked = await new Engine({}).containers.logs(`${laterCluster}-proxy-${upstreamName}`);
+        expect(asked).toMatch(/uri="?\/v2\/\S+\/manifests\/sha256:/);
+        expect(asked).not.toMatch(/uri="?\/v2\/\S+\/blobs\//);
       } finally {
         const run = await later.end();
         await later[Symbol.asyncDispose]();

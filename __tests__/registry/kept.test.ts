@@ -241,6 +241,24 @@ describe("more than is to be kept", () => {
     expect((await run(cache, { "docker.io": [] })).back).toEqual(await afterPulling({ "docker.io": [web] }));
   });
 
+  it("stays where what this run asked for names it: nodes have layers without asking for them", async () => {
+    const cache = memoryCache();
+    const layers = ["the config", "the layer"];
+    const [config, ...others] = layers.map((of) => ({ digest: `sha256:${blobOf(of)}` }));
+    const manifest = JSON.stringify({ config, layers: others });
+    const index = JSON.stringify({ manifests: [{ digest: `sha256:${blobOf(manifest)}` }] });
+    const wanted = { "docker.io": [{ repository: "web", manifest, layers: [...layers, index] }] };
+    const most = `${layers.join("")}${manifest}${index}`.length;
+    const listed = {
+      "docker.io": [...wanted["docker.io"], { repository: "web", manifest: index, layers: [] }],
+    };
+    await run(cache, { "docker.io": [...listed["docker.io"], old] }, { used: [blobOf(index)], most });
+    const { back } = await run(cache, { "docker.io": [] });
+    expect([...(back["docker.io"]?.blobs.keys() ?? [])].toSorted()).toEqual(
+      [...layers, manifest, index].map(blobOf).toSorted(),
+    );
+  });
+
   it("goes from the largest on where all of it was asked for: small ones are many, and each costs a request", async () => {
     const cache = memoryCache();
     const large = image("web", "small", "a layer that is larger than all others");
@@ -274,7 +292,7 @@ describe("a cache that does not do its part", () => {
     cache.instead = () => result;
     const { restored, back, log } = await run(cache, { "docker.io": [] });
     expect(restored).toEqual({ outcome: result.outcome, bytes: 0 });
-    expect(back).toEqual({ "docker.io": { repositories: [], blobs: new Map() } });
+    expect(back).toEqual({ "docker.io": { repositories: [], blobs: new Map(), named: new Map() } });
     expect(log.lines.join("\n")).toContain("reason" in result ? result.reason : "");
     expect(log.warnings).toEqual([]);
   });

@@ -40,7 +40,7 @@ describe("what a registry holds", () => {
   });
 
   it("is nothing where nothing was pulled, or where there is no folder", async () => {
-    const nothing = { repositories: [], blobs: new Map() };
+    const nothing = { repositories: [], blobs: new Map(), named: new Map() };
     expect(await readStorage(temporaryFolder())).toEqual(nothing);
     expect(await readStorage(join(temporaryFolder(), "none"))).toEqual(nothing);
   });
@@ -57,8 +57,14 @@ describe("what a registry holds", () => {
     const index = JSON.stringify({ manifests: descriptors([image, "of another architecture"]) });
     await storeImage(folder, { repository: "first", manifest: image, layers: [base, own, config] });
     await storeImage(folder, { repository: "second", manifest: index, layers: [] });
-    const { repositories } = await readStorage(folder);
+    const { repositories, named } = await readStorage(folder);
     const names = (contents: string[]) => contents.map((of) => blobOf(of)).toSorted();
+    expect(named).toEqual(
+      new Map([
+        [blobOf(image), [base, own, config].map(blobOf)],
+        [blobOf(index), [blobOf(image)]],
+      ]),
+    );
     expect(repositories).toEqual([
       { name: "first", manifests: names([image]), layers: names([base, own, config]) },
       { name: "second", manifests: names([image, index]), layers: names([base, own, config]) },
@@ -160,7 +166,7 @@ describe("blobs that are put into a registry's folder", () => {
       await addBlob(folder, blobOf(content), file);
     }
     await linkBlobs(folder, repositories, (blob) => blobs.has(blob));
-    expect(await readStorage(folder)).toEqual({ repositories, blobs });
+    expect(await readStorage(folder)).toEqual(await readStorage(pulled));
     const withoutTags = Object.entries(await textsIn(pulled)).filter(([path]) => !path.includes("/tags/"));
     expect(await textsIn(folder)).toEqual(Object.fromEntries(withoutTags));
   });

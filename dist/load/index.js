@@ -60184,7 +60184,10 @@ async function unless(expected, answer) {
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var esm_header = __nccwpck_require__(6532);
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(750);
 ;// CONCATENATED MODULE: ./lib/docker/small-tar.js
+
 
 /** The file in a tar of one file, which may have a header with more about it before its own. */
 function onlyFile(archive) {
@@ -60200,23 +60203,25 @@ function onlyFile(archive) {
 }
 /** A tar of files that belong to root. */
 function tarOf(files) {
-    const blocks = Object.entries(files).flatMap(([path, text]) => {
-        const content = Buffer.from(text);
+    const members = Object.entries(files).flatMap(([name, file]) => {
+        const isText = typeof file === "string";
+        const text = Buffer.from(isText ? file : "");
+        const names = { path: name.replace(/^\//, ""), ...(isText ? {} : { linkpath: file.target }) };
         const header = new esm_header/* Header */.Y({
-            path: path.replace(/^\//, ""),
+            ...names,
+            type: isText ? "File" : "SymbolicLink",
             mode: 0o644,
-            size: content.length,
-            type: "File",
+            size: text.length,
             uid: 0,
             gid: 0,
             mtime: new Date(0),
         });
-        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
-        header.encode(block, 0);
-        content.copy(block, 512);
-        return [block];
+        const member = Buffer.alloc(512 + Math.ceil(text.length / 512) * 512);
+        const isCut = header.encode(member, 0);
+        text.copy(member, 512);
+        return isCut ? [new pax/* Pax */.u(names).encode(), member] : [member];
     });
-    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+    return Buffer.concat([...members, Buffer.alloc(1024)]);
 }
 
 ;// CONCATENATED MODULE: ./lib/docker/containers.js
@@ -60386,7 +60391,7 @@ class Containers {
         const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
         return textOf(multiplexed);
     }
-    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    /** Writes files into a container. @param files by their absolute paths, whose folders are made */
     async writeFiles(id, files) {
         await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
     }
@@ -60752,7 +60757,7 @@ function connect(endpoint) {
 
 /***/ }),
 
-/***/ 4210:
+/***/ 8781:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -61068,7 +61073,7 @@ function parseClusterConfig(source) {
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
 function renderClusterConfig(config, name, images, additions = {}) {
-    const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
+    const { patches, json6902, ownNetwork, mounts, containerdPatches } = { ...nothingAdded, ...additions };
     const document = config.document.clone();
     document.set("name", name);
     if (config.nodes.length === 0)
@@ -61088,8 +61093,7 @@ function renderClusterConfig(config, name, images, additions = {}) {
         if (isAlias(node))
             document.setIn(["nodes", index], copyOf(node.resolve(document)));
         document.setIn(["nodes", index, "image"], image);
-        if (mount !== undefined)
-            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
+        insert(document, ["nodes", index, "extraMounts"], mounts.map((mount) => ({ ...mount, readOnly: "true" })));
     });
     return document.toString();
 }
@@ -61097,7 +61101,7 @@ const nothingAdded = {
     patches: [],
     json6902: [],
     ownNetwork: false,
-    mount: undefined,
+    mounts: [],
     containerdPatches: [],
 };
 /** A rendered configuration with other names for the images of its nodes. */
@@ -67428,185 +67432,8 @@ const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var header = __nccwpck_require__(6532);
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
-
-
-class Pax {
-    atime;
-    mtime;
-    ctime;
-    charset;
-    comment;
-    gid;
-    uid;
-    gname;
-    uname;
-    linkpath;
-    dev;
-    ino;
-    nlink;
-    path;
-    size;
-    mode;
-    global;
-    constructor(obj, global = false) {
-        this.atime = obj.atime;
-        this.charset = obj.charset;
-        this.comment = obj.comment;
-        this.ctime = obj.ctime;
-        this.dev = obj.dev;
-        this.gid = obj.gid;
-        this.global = global;
-        this.gname = obj.gname;
-        this.ino = obj.ino;
-        this.linkpath = obj.linkpath;
-        this.mtime = obj.mtime;
-        this.nlink = obj.nlink;
-        this.path = obj.path;
-        this.size = obj.size;
-        this.uid = obj.uid;
-        this.uname = obj.uname;
-    }
-    encode() {
-        const body = this.encodeBody();
-        if (body === '') {
-            return Buffer.allocUnsafe(0);
-        }
-        const bodyLen = Buffer.byteLength(body);
-        // round up to 512 bytes
-        // add 512 for header
-        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
-        const buf = Buffer.allocUnsafe(bufLen);
-        // 0-fill the header section, it might not hit every field
-        for (let i = 0; i < 512; i++) {
-            buf[i] = 0;
-        }
-        new header/* Header */.Y({
-            // XXX split the path
-            // then the path should be PaxHeader + basename, but less than 99,
-            // prepend with the dirname
-            /* c8 ignore start */
-            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
-            /* c8 ignore stop */
-            mode: this.mode || 0o644,
-            uid: this.uid,
-            gid: this.gid,
-            size: bodyLen,
-            mtime: this.mtime,
-            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
-            linkpath: '',
-            uname: this.uname || '',
-            gname: this.gname || '',
-            devmaj: 0,
-            devmin: 0,
-            atime: this.atime,
-            ctime: this.ctime,
-        }).encode(buf);
-        buf.write(body, 512, bodyLen, 'utf8');
-        // null pad after the body
-        for (let i = bodyLen + 512; i < buf.length; i++) {
-            buf[i] = 0;
-        }
-        return buf;
-    }
-    encodeBody() {
-        return (this.encodeField('path') +
-            this.encodeField('ctime') +
-            this.encodeField('atime') +
-            this.encodeField('dev') +
-            this.encodeField('ino') +
-            this.encodeField('nlink') +
-            this.encodeField('charset') +
-            this.encodeField('comment') +
-            this.encodeField('gid') +
-            this.encodeField('gname') +
-            this.encodeField('linkpath') +
-            this.encodeField('mtime') +
-            this.encodeField('size') +
-            this.encodeField('uid') +
-            this.encodeField('uname'));
-    }
-    encodeField(field) {
-        if (this[field] === undefined) {
-            return '';
-        }
-        const r = this[field];
-        const v = r instanceof Date ? r.getTime() / 1000 : r;
-        const s = ' ' +
-            (field === 'dev' || field === 'ino' || field === 'nlink' ?
-                'SCHILY.'
-                : '') +
-            field +
-            '=' +
-            v +
-            '\n';
-        const byteLen = Buffer.byteLength(s);
-        // the digits includes the length of the digits in ascii base-10
-        // so if it's 9 characters, then adding 1 for the 9 makes it 10
-        // which makes it 11 chars.
-        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
-        if (byteLen + digits >= Math.pow(10, digits)) {
-            digits += 1;
-        }
-        const len = digits + byteLen;
-        return len + s;
-    }
-    static parse(str, ex, g = false) {
-        return new Pax(merge(parseKV(str), ex), g);
-    }
-}
-const merge = (a, b) => b ? Object.assign({}, b, a) : a;
-const parseKV = (str) => str
-    .replace(/\n$/, '')
-    .split('\n')
-    .reduce(parseKVLine, Object.create(null));
-const parseKVLine = (set, line) => {
-    const n = parseInt(line, 10);
-    // XXX Values with \n in them will fail this.
-    // Refactor to not be a naive line-by-line parse.
-    if (n !== Buffer.byteLength(line) + 1) {
-        return set;
-    }
-    line = line.slice((n + ' ').length);
-    const kv = line.split('=');
-    const r = kv.shift();
-    if (!r) {
-        return set;
-    }
-    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
-    const v = kv.join('=').replace(/\0.*/, '');
-    switch (k) {
-        case 'path':
-        case 'linkpath':
-        case 'type':
-        case 'charset':
-        case 'comment':
-        case 'gname':
-        case 'uname':
-            set[k] = v;
-            break;
-        case 'ctime':
-        case 'atime':
-        case 'mtime':
-            set[k] = new Date(Number(v) * 1000);
-            break;
-        case 'size':
-            const s = +v;
-            if (s >= 0)
-                set[k] = s;
-            break;
-        case 'gid':
-        case 'uid':
-        case 'dev':
-        case 'ino':
-        case 'nlink':
-        case 'mode':
-            set[k] = +v;
-            break;
-    }
-    return set;
-};
-//# sourceMappingURL=pax.js.map
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(750);
 ;// CONCATENATED MODULE: ./lib/images/tar-index.js
 
 
@@ -67712,7 +67539,7 @@ function announced(type, bytes) {
     switch (type) {
         case "ExtendedHeader":
         case "OldExtendedHeader": {
-            const { path, linkpath, size } = Pax.parse(text, {});
+            const { path, linkpath, size } = pax/* Pax */.u.parse(text, {});
             return {
                 ...(path ? { path } : {}),
                 ...(linkpath ? { linkpath } : {}),
@@ -68395,6 +68222,10 @@ class Containerd {
         const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
         return await unless(codes.notFound, read.then(() => true), false);
     }
+    /** Makes containerd take a blob whose file is in its store already, for as long as the node is there. */
+    async keep(blob) {
+        await this.#take(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
+    }
     /**
      * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
      * then they may have been given names.
@@ -68406,7 +68237,7 @@ class Containerd {
         await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
         try {
             return await use({
-                adopt: (blob) => this.#adopt(blob, id),
+                adopt: (blob) => this.#take(blob, { lease: id }),
                 write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
             });
         }
@@ -68416,9 +68247,10 @@ class Containerd {
         }
     }
     /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
-    async #adopt({ digest, size }, lease) {
-        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size });
-        await unless(codes.alreadyExists, this.#call(writeContent, [commit], { lease }), undefined);
+    async #take({ digest, size }, { labels = {}, lease }) {
+        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size, labels });
+        const call = this.#call(writeContent, [commit], lease === undefined ? {} : { lease });
+        await unless(codes.alreadyExists, call, undefined);
     }
     async #write(blob, bytes, labels, lease) {
         const { digest, size } = blob;
@@ -68606,7 +68438,7 @@ const bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size, 0);
  *
  * @throws when two archives mean different images by one name
  */
-function node_plan_merge(images) {
+function merge(images) {
     const byId = new Map();
     const byName = new Map();
     for (const image of images) {
@@ -69309,7 +69141,7 @@ async function loadImages(plan, cluster, on, log) {
             targets,
         ]);
         const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, {
+        const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, {
             ...on,
             log,
             unpackOn: onlyHost(await cluster.nodes)?.name,
@@ -69898,7 +69730,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4210);
+/* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8781);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7077);
 
 
@@ -73863,6 +73695,195 @@ const NULLS = new Array(156).join('\0');
 const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
     str.length !== Buffer.byteLength(str) || str.length > size));
 //# sourceMappingURL=header.js.map
+
+/***/ }),
+
+/***/ 750:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   u: () => (/* binding */ Pax)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _header_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6532);
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new _header_js__WEBPACK_IMPORTED_MODULE_1__/* .Header */ .Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,node_path__WEBPACK_IMPORTED_MODULE_0__.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
 
 /***/ }),
 

@@ -63358,7 +63358,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 3633:
+/***/ 3285:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -64835,8 +64835,12 @@ async function storage_readStorage(folder) {
         repositories.set(name, repository);
         repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
     }
-    const whole = [...repositories.values()].map((repository) => withNamed(folder, repository, blobs));
-    return { repositories: await Promise.all(whole), blobs };
+    const whole = await Promise.all([...repositories.values()].map((repository) => withNamed(folder, repository, blobs)));
+    return {
+        repositories: whole.map(({ repository }) => repository),
+        blobs,
+        named: new Map(whole.flatMap(({ named }) => [...named])),
+    };
 }
 const descriptor = schemas/* object */.Ikc({ digest: schemas/* string */.YjP() });
 const manifest = schemas/* object */.Ikc({
@@ -64848,18 +64852,25 @@ const manifest = schemas/* object */.Ikc({
 const mostOfManifest = 4 * 1024 ** 2;
 async function withNamed(folder, { name, ...own }, blobs) {
     const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
+    const named = new Map();
     const there = (descriptors) => descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
     // An index names manifests, which are looked at in their turn.
     for (const blob of manifests) {
         if ((blobs.get(blob) ?? 0) > mostOfManifest)
             continue;
-        const named = readManifest(await (0,promises_.readFile)((0,external_node_path_.join)(folder, storage_blobPath(blob)), "utf8"));
-        for (const each of there(named.manifests))
+        const read = readManifest(await (0,promises_.readFile)((0,external_node_path_.join)(folder, storage_blobPath(blob)), "utf8"));
+        const images = there(read.manifests);
+        const parts = there([...read.layers, ...(read.config ? [read.config] : [])]);
+        for (const each of images)
             manifests.add(each);
-        for (const each of there([...named.layers, ...(named.config ? [named.config] : [])]))
+        for (const each of parts)
             layers.add(each);
+        named.set(blob, [...images, ...parts]);
     }
-    return { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() };
+    return {
+        repository: { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() },
+        named,
+    };
 }
 /** @returns what it names: nothing where it is of a kind that names otherwise */
 function readManifest(text) {
@@ -65084,7 +65095,8 @@ async function adopt(from, blob, [first = "", ...others]) {
 /**
  * Keeps what proxies hold for later runs, if that is more than the cache has.
  *
- * @param used blobs that were asked for in this run: where not all fits, the others are left out first
+ * @param used blobs that were asked for in this run: where not all fits, what neither is one nor is named by one is left
+ *   out first
  * @param on.most bytes in all
  */
 async function saveProxies(cache, folders, used, on, log) {
@@ -65100,7 +65112,7 @@ async function saveProxies(cache, folders, used, on, log) {
         log.line("Nothing was pulled that is not in the cache already.");
         return;
     }
-    const chosen = fitting(all, used, on.most);
+    const chosen = fitting(all, kept_withNamed(used, [...kept.values()]), on.most);
     const parts = planParts(chosen, before?.parts ?? []);
     const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
     const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
@@ -65133,6 +65145,15 @@ async function saveProxies(cache, folders, used, on, log) {
     const key = `${on.prefix}${hashOf([text])}`;
     const { outcome } = await cache.save({ path: indexPath, key });
     log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
+}
+/** Nodes may have what a manifest names without asking for it. */
+function kept_withNamed(used, kept) {
+    const whole = new Set(used);
+    for (const blob of whole)
+        for (const { named } of kept)
+            for (const each of named.get(blob) ?? [])
+                whole.add(each);
+    return whole;
 }
 function within(repositories, blobs) {
     return repositories.map(({ name, manifests, layers }) => ({
@@ -65737,6 +65758,540 @@ async function findLogins(upstreams, plan, on, log) {
     return logins;
 }
 
+// EXTERNAL MODULE: external "node:http2"
+var external_node_http2_ = __nccwpck_require__(2467);
+;// CONCATENATED MODULE: ./lib/containerd/grpc.js
+
+
+/** What a server answers where it does not do what it is asked: https://grpc.io/docs/guides/status-codes/ */
+const codes = { unknown: 2, notFound: 5, alreadyExists: 6, outOfRange: 11, unavailable: 14 };
+/** A call that did not end well. */
+class GrpcError extends Error {
+    name = "GrpcError";
+    /** One of gRPC's codes. */
+    code;
+    constructor(code, message, options) {
+        super(message, options);
+        this.code = code;
+    }
+}
+/**
+ * Calls a gRPC server over any two-way stream: node's HTTP/2 with the frames and trailers of
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream, and do not wait for each other.
+ */
+class GrpcConnection {
+    #session;
+    #lost;
+    /** @param stream the server's end of it speaks HTTP/2 from the first byte */
+    constructor(stream) {
+        this.#session = (0,external_node_http2_.connect)("http://grpc", { createConnection: () => stream });
+        this.#session.on("error", (error) => {
+            this.#lost ??= error;
+        });
+    }
+    /**
+     * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses.
+     *
+     * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
+     */
+    async call(method, requests, { headers, deadline }) {
+        if (this.#session.closed || this.#session.destroyed)
+            throw this.#unavailable();
+        const stream = this.#session.request({
+            ":method": "POST",
+            ":path": `/${method.path}`,
+            "content-type": "application/grpc",
+            te: "trailers",
+            ...headers,
+        });
+        const late = setTimeout(() => {
+            stream.destroy(new GrpcError(codes.unavailable, `no answer within ${deadline / 1000} s`));
+        }, deadline);
+        late.unref();
+        try {
+            const [frames] = await Promise.all([this.#received(stream), send(stream, method.request, requests)]);
+            return frames.map((frame) => method.response.fromBinary(frame));
+        }
+        finally {
+            clearTimeout(late);
+            stream.close(external_node_http2_.constants.NGHTTP2_CANCEL);
+        }
+    }
+    /** Ends the connection and every call. */
+    close() {
+        this.#session.destroy();
+    }
+    #unavailable(error) {
+        const reason = this.#lost ?? error;
+        const message = reason === undefined ? "the connection ended" : (0,lib_problems/* messageOf */.bD)(reason);
+        return new GrpcError(codes.unavailable, message, { cause: reason });
+    }
+    /** The messages of an answer, when its trailers say that it is whole. */
+    #received(stream) {
+        return new Promise((resolve, reject) => {
+            const chunks = [];
+            let status = {};
+            // A server that refuses at once says so in its headers.
+            stream.on("response", (headers) => {
+                status = headers;
+            });
+            stream.on("trailers", (trailers) => {
+                status = trailers;
+            });
+            stream.on("data", (chunk) => chunks.push(chunk));
+            stream.on("error", (error) => reject(error instanceof GrpcError ? error : this.#unavailable(error)));
+            stream.on("close", () => {
+                const code = status["grpc-status"];
+                if (code === undefined)
+                    reject(this.#unavailable());
+                else if (Number(code) === 0)
+                    resolve(framesOf(Buffer.concat(chunks)));
+                else
+                    reject(new GrpcError(Number(code), decoded(String(status["grpc-message"] ?? ""))));
+            });
+        });
+    }
+}
+/** A server's words, which it should have encoded. */
+function decoded(message) {
+    try {
+        return decodeURIComponent(message);
+    }
+    catch {
+        return message;
+    }
+}
+async function send(stream, type, requests) {
+    for await (const request of requests) {
+        // Who has answered already reads no more.
+        if (stream.closed || stream.destroyed || stream.readableEnded)
+            return;
+        if (!stream.write(grpc_frame(type.toBinary(request))))
+            await writable(stream);
+    }
+    stream.end();
+}
+/** Ends when more can be written, and when nothing more ever can. */
+const writable = (stream) => new Promise((resolve) => {
+    const done = () => {
+        for (const event of ["drain", "close", "end"])
+            stream.off(event, done);
+        resolve();
+    };
+    for (const event of ["drain", "close", "end"])
+        stream.on(event, done);
+});
+const prefix = 5;
+/** A message behind its prefix: that it is not compressed, and its length. */
+function grpc_frame(message) {
+    const framed = Buffer.allocUnsafe(prefix + message.length);
+    framed.writeUInt8(0, 0);
+    framed.writeUInt32BE(message.length, 1);
+    framed.set(message, prefix);
+    return framed;
+}
+/** The messages of a stream that has ended. */
+function framesOf(bytes) {
+    const frames = [];
+    for (let at = 0; at + prefix <= bytes.length;) {
+        const end = at + prefix + bytes.readUInt32BE(at + 1);
+        frames.push(bytes.subarray(at + prefix, end));
+        at = end;
+    }
+    return frames;
+}
+
+// EXTERNAL MODULE: ./node_modules/@protobuf-ts/runtime/build/commonjs/index.js
+var commonjs = __nccwpck_require__(8886);
+;// CONCATENATED MODULE: ./lib/containerd/messages.js
+
+// What is used of containerd's API, whose messages have been the same since containerd 1.0
+// (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
+// (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
+const scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
+const messages_text = scalar(commonjs/* ScalarType */.LN.STRING);
+const texts = scalar(commonjs/* ScalarType */.LN.STRING, { repeat: commonjs/* RepeatType */.sA.UNPACKED });
+const flag = scalar(commonjs/* ScalarType */.LN.BOOL);
+const bytes = scalar(commonjs/* ScalarType */.LN.BYTES);
+const integer = scalar(commonjs/* ScalarType */.LN.INT64, { L: commonjs/* LongType */.rO.NUMBER });
+const choice = scalar(commonjs/* ScalarType */.LN.INT32);
+const labels = (no) => ({
+    no,
+    name: "labels",
+    kind: "map",
+    K: commonjs/* ScalarType */.LN.STRING,
+    V: { kind: "scalar", T: commonjs/* ScalarType */.LN.STRING },
+});
+const message = (no, name, type) => ({
+    no,
+    name,
+    kind: "message",
+    T: () => type,
+});
+const messages = (no, name, type) => ({
+    no,
+    name,
+    kind: "message",
+    T: () => type,
+    repeat: commonjs/* RepeatType */.sA.UNPACKED,
+});
+const Empty = new commonjs/* MessageType */.Go("google.protobuf.Empty", []);
+const FieldMask = new commonjs/* MessageType */.Go("google.protobuf.FieldMask", [texts(1, "paths")]);
+const Timestamp = new commonjs/* MessageType */.Go("google.protobuf.Timestamp", [integer(1, "seconds")]);
+const Descriptor = new commonjs/* MessageType */.Go("containerd.types.Descriptor", [
+    messages_text(1, "media_type"),
+    messages_text(2, "digest"),
+    integer(3, "size"),
+]);
+const Info = new commonjs/* MessageType */.Go("containerd.services.content.v1.Info", [
+    messages_text(1, "digest"),
+    message(3, "created_at", Timestamp),
+    labels(5),
+]);
+const messages_content = "containerd.services.content.v1";
+const listContent = {
+    path: `${messages_content}.Content/List`,
+    request: Empty,
+    response: new commonjs/* MessageType */.Go(`${messages_content}.ListContentResponse`, [messages(1, "info", Info)]),
+};
+const updateContent = {
+    path: `${messages_content}.Content/Update`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.UpdateRequest`, [
+        message(1, "info", Info),
+        message(2, "update_mask", FieldMask),
+    ]),
+    response: Empty,
+};
+const readContent = {
+    path: `${messages_content}.Content/Read`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.ReadContentRequest`, [
+        messages_text(1, "digest"),
+        integer(2, "offset"),
+        integer(3, "size"),
+    ]),
+    response: Empty,
+};
+/** What a write is to do: append its bytes, or that and make a blob of what was written. */
+const writeAction = { write: 1, commit: 2 };
+const writeContent = {
+    path: `${messages_content}.Content/Write`,
+    request: new commonjs/* MessageType */.Go(`${messages_content}.WriteContentRequest`, [
+        choice(1, "action"),
+        messages_text(2, "ref"),
+        integer(3, "total"),
+        messages_text(4, "expected"),
+        integer(5, "offset"),
+        bytes(6, "data"),
+        labels(7),
+    ]),
+    response: Empty,
+};
+const Image = new commonjs/* MessageType */.Go("containerd.services.images.v1.Image", [
+    messages_text(1, "name"),
+    message(3, "target", Descriptor),
+]);
+const messages_images = "containerd.services.images.v1";
+const getImage = {
+    path: `${messages_images}.Images/Get`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.GetImageRequest`, [messages_text(1, "name")]),
+    response: new commonjs/* MessageType */.Go(`${messages_images}.GetImageResponse`, [message(1, "image", Image)]),
+};
+const createImage = {
+    path: `${messages_images}.Images/Create`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.CreateImageRequest`, [message(1, "image", Image)]),
+    response: Empty,
+};
+const updateImage = {
+    path: `${messages_images}.Images/Update`,
+    request: new commonjs/* MessageType */.Go(`${messages_images}.UpdateImageRequest`, [
+        message(1, "image", Image),
+        message(2, "update_mask", FieldMask),
+    ]),
+    response: Empty,
+};
+// services/leases/v1/leases.proto
+const leases = "containerd.services.leases.v1";
+const createLease = {
+    path: `${leases}.Leases/Create`,
+    request: new commonjs/* MessageType */.Go(`${leases}.CreateRequest`, [messages_text(1, "id"), labels(3)]),
+    response: Empty,
+};
+const deleteLease = {
+    path: `${leases}.Leases/Delete`,
+    request: new commonjs/* MessageType */.Go(`${leases}.DeleteRequest`, [messages_text(1, "id"), flag(2, "sync")]),
+    response: Empty,
+};
+const ListedImage = new commonjs/* MessageType */.Go("runtime.v1.Image", [
+    messages_text(1, "id"),
+    texts(2, "repo_tags"),
+    texts(3, "repo_digests"),
+]);
+const listImages = {
+    path: "runtime.v1.ImageService/ListImages",
+    request: Empty,
+    response: new commonjs/* MessageType */.Go("runtime.v1.ListImagesResponse", [messages(1, "images", ListedImage)]),
+};
+
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
+;// CONCATENATED MODULE: ./lib/containerd/relay.js
+
+/** Where containerd listens in a node. */
+const socket = "/run/containerd/containerd.sock";
+/**
+ * Carries bytes between its own input and output and a socket, as soon as somebody listens there. Runs in the node under
+ * perl, which Debian is never without (https://packages.debian.org/perl-base is essential), unlike socat or nc.
+ */
+const script = `
+use strict;
+use Socket;
+my ($path, $seconds) = @ARGV;
+socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "no socket: $!\\n";
+my $until = time + $seconds;
+until (connect($socket, sockaddr_un($path))) {
+  die "nobody listens on $path: $!\\n" if time >= $until;
+  select(undef, undef, undef, 0.05);
+}
+sub carry {
+  my ($from, $to) = @_;
+  while (sysread($from, my $bytes, 65536)) {
+    my $done = 0;
+    while ($done < length $bytes) {
+      my $written = syswrite($to, $bytes, length($bytes) - $done, $done) or return;
+      $done += $written;
+    }
+  }
+}
+my $up = fork // die "no process: $!\\n";
+if ($up == 0) {
+  carry(\\*STDIN, $socket);
+  shutdown($socket, 1);
+  exit;
+}
+carry($socket, \\*STDOUT);
+kill "TERM", $up;
+`;
+/**
+ * Connects to the containerd of a node, once it listens.
+ *
+ * @param deadline milliseconds, after which a containerd that does not listen is given up on: the stream ends
+ */
+async function relay(engine, node, deadline) {
+    const seconds = String(Math.ceil(deadline / 1000));
+    const program = await engine.containers.exec(node, ["perl", "-e", script, socket, seconds]);
+    let complaint = "";
+    program.stderr.setEncoding("utf8");
+    program.stderr.on("data", (text) => {
+        complaint = (complaint + text).slice(-longestComplaint);
+    });
+    return { stream: streamOf(program), complaint: () => complaint.trim(), close: () => program.close() };
+}
+const longestComplaint = 2_000;
+function streamOf({ stdin, stdout }) {
+    return external_node_stream_.Duplex.from({ readable: stdout, writable: stdin });
+}
+
+;// CONCATENATED MODULE: ./lib/containerd/containerd.js
+
+
+
+
+
+/** A node's content store, below the node's /var: containerd's own layout. */
+const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+const seconds = 1_000;
+/** What containerd does not have to wait for anything for. */
+const soon = 60 * seconds;
+/** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
+class Containerd {
+    #node;
+    #relay;
+    #grpc;
+    constructor(node, relay) {
+        this.#node = node;
+        this.#relay = relay;
+        this.#grpc = new GrpcConnection(relay.stream);
+    }
+    /** @param deadline milliseconds, in which a containerd that starts must have come up */
+    static async in(engine, node, deadline) {
+        return new Containerd(node, await relay(engine, node.id, deadline));
+    }
+    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
+    async inventory(deadline) {
+        const [{ names, ids }, contents] = await Promise.all([
+            this.images(deadline),
+            this.#call(listContent, [{}], { deadline }),
+        ]);
+        // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
+        const made = Math.floor(this.#node.created / 1000);
+        const own = new Set(contents
+            .flatMap(({ info }) => info)
+            .filter(({ createdAt }) => (createdAt?.seconds ?? made) < made)
+            .map(({ digest }) => digest));
+        return {
+            names,
+            ids,
+            own: new Set([...ids].filter((id) => own.has(id))),
+            content: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
+        };
+    }
+    /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
+    async images(deadline = soon) {
+        const listed = await this.#call(listImages, [{}], { deadline });
+        const images = listed.flatMap((each) => each.images);
+        return {
+            names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...repoTags, ...repoDigests].map((name) => [name, id]))),
+            ids: new Set(images.map(({ id }) => id)),
+        };
+    }
+    /** Whether the bytes of a blob are there. */
+    async has({ digest, size }) {
+        const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
+        return await unless(codes.notFound, read.then(() => true), false);
+    }
+    /** Makes containerd take a blob whose file is in its store already, for as long as the node is there. */
+    async keep(blob) {
+        await this.#take(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
+    }
+    /**
+     * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
+     * then they may have been given names.
+     */
+    async leased(use) {
+        const id = `kind-action-${(0,external_node_crypto_.randomBytes)(8).toString("hex")}`;
+        // It ends by itself where nobody is left to end it.
+        const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
+        await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
+        try {
+            return await use({
+                adopt: (blob) => this.#take(blob, { lease: id }),
+                write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
+            });
+        }
+        finally {
+            // What it keeps otherwise is kept for an hour.
+            await this.#call(deleteLease, [{ id, sync: false }]).catch(() => { });
+        }
+    }
+    /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
+    async #take({ digest, size }, { labels = {}, lease }) {
+        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size, labels });
+        const call = this.#call(writeContent, [commit], lease === undefined ? {} : { lease });
+        await unless(codes.alreadyExists, call, undefined);
+    }
+    async #write(blob, bytes, labels, lease) {
+        const { digest, size } = blob;
+        async function* writes() {
+            let offset = 0;
+            if (size === 0)
+                yield writeOf(blob, { action: writeAction.commit, offset, labels });
+            for await (const data of bytes) {
+                const whole = offset + data.length === size;
+                yield writeOf(blob, {
+                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+                    offset,
+                    data,
+                });
+                offset += data.length;
+            }
+        }
+        const written = this.#call(writeContent, writes(), { lease, deadline: 600 * seconds });
+        if ((await unless(codes.alreadyExists, written, undefined)) !== undefined)
+            return;
+        if (Object.keys(labels).length === 0)
+            return;
+        const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
+        await this.#call(updateContent, [{ info: { digest, labels }, updateMask }]);
+    }
+    /** What an image's name stands for; its ID is one. @throws `notFound` */
+    async target(name) {
+        const [found] = await this.#call(getImage, [{ name }]);
+        if (found?.image?.target === undefined)
+            throw new GrpcError(codes.notFound, `image "${name}": not found`);
+        return found.image.target;
+    }
+    /** Gives an image a name, or takes the name from another image for it. */
+    async name(name, target) {
+        const image = { name, target };
+        const created = this.#call(createImage, [{ image }]);
+        if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
+            await this.#call(updateImage, [{ image, updateMask: { paths: ["target"] } }]);
+    }
+    close() {
+        this.#grpc.close();
+        this.#relay.close();
+    }
+    async #call(method, requests, { lease, deadline = soon } = {}) {
+        const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
+        try {
+            return await this.#grpc.call(method, requests, { headers, deadline });
+        }
+        catch (error) {
+            if (!(error instanceof GrpcError))
+                throw error;
+            // What the node complained about comes through another pipe: it may be a moment late.
+            await (0,external_node_timers_promises_.setImmediate)();
+            const said = [error.message, this.#relay.complaint()].filter(Boolean).join(": ");
+            const call = method.path.split(".").at(-1);
+            throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
+        }
+    }
+}
+const writeOf = ({ digest, size }, write) => ({
+    ref: `kind-action-${digest}`,
+    total: size,
+    expected: digest,
+    data: new Uint8Array(),
+    labels: {},
+    ...write,
+});
+/**
+ * Labels by which the garbage collector finds what a blob refers to:
+ * https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
+ */
+const labelsOf = (references) => Object.fromEntries(references.map((digest, index) => [`containerd.io/gc.ref.content.${index}`, digest]));
+async function unless(code, call, otherwise) {
+    try {
+        return await call;
+    }
+    catch (error) {
+        if (error instanceof GrpcError && error.code === code)
+            return otherwise;
+        throw error;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
+
+
+
+
+/**
+ * Opens a conversation with a node and asks what it has.
+ *
+ * @param deadline milliseconds in which its containerd has to be up
+ */
+async function askNode(engine, { name, container }, deadline) {
+    const until = performance.now() + deadline;
+    for (;;) {
+        let containerd;
+        try {
+            const left = Math.max(until - performance.now(), 1_000);
+            containerd = await Containerd.in(engine, container, left);
+            const inventory = await containerd.inventory(left);
+            return { name, container, containerd, inventory };
+        }
+        catch (error) {
+            containerd?.close();
+            // A containerd that is just starting refuses the first question.
+            if (!(error instanceof GrpcError) || performance.now() + pause > until)
+                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
+            await (0,external_node_timers_promises_.setTimeout)(pause);
+        }
+    }
+}
+const pause = 200;
+
 ;// CONCATENATED MODULE: ./lib/registry/proxies.js
 
 
@@ -65819,6 +66374,57 @@ const hostsOfProxies = (proxies) => proxies.map(({ upstream: { name, url, mirror
     server: url,
 }));
 
+;// CONCATENATED MODULE: ./lib/registry/node-links.js
+
+
+
+
+
+/** Where nodes see what proxies keep. */
+const mount = "/kind-action/proxies";
+/** The folder that nodes need of this machine: of what not everybody may see, they get nothing. */
+const proxiesMounts = (proxies) => proxies?.folders === undefined ? [] : [{ hostPath: proxies.folders.shared, containerPath: mount }];
+/**
+ * The blobs that a node can have without asking for them. Manifests it asks for: they are small, and what was asked for
+ * says what of the rest was used.
+ *
+ * @param held what each proxy holds, by the upstream's name
+ */
+function heldBlobs(held) {
+    const found = new Map();
+    for (const [name, { repositories, blobs }] of held) {
+        const manifests = new Set(repositories.flatMap((repository) => repository.manifests));
+        for (const [blob, size] of blobs) {
+            if (manifests.has(blob))
+                continue;
+            const path = (0,external_node_path_.join)(mount, fileName(name), storage_blobPath(blob));
+            found.set(blob, { digest: `sha256:${blob}`, size, path });
+        }
+    }
+    return [...found.values()];
+}
+/**
+ * Puts blobs into a node's content store for the price of a name: as links to the proxies' files. A pull finds them there,
+ * and neither copies their bytes nor writes them to the disk once more.
+ *
+ * @param deadline milliseconds, in which the node's containerd has to answer
+ */
+async function linkIntoNode(engine, node, blobs, deadline) {
+    const { containerd, inventory } = await askNode(engine, node, deadline);
+    try {
+        const missing = blobs.filter(({ digest }) => !inventory.content.has(digest));
+        const links = missing.map(({ digest, path }) => [
+            `/var/${blobsFolder}/${digest.replace("sha256:", "")}`,
+            { target: path },
+        ]);
+        await engine.containers.writeFiles(node.container.id, Object.fromEntries(links));
+        await Promise.all(missing.map((blob) => containerd.keep(blob)));
+    }
+    finally {
+        containerd.close();
+    }
+}
+
 ;// CONCATENATED MODULE: ./lib/registry/start.js
 
 
@@ -65870,6 +66476,8 @@ async function startRegistries(engine, plan, on, log) {
 
 
 
+
+
 /** Everything that a cluster's registries take, beside the cluster itself. */
 function bringUpRegistries(plan, cluster, made, run, on) {
     const { caches, cache } = made;
@@ -65907,7 +66515,7 @@ function bringUpRegistries(plan, cluster, made, run, on) {
             made.record({ proxies: savedProxies(registries, sharedFolders(proxies), prefix, caches.maxSize) });
         return registries;
     });
-    return { started, restored };
+    return { started, restored, folder };
 }
 async function prepareFolder(proxies, record) {
     const shared = proxies?.folders?.shared;
@@ -65942,6 +66550,27 @@ async function tellOfRegistries(plan, engine, { local, hosts }) {
         await api.create(path, body).finally(() => api.close());
     };
     await Promise.all([tellNodes(), tellUsers()]);
+}
+/**
+ * Gives the nodes what the proxies hold from an earlier run or cluster, before any pod asks for it: they ask the proxies
+ * for manifests, and for nothing else. Without it they ask for all.
+ */
+async function giveWhatProxiesHold(plan, engine, log) {
+    const proxies = plan.registries?.proxies;
+    if (proxies?.folders === undefined)
+        return;
+    const held = [...sharedFolders(proxies)].map(async ([name, folder]) => [name, await storage_readStorage(folder)]);
+    const blobs = heldBlobs(new Map(await Promise.all(held)));
+    if (blobs.length === 0)
+        return;
+    try {
+        const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+        await Promise.all(nodes.map((node) => linkIntoNode(engine, node, blobs, 10_000)));
+        log.line(`Every node has the ${blobs.length} blobs that the proxies hold.`);
+    }
+    catch (error) {
+        log.line(`Nodes ask the proxies for what these hold: ${(0,lib_problems/* messageOf */.bD)(error)}`);
+    }
 }
 
 ;// CONCATENATED MODULE: ./lib/cache/protocol.js
@@ -66102,7 +66731,7 @@ const cacheProgram = (argv = process.argv) => [
 
 const config_text = schemas/* string */.YjP();
 /** YAML reads `1` as a number where kind takes the text. */
-const scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
+const config_scalar = schemas/* union */.KCZ([schemas/* string */.YjP(), schemas/* number */.aig(), schemas/* boolean */.zMY()]);
 const json6902 = schemas/* array */.YOg(schemas/* strictObject */.rej({ group: config_text, version: config_text, kind: config_text, patch: config_text }));
 /** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
 const schema = schemas/* strictObject */.rej({
@@ -66112,7 +66741,7 @@ const schema = schemas/* strictObject */.rej({
     nodes: schemas/* array */.YOg(schemas/* strictObject */.rej({
         role: schemas/* enum */.k5n(["control-plane", "worker"]).optional(),
         image: config_text.optional(),
-        labels: schemas/* record */.g1P(config_text, scalar.nullable()).optional(),
+        labels: schemas/* record */.g1P(config_text, config_scalar.nullable()).optional(),
         extraMounts: schemas/* array */.YOg(schemas/* strictObject */.rej({
             containerPath: config_text.optional(),
             hostPath: config_text.optional(),
@@ -66144,7 +66773,7 @@ const schema = schemas/* strictObject */.rej({
     })
         .nullish(),
     featureGates: schemas/* record */.g1P(config_text, schemas/* boolean */.zMY()).nullish(),
-    runtimeConfig: schemas/* record */.g1P(config_text, scalar).nullish(),
+    runtimeConfig: schemas/* record */.g1P(config_text, config_scalar).nullish(),
     kubeadmConfigPatches: schemas/* array */.YOg(config_text).nullish(),
     kubeadmConfigPatchesJSON6902: json6902.nullish(),
     containerdConfigPatches: schemas/* array */.YOg(config_text).nullish(),
@@ -66211,7 +66840,7 @@ function parseClusterConfig(source) {
  * @param images one for each node of the configuration, in order; a single one where it lists no nodes
  */
 function renderClusterConfig(config, name, images, additions = {}) {
-    const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
+    const { patches, json6902, ownNetwork, mounts, containerdPatches } = { ...nothingAdded, ...additions };
     const document = config.document.clone();
     document.set("name", name);
     if (config.nodes.length === 0)
@@ -66231,8 +66860,7 @@ function renderClusterConfig(config, name, images, additions = {}) {
         if ((0,dist/* isAlias */.Vj)(node))
             document.setIn(["nodes", index], copyOf(node.resolve(document)));
         document.setIn(["nodes", index, "image"], image);
-        if (mount !== undefined)
-            insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
+        insert(document, ["nodes", index, "extraMounts"], mounts.map((mount) => ({ ...mount, readOnly: "true" })));
     });
     return document.toString();
 }
@@ -66240,7 +66868,7 @@ const nothingAdded = {
     patches: [],
     json6902: [],
     ownNetwork: false,
-    mount: undefined,
+    mounts: [],
     containerdPatches: [],
 };
 /** A rendered configuration with other names for the images of its nodes. */
@@ -66400,7 +67028,7 @@ class Conversation {
         program.stdout.on("data", (text) => this.#read(text));
         program.stderr.setEncoding("utf8");
         program.stderr.on("data", (text) => {
-            this.#stderr = (this.#stderr + text).slice(-longestComplaint);
+            this.#stderr = (this.#stderr + text).slice(-conversation_longestComplaint);
         });
         program.stdout.once("close", () => this.#end(new Error("the connection ended")));
         program.stdout.once("error", (error) => this.#end(error));
@@ -66486,7 +67114,7 @@ class Conversation {
 class ConversationError extends Error {
     name = "ConversationError";
 }
-const longestComplaint = 2_000;
+const conversation_longestComplaint = 2_000;
 class Answer {
     lines = [];
     result;
@@ -66997,7 +67625,7 @@ function missingAccount(list) {
  * Unpacks what it is given, one after another. What fails here is done, and told, when a pod wants the image.
  * Runs in the node under bash: what containerd's own client does between the parts of its API is more than a call.
  */
-const script = `
+const unpack_script = `
 snapshotter=$(sed -n 's/^ *snapshotter = "\\([a-z-]*\\)"$/\\1/p;T;q' /etc/containerd/config.toml)
 for digest; do
   ctr --namespace k8s.io snapshots unpack --snapshotter "$snapshotter" "$digest"
@@ -67009,540 +67637,11 @@ done </dev/null >/dev/null 2>&1
  * @param targets the digests that the images' names stand for
  */
 async function unpack(engine, node, targets) {
-    const program = await engine.containers.exec(node, ["bash", "-c", script, "unpack", ...targets]);
+    const program = await engine.containers.exec(node, ["bash", "-c", unpack_script, "unpack", ...targets]);
     for (const output of [program.stdout, program.stderr])
         output.on("error", () => { }).resume();
     program.close();
 }
-
-// EXTERNAL MODULE: external "node:http2"
-var external_node_http2_ = __nccwpck_require__(2467);
-;// CONCATENATED MODULE: ./lib/containerd/grpc.js
-
-
-/** What a server answers where it does not do what it is asked: https://grpc.io/docs/guides/status-codes/ */
-const codes = { unknown: 2, notFound: 5, alreadyExists: 6, outOfRange: 11, unavailable: 14 };
-/** A call that did not end well. */
-class GrpcError extends Error {
-    name = "GrpcError";
-    /** One of gRPC's codes. */
-    code;
-    constructor(code, message, options) {
-        super(message, options);
-        this.code = code;
-    }
-}
-/**
- * Calls a gRPC server over any two-way stream: node's HTTP/2 with the frames and trailers of
- * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream, and do not wait for each other.
- */
-class GrpcConnection {
-    #session;
-    #lost;
-    /** @param stream the server's end of it speaks HTTP/2 from the first byte */
-    constructor(stream) {
-        this.#session = (0,external_node_http2_.connect)("http://grpc", { createConnection: () => stream });
-        this.#session.on("error", (error) => {
-            this.#lost ??= error;
-        });
-    }
-    /**
-     * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses.
-     *
-     * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
-     */
-    async call(method, requests, { headers, deadline }) {
-        if (this.#session.closed || this.#session.destroyed)
-            throw this.#unavailable();
-        const stream = this.#session.request({
-            ":method": "POST",
-            ":path": `/${method.path}`,
-            "content-type": "application/grpc",
-            te: "trailers",
-            ...headers,
-        });
-        const late = setTimeout(() => {
-            stream.destroy(new GrpcError(codes.unavailable, `no answer within ${deadline / 1000} s`));
-        }, deadline);
-        late.unref();
-        try {
-            const [frames] = await Promise.all([this.#received(stream), send(stream, method.request, requests)]);
-            return frames.map((frame) => method.response.fromBinary(frame));
-        }
-        finally {
-            clearTimeout(late);
-            stream.close(external_node_http2_.constants.NGHTTP2_CANCEL);
-        }
-    }
-    /** Ends the connection and every call. */
-    close() {
-        this.#session.destroy();
-    }
-    #unavailable(error) {
-        const reason = this.#lost ?? error;
-        const message = reason === undefined ? "the connection ended" : (0,lib_problems/* messageOf */.bD)(reason);
-        return new GrpcError(codes.unavailable, message, { cause: reason });
-    }
-    /** The messages of an answer, when its trailers say that it is whole. */
-    #received(stream) {
-        return new Promise((resolve, reject) => {
-            const chunks = [];
-            let status = {};
-            // A server that refuses at once says so in its headers.
-            stream.on("response", (headers) => {
-                status = headers;
-            });
-            stream.on("trailers", (trailers) => {
-                status = trailers;
-            });
-            stream.on("data", (chunk) => chunks.push(chunk));
-            stream.on("error", (error) => reject(error instanceof GrpcError ? error : this.#unavailable(error)));
-            stream.on("close", () => {
-                const code = status["grpc-status"];
-                if (code === undefined)
-                    reject(this.#unavailable());
-                else if (Number(code) === 0)
-                    resolve(framesOf(Buffer.concat(chunks)));
-                else
-                    reject(new GrpcError(Number(code), decoded(String(status["grpc-message"] ?? ""))));
-            });
-        });
-    }
-}
-/** A server's words, which it should have encoded. */
-function decoded(message) {
-    try {
-        return decodeURIComponent(message);
-    }
-    catch {
-        return message;
-    }
-}
-async function send(stream, type, requests) {
-    for await (const request of requests) {
-        // Who has answered already reads no more.
-        if (stream.closed || stream.destroyed || stream.readableEnded)
-            return;
-        if (!stream.write(grpc_frame(type.toBinary(request))))
-            await writable(stream);
-    }
-    stream.end();
-}
-/** Ends when more can be written, and when nothing more ever can. */
-const writable = (stream) => new Promise((resolve) => {
-    const done = () => {
-        for (const event of ["drain", "close", "end"])
-            stream.off(event, done);
-        resolve();
-    };
-    for (const event of ["drain", "close", "end"])
-        stream.on(event, done);
-});
-const prefix = 5;
-/** A message behind its prefix: that it is not compressed, and its length. */
-function grpc_frame(message) {
-    const framed = Buffer.allocUnsafe(prefix + message.length);
-    framed.writeUInt8(0, 0);
-    framed.writeUInt32BE(message.length, 1);
-    framed.set(message, prefix);
-    return framed;
-}
-/** The messages of a stream that has ended. */
-function framesOf(bytes) {
-    const frames = [];
-    for (let at = 0; at + prefix <= bytes.length;) {
-        const end = at + prefix + bytes.readUInt32BE(at + 1);
-        frames.push(bytes.subarray(at + prefix, end));
-        at = end;
-    }
-    return frames;
-}
-
-// EXTERNAL MODULE: ./node_modules/@protobuf-ts/runtime/build/commonjs/index.js
-var commonjs = __nccwpck_require__(8886);
-;// CONCATENATED MODULE: ./lib/containerd/messages.js
-
-// What is used of containerd's API, whose messages have been the same since containerd 1.0
-// (https://github.com/containerd/containerd/tree/main/api/services, the files named below), and of Kubernetes' own
-// (https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto), which containerd serves, too.
-const messages_scalar = (T, more) => (no, name) => ({ no, name, kind: "scalar", T, ...more });
-const messages_text = messages_scalar(commonjs/* ScalarType */.LN.STRING);
-const texts = messages_scalar(commonjs/* ScalarType */.LN.STRING, { repeat: commonjs/* RepeatType */.sA.UNPACKED });
-const flag = messages_scalar(commonjs/* ScalarType */.LN.BOOL);
-const bytes = messages_scalar(commonjs/* ScalarType */.LN.BYTES);
-const integer = messages_scalar(commonjs/* ScalarType */.LN.INT64, { L: commonjs/* LongType */.rO.NUMBER });
-const choice = messages_scalar(commonjs/* ScalarType */.LN.INT32);
-const labels = (no) => ({
-    no,
-    name: "labels",
-    kind: "map",
-    K: commonjs/* ScalarType */.LN.STRING,
-    V: { kind: "scalar", T: commonjs/* ScalarType */.LN.STRING },
-});
-const message = (no, name, type) => ({
-    no,
-    name,
-    kind: "message",
-    T: () => type,
-});
-const messages = (no, name, type) => ({
-    no,
-    name,
-    kind: "message",
-    T: () => type,
-    repeat: commonjs/* RepeatType */.sA.UNPACKED,
-});
-const Empty = new commonjs/* MessageType */.Go("google.protobuf.Empty", []);
-const FieldMask = new commonjs/* MessageType */.Go("google.protobuf.FieldMask", [texts(1, "paths")]);
-const Timestamp = new commonjs/* MessageType */.Go("google.protobuf.Timestamp", [integer(1, "seconds")]);
-const Descriptor = new commonjs/* MessageType */.Go("containerd.types.Descriptor", [
-    messages_text(1, "media_type"),
-    messages_text(2, "digest"),
-    integer(3, "size"),
-]);
-const Info = new commonjs/* MessageType */.Go("containerd.services.content.v1.Info", [
-    messages_text(1, "digest"),
-    message(3, "created_at", Timestamp),
-    labels(5),
-]);
-const messages_content = "containerd.services.content.v1";
-const listContent = {
-    path: `${messages_content}.Content/List`,
-    request: Empty,
-    response: new commonjs/* MessageType */.Go(`${messages_content}.ListContentResponse`, [messages(1, "info", Info)]),
-};
-const updateContent = {
-    path: `${messages_content}.Content/Update`,
-    request: new commonjs/* MessageType */.Go(`${messages_content}.UpdateRequest`, [
-        message(1, "info", Info),
-        message(2, "update_mask", FieldMask),
-    ]),
-    response: Empty,
-};
-const readContent = {
-    path: `${messages_content}.Content/Read`,
-    request: new commonjs/* MessageType */.Go(`${messages_content}.ReadContentRequest`, [
-        messages_text(1, "digest"),
-        integer(2, "offset"),
-        integer(3, "size"),
-    ]),
-    response: Empty,
-};
-/** What a write is to do: append its bytes, or that and make a blob of what was written. */
-const writeAction = { write: 1, commit: 2 };
-const writeContent = {
-    path: `${messages_content}.Content/Write`,
-    request: new commonjs/* MessageType */.Go(`${messages_content}.WriteContentRequest`, [
-        choice(1, "action"),
-        messages_text(2, "ref"),
-        integer(3, "total"),
-        messages_text(4, "expected"),
-        integer(5, "offset"),
-        bytes(6, "data"),
-        labels(7),
-    ]),
-    response: Empty,
-};
-const Image = new commonjs/* MessageType */.Go("containerd.services.images.v1.Image", [
-    messages_text(1, "name"),
-    message(3, "target", Descriptor),
-]);
-const messages_images = "containerd.services.images.v1";
-const getImage = {
-    path: `${messages_images}.Images/Get`,
-    request: new commonjs/* MessageType */.Go(`${messages_images}.GetImageRequest`, [messages_text(1, "name")]),
-    response: new commonjs/* MessageType */.Go(`${messages_images}.GetImageResponse`, [message(1, "image", Image)]),
-};
-const createImage = {
-    path: `${messages_images}.Images/Create`,
-    request: new commonjs/* MessageType */.Go(`${messages_images}.CreateImageRequest`, [message(1, "image", Image)]),
-    response: Empty,
-};
-const updateImage = {
-    path: `${messages_images}.Images/Update`,
-    request: new commonjs/* MessageType */.Go(`${messages_images}.UpdateImageRequest`, [
-        message(1, "image", Image),
-        message(2, "update_mask", FieldMask),
-    ]),
-    response: Empty,
-};
-// services/leases/v1/leases.proto
-const leases = "containerd.services.leases.v1";
-const createLease = {
-    path: `${leases}.Leases/Create`,
-    request: new commonjs/* MessageType */.Go(`${leases}.CreateRequest`, [messages_text(1, "id"), labels(3)]),
-    response: Empty,
-};
-const deleteLease = {
-    path: `${leases}.Leases/Delete`,
-    request: new commonjs/* MessageType */.Go(`${leases}.DeleteRequest`, [messages_text(1, "id"), flag(2, "sync")]),
-    response: Empty,
-};
-const ListedImage = new commonjs/* MessageType */.Go("runtime.v1.Image", [
-    messages_text(1, "id"),
-    texts(2, "repo_tags"),
-    texts(3, "repo_digests"),
-]);
-const listImages = {
-    path: "runtime.v1.ImageService/ListImages",
-    request: Empty,
-    response: new commonjs/* MessageType */.Go("runtime.v1.ListImagesResponse", [messages(1, "images", ListedImage)]),
-};
-
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
-;// CONCATENATED MODULE: ./lib/containerd/relay.js
-
-/** Where containerd listens in a node. */
-const socket = "/run/containerd/containerd.sock";
-/**
- * Carries bytes between its own input and output and a socket, as soon as somebody listens there. Runs in the node under
- * perl, which Debian is never without (https://packages.debian.org/perl-base is essential), unlike socat or nc.
- */
-const relay_script = `
-use strict;
-use Socket;
-my ($path, $seconds) = @ARGV;
-socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "no socket: $!\\n";
-my $until = time + $seconds;
-until (connect($socket, sockaddr_un($path))) {
-  die "nobody listens on $path: $!\\n" if time >= $until;
-  select(undef, undef, undef, 0.05);
-}
-sub carry {
-  my ($from, $to) = @_;
-  while (sysread($from, my $bytes, 65536)) {
-    my $done = 0;
-    while ($done < length $bytes) {
-      my $written = syswrite($to, $bytes, length($bytes) - $done, $done) or return;
-      $done += $written;
-    }
-  }
-}
-my $up = fork // die "no process: $!\\n";
-if ($up == 0) {
-  carry(\\*STDIN, $socket);
-  shutdown($socket, 1);
-  exit;
-}
-carry($socket, \\*STDOUT);
-kill "TERM", $up;
-`;
-/**
- * Connects to the containerd of a node, once it listens.
- *
- * @param deadline milliseconds, after which a containerd that does not listen is given up on: the stream ends
- */
-async function relay(engine, node, deadline) {
-    const seconds = String(Math.ceil(deadline / 1000));
-    const program = await engine.containers.exec(node, ["perl", "-e", relay_script, socket, seconds]);
-    let complaint = "";
-    program.stderr.setEncoding("utf8");
-    program.stderr.on("data", (text) => {
-        complaint = (complaint + text).slice(-relay_longestComplaint);
-    });
-    return { stream: streamOf(program), complaint: () => complaint.trim(), close: () => program.close() };
-}
-const relay_longestComplaint = 2_000;
-function streamOf({ stdin, stdout }) {
-    return external_node_stream_.Duplex.from({ readable: stdout, writable: stdin });
-}
-
-;// CONCATENATED MODULE: ./lib/containerd/containerd.js
-
-
-
-
-
-/** A node's content store, below the node's /var: containerd's own layout. */
-const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
-const seconds = 1_000;
-/** What containerd does not have to wait for anything for. */
-const soon = 60 * seconds;
-/** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
-class Containerd {
-    #node;
-    #relay;
-    #grpc;
-    constructor(node, relay) {
-        this.#node = node;
-        this.#relay = relay;
-        this.#grpc = new GrpcConnection(relay.stream);
-    }
-    /** @param deadline milliseconds, in which a containerd that starts must have come up */
-    static async in(engine, node, deadline) {
-        return new Containerd(node, await relay(engine, node.id, deadline));
-    }
-    /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-    async inventory(deadline) {
-        const [{ names, ids }, contents] = await Promise.all([
-            this.images(deadline),
-            this.#call(listContent, [{}], { deadline }),
-        ]);
-        // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
-        const made = Math.floor(this.#node.created / 1000);
-        const own = new Set(contents
-            .flatMap(({ info }) => info)
-            .filter(({ createdAt }) => (createdAt?.seconds ?? made) < made)
-            .map(({ digest }) => digest));
-        return {
-            names,
-            ids,
-            own: new Set([...ids].filter((id) => own.has(id))),
-            content: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
-        };
-    }
-    /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
-    async images(deadline = soon) {
-        const listed = await this.#call(listImages, [{}], { deadline });
-        const images = listed.flatMap((each) => each.images);
-        return {
-            names: new Map(images.flatMap(({ id, repoTags, repoDigests }) => [...repoTags, ...repoDigests].map((name) => [name, id]))),
-            ids: new Set(images.map(({ id }) => id)),
-        };
-    }
-    /** Whether the bytes of a blob are there. */
-    async has({ digest, size }) {
-        const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
-        return await unless(codes.notFound, read.then(() => true), false);
-    }
-    /**
-     * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
-     * then they may have been given names.
-     */
-    async leased(use) {
-        const id = `kind-action-${(0,external_node_crypto_.randomBytes)(8).toString("hex")}`;
-        // It ends by itself where nobody is left to end it.
-        const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
-        await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
-        try {
-            return await use({
-                adopt: (blob) => this.#adopt(blob, id),
-                write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
-            });
-        }
-        finally {
-            // What it keeps otherwise is kept for an hour.
-            await this.#call(deleteLease, [{ id, sync: false }]).catch(() => { });
-        }
-    }
-    /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
-    async #adopt({ digest, size }, lease) {
-        const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size });
-        await unless(codes.alreadyExists, this.#call(writeContent, [commit], { lease }), undefined);
-    }
-    async #write(blob, bytes, labels, lease) {
-        const { digest, size } = blob;
-        async function* writes() {
-            let offset = 0;
-            if (size === 0)
-                yield writeOf(blob, { action: writeAction.commit, offset, labels });
-            for await (const data of bytes) {
-                const whole = offset + data.length === size;
-                yield writeOf(blob, {
-                    ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
-                    offset,
-                    data,
-                });
-                offset += data.length;
-            }
-        }
-        const written = this.#call(writeContent, writes(), { lease, deadline: 600 * seconds });
-        if ((await unless(codes.alreadyExists, written, undefined)) !== undefined)
-            return;
-        if (Object.keys(labels).length === 0)
-            return;
-        const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
-        await this.#call(updateContent, [{ info: { digest, labels }, updateMask }]);
-    }
-    /** What an image's name stands for; its ID is one. @throws `notFound` */
-    async target(name) {
-        const [found] = await this.#call(getImage, [{ name }]);
-        if (found?.image?.target === undefined)
-            throw new GrpcError(codes.notFound, `image "${name}": not found`);
-        return found.image.target;
-    }
-    /** Gives an image a name, or takes the name from another image for it. */
-    async name(name, target) {
-        const image = { name, target };
-        const created = this.#call(createImage, [{ image }]);
-        if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
-            await this.#call(updateImage, [{ image, updateMask: { paths: ["target"] } }]);
-    }
-    close() {
-        this.#grpc.close();
-        this.#relay.close();
-    }
-    async #call(method, requests, { lease, deadline = soon } = {}) {
-        const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
-        try {
-            return await this.#grpc.call(method, requests, { headers, deadline });
-        }
-        catch (error) {
-            if (!(error instanceof GrpcError))
-                throw error;
-            // What the node complained about comes through another pipe: it may be a moment late.
-            await (0,external_node_timers_promises_.setImmediate)();
-            const said = [error.message, this.#relay.complaint()].filter(Boolean).join(": ");
-            const call = method.path.split(".").at(-1);
-            throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
-        }
-    }
-}
-const writeOf = ({ digest, size }, write) => ({
-    ref: `kind-action-${digest}`,
-    total: size,
-    expected: digest,
-    data: new Uint8Array(),
-    labels: {},
-    ...write,
-});
-/**
- * Labels by which the garbage collector finds what a blob refers to:
- * https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
- */
-const labelsOf = (references) => Object.fromEntries(references.map((digest, index) => [`containerd.io/gc.ref.content.${index}`, digest]));
-async function unless(code, call, otherwise) {
-    try {
-        return await call;
-    }
-    catch (error) {
-        if (error instanceof GrpcError && error.code === code)
-            return otherwise;
-        throw error;
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/images/transfer/ask-node.js
-
-
-
-
-/**
- * Opens a conversation with a node and asks what it has.
- *
- * @param deadline milliseconds in which its containerd has to be up
- */
-async function askNode(engine, { name, container }, deadline) {
-    const until = performance.now() + deadline;
-    for (;;) {
-        let containerd;
-        try {
-            const left = Math.max(until - performance.now(), 1_000);
-            containerd = await Containerd.in(engine, container, left);
-            const inventory = await containerd.inventory(left);
-            return { name, container, containerd, inventory };
-        }
-        catch (error) {
-            containerd?.close();
-            // A containerd that is just starting refuses the first question.
-            if (!(error instanceof GrpcError) || performance.now() + pause > until)
-                throw new Error(`it cannot be asked what it has: ${(0,lib_problems/* messageOf */.bD)(error)}`, { cause: error });
-            await (0,external_node_timers_promises_.setTimeout)(pause);
-        }
-    }
-}
-const pause = 200;
 
 ;// CONCATENATED MODULE: ./lib/cluster/unpack-ahead.js
 
@@ -72167,6 +72266,7 @@ function planRegistries({ registries: { image, local, upstreams, logins }, confi
 
 
 
+
 /**
  * Decides what will be made. Pure: the same situation gives the same plan.
  *
@@ -72259,13 +72359,16 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
     }
     const local = !("problem" in daemon) && daemon.info.local;
     const registries = planRegistries(inputs, { folder, temp: job.temp, localDaemon: local }, problems);
-    const containerdPatches = registries === undefined ? [] : hostsFolderPatches(images);
+    const forRegistries = {
+        containerdPatches: registries === undefined ? [] : hostsFolderPatches(images),
+        mounts: proxiesMounts(registries?.proxies),
+    };
     const fastStart = inputs.fastStart
-        ? planFast(inputs, { name, images, nodes, folder, mounts: local, containerdPatches })
+        ? planFast(inputs, { name, images, nodes, folder, canMount: local, forRegistries })
         : undefined;
     return {
         name,
-        config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, { containerdPatches }),
+        config: fastStart?.config ?? renderClusterConfig(inputs.config, name, images, forRegistries),
         fastStart,
         workspace: job.workspace,
         nodes: nodes.map(({ name: node }) => node),
@@ -72291,14 +72394,17 @@ function planCluster({ inputs, job, daemon, run }, kindVersion, folder, problems
     };
 }
 function planFast({ config }, on) {
-    const { settings, manifests, ...patches } = planFastStart(config, on.mounts);
+    const { settings, manifests, ...patches } = planFastStart(config, on.canMount);
     const folder = (0,external_node_path_.join)(on.folder, "kubeadm-patches");
     const mounted = Object.keys(manifests).length > 0;
     const render = (ownNetwork) => renderClusterConfig(config, on.name, on.images, {
         ...patches,
-        containerdPatches: on.containerdPatches,
+        ...on.forRegistries,
         ownNetwork,
-        mount: mounted ? { hostPath: folder, containerPath: manifestPatchesFolder } : undefined,
+        mounts: [
+            ...(mounted ? [{ hostPath: folder, containerPath: manifestPatchesFolder }] : []),
+            ...on.forRegistries.mounts,
+        ],
     });
     const controlPlanes = on.nodes.filter(({ role }) => role === "control-plane");
     const first = controlPlanes[0];
@@ -72308,9 +72414,7 @@ function planFast({ config }, on) {
         folder,
         files: manifests,
         config: render(false),
-        configWithout: renderClusterConfig(config, on.name, on.images, {
-            containerdPatches: on.containerdPatches,
-        }),
+        configWithout: renderClusterConfig(config, on.name, on.images, on.forRegistries),
         network: first === undefined || config.disableDefaultCNI
             ? undefined
             : {
@@ -74161,185 +74265,8 @@ const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var header = __nccwpck_require__(6532);
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
-
-
-class Pax {
-    atime;
-    mtime;
-    ctime;
-    charset;
-    comment;
-    gid;
-    uid;
-    gname;
-    uname;
-    linkpath;
-    dev;
-    ino;
-    nlink;
-    path;
-    size;
-    mode;
-    global;
-    constructor(obj, global = false) {
-        this.atime = obj.atime;
-        this.charset = obj.charset;
-        this.comment = obj.comment;
-        this.ctime = obj.ctime;
-        this.dev = obj.dev;
-        this.gid = obj.gid;
-        this.global = global;
-        this.gname = obj.gname;
-        this.ino = obj.ino;
-        this.linkpath = obj.linkpath;
-        this.mtime = obj.mtime;
-        this.nlink = obj.nlink;
-        this.path = obj.path;
-        this.size = obj.size;
-        this.uid = obj.uid;
-        this.uname = obj.uname;
-    }
-    encode() {
-        const body = this.encodeBody();
-        if (body === '') {
-            return Buffer.allocUnsafe(0);
-        }
-        const bodyLen = Buffer.byteLength(body);
-        // round up to 512 bytes
-        // add 512 for header
-        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
-        const buf = Buffer.allocUnsafe(bufLen);
-        // 0-fill the header section, it might not hit every field
-        for (let i = 0; i < 512; i++) {
-            buf[i] = 0;
-        }
-        new header/* Header */.Y({
-            // XXX split the path
-            // then the path should be PaxHeader + basename, but less than 99,
-            // prepend with the dirname
-            /* c8 ignore start */
-            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
-            /* c8 ignore stop */
-            mode: this.mode || 0o644,
-            uid: this.uid,
-            gid: this.gid,
-            size: bodyLen,
-            mtime: this.mtime,
-            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
-            linkpath: '',
-            uname: this.uname || '',
-            gname: this.gname || '',
-            devmaj: 0,
-            devmin: 0,
-            atime: this.atime,
-            ctime: this.ctime,
-        }).encode(buf);
-        buf.write(body, 512, bodyLen, 'utf8');
-        // null pad after the body
-        for (let i = bodyLen + 512; i < buf.length; i++) {
-            buf[i] = 0;
-        }
-        return buf;
-    }
-    encodeBody() {
-        return (this.encodeField('path') +
-            this.encodeField('ctime') +
-            this.encodeField('atime') +
-            this.encodeField('dev') +
-            this.encodeField('ino') +
-            this.encodeField('nlink') +
-            this.encodeField('charset') +
-            this.encodeField('comment') +
-            this.encodeField('gid') +
-            this.encodeField('gname') +
-            this.encodeField('linkpath') +
-            this.encodeField('mtime') +
-            this.encodeField('size') +
-            this.encodeField('uid') +
-            this.encodeField('uname'));
-    }
-    encodeField(field) {
-        if (this[field] === undefined) {
-            return '';
-        }
-        const r = this[field];
-        const v = r instanceof Date ? r.getTime() / 1000 : r;
-        const s = ' ' +
-            (field === 'dev' || field === 'ino' || field === 'nlink' ?
-                'SCHILY.'
-                : '') +
-            field +
-            '=' +
-            v +
-            '\n';
-        const byteLen = Buffer.byteLength(s);
-        // the digits includes the length of the digits in ascii base-10
-        // so if it's 9 characters, then adding 1 for the 9 makes it 10
-        // which makes it 11 chars.
-        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
-        if (byteLen + digits >= Math.pow(10, digits)) {
-            digits += 1;
-        }
-        const len = digits + byteLen;
-        return len + s;
-    }
-    static parse(str, ex, g = false) {
-        return new Pax(merge(parseKV(str), ex), g);
-    }
-}
-const merge = (a, b) => b ? Object.assign({}, b, a) : a;
-const parseKV = (str) => str
-    .replace(/\n$/, '')
-    .split('\n')
-    .reduce(parseKVLine, Object.create(null));
-const parseKVLine = (set, line) => {
-    const n = parseInt(line, 10);
-    // XXX Values with \n in them will fail this.
-    // Refactor to not be a naive line-by-line parse.
-    if (n !== Buffer.byteLength(line) + 1) {
-        return set;
-    }
-    line = line.slice((n + ' ').length);
-    const kv = line.split('=');
-    const r = kv.shift();
-    if (!r) {
-        return set;
-    }
-    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
-    const v = kv.join('=').replace(/\0.*/, '');
-    switch (k) {
-        case 'path':
-        case 'linkpath':
-        case 'type':
-        case 'charset':
-        case 'comment':
-        case 'gname':
-        case 'uname':
-            set[k] = v;
-            break;
-        case 'ctime':
-        case 'atime':
-        case 'mtime':
-            set[k] = new Date(Number(v) * 1000);
-            break;
-        case 'size':
-            const s = +v;
-            if (s >= 0)
-                set[k] = s;
-            break;
-        case 'gid':
-        case 'uid':
-        case 'dev':
-        case 'ino':
-        case 'nlink':
-        case 'mode':
-            set[k] = +v;
-            break;
-    }
-    return set;
-};
-//# sourceMappingURL=pax.js.map
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(750);
 ;// CONCATENATED MODULE: ./lib/images/tar-index.js
 
 
@@ -74445,7 +74372,7 @@ function announced(type, bytes) {
     switch (type) {
         case "ExtendedHeader":
         case "OldExtendedHeader": {
-            const { path, linkpath, size } = Pax.parse(text, {});
+            const { path, linkpath, size } = pax/* Pax */.u.parse(text, {});
             return {
                 ...(path ? { path } : {}),
                 ...(linkpath ? { linkpath } : {}),
@@ -75578,7 +75505,7 @@ const node_plan_bytesOf = (blobs) => blobs.reduce((sum, { size }) => sum + size,
  *
  * @throws when two archives mean different images by one name
  */
-function node_plan_merge(images) {
+function merge(images) {
     const byId = new Map();
     const byName = new Map();
     for (const image of images) {
@@ -75984,7 +75911,7 @@ async function loadImages(plan, cluster, on, log) {
             targets,
         ]);
         const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-        const loaded = await transfer(node_plan_merge([...fromArchives, ...fromDaemon]), nodes, {
+        const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, {
             ...on,
             log,
             unpackOn: onlyHost(await cluster.nodes)?.name,
@@ -76469,6 +76396,8 @@ function bringUp(plan, { run: name, folder, caches }, { endpoint }, { tools, cac
     const addOn = run.task("Read the network add-on", [images], (_, names) => readAddOn(plan.fastStart?.network, names, engine, labels));
     const cluster = run.task("Create the cluster", [tools, images, network, addOn], async (log, { kind }, names, __, objects) => {
         const { fastStart } = plan;
+        // Docker would make it, and as root's.
+        await registries?.folder;
         const config = objects === undefined ? plan.config : (fastStart?.network?.config ?? plan.config);
         const made = await createCluster(kindAt(kind.path, on.start, endpoint), {
             ...plan,
@@ -76524,6 +76453,10 @@ function bringUp(plan, { run: name, folder, caches }, { endpoint }, { tools, cac
         : undefined;
     if (registries !== undefined) {
         run.task("Tell the nodes of the registries", [cluster, registries.started], (_, __, started) => tellOfRegistries(plan, engine, started));
+    }
+    if (plan.registries?.proxies?.folders !== undefined) {
+        const restored = registries?.restored === undefined ? [] : [registries.restored];
+        run.task("Give the nodes what the proxies hold", [cluster, ...restored], (log) => giveWhatProxiesHold(plan, engine, log));
     }
     if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
         run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {
@@ -76621,7 +76554,10 @@ async function unless(expected, answer) {
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var esm_header = __nccwpck_require__(6532);
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(750);
 ;// CONCATENATED MODULE: ./lib/docker/small-tar.js
+
 
 /** The file in a tar of one file, which may have a header with more about it before its own. */
 function onlyFile(archive) {
@@ -76637,23 +76573,25 @@ function onlyFile(archive) {
 }
 /** A tar of files that belong to root. */
 function tarOf(files) {
-    const blocks = Object.entries(files).flatMap(([path, text]) => {
-        const content = Buffer.from(text);
+    const members = Object.entries(files).flatMap(([name, file]) => {
+        const isText = typeof file === "string";
+        const text = Buffer.from(isText ? file : "");
+        const names = { path: name.replace(/^\//, ""), ...(isText ? {} : { linkpath: file.target }) };
         const header = new esm_header/* Header */.Y({
-            path: path.replace(/^\//, ""),
+            ...names,
+            type: isText ? "File" : "SymbolicLink",
             mode: 0o644,
-            size: content.length,
-            type: "File",
+            size: text.length,
             uid: 0,
             gid: 0,
             mtime: new Date(0),
         });
-        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
-        header.encode(block, 0);
-        content.copy(block, 512);
-        return [block];
+        const member = Buffer.alloc(512 + Math.ceil(text.length / 512) * 512);
+        const isCut = header.encode(member, 0);
+        text.copy(member, 512);
+        return isCut ? [new pax/* Pax */.u(names).encode(), member] : [member];
     });
-    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+    return Buffer.concat([...members, Buffer.alloc(1024)]);
 }
 
 ;// CONCATENATED MODULE: ./lib/docker/containers.js
@@ -76823,7 +76761,7 @@ class Containers {
         const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
         return textOf(multiplexed);
     }
-    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    /** Writes files into a container. @param files by their absolute paths, whose folders are made */
     async writeFiles(id, files) {
         await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
     }
@@ -77375,7 +77313,7 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3633);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3285);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
 
 
@@ -81268,6 +81206,195 @@ const NULLS = new Array(156).join('\0');
 const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
     str.length !== Buffer.byteLength(str) || str.length > size));
 //# sourceMappingURL=header.js.map
+
+/***/ }),
+
+/***/ 750:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   u: () => (/* binding */ Pax)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
+/* harmony import */ var _header_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6532);
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new _header_js__WEBPACK_IMPORTED_MODULE_1__/* .Header */ .Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,node_path__WEBPACK_IMPORTED_MODULE_0__.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
 
 /***/ }),
 

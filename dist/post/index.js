@@ -56475,7 +56475,10 @@ async function unless(expected, answer) {
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var esm_header = __nccwpck_require__(16532);
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(50750);
 ;// CONCATENATED MODULE: ./lib/docker/small-tar.js
+
 
 /** The file in a tar of one file, which may have a header with more about it before its own. */
 function onlyFile(archive) {
@@ -56491,23 +56494,25 @@ function onlyFile(archive) {
 }
 /** A tar of files that belong to root. */
 function tarOf(files) {
-    const blocks = Object.entries(files).flatMap(([path, text]) => {
-        const content = Buffer.from(text);
+    const members = Object.entries(files).flatMap(([name, file]) => {
+        const isText = typeof file === "string";
+        const text = Buffer.from(isText ? file : "");
+        const names = { path: name.replace(/^\//, ""), ...(isText ? {} : { linkpath: file.target }) };
         const header = new esm_header/* Header */.Y({
-            path: path.replace(/^\//, ""),
+            ...names,
+            type: isText ? "File" : "SymbolicLink",
             mode: 0o644,
-            size: content.length,
-            type: "File",
+            size: text.length,
             uid: 0,
             gid: 0,
             mtime: new Date(0),
         });
-        const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
-        header.encode(block, 0);
-        content.copy(block, 512);
-        return [block];
+        const member = Buffer.alloc(512 + Math.ceil(text.length / 512) * 512);
+        const isCut = header.encode(member, 0);
+        text.copy(member, 512);
+        return isCut ? [new pax/* Pax */.u(names).encode(), member] : [member];
     });
-    return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+    return Buffer.concat([...members, Buffer.alloc(1024)]);
 }
 
 ;// CONCATENATED MODULE: ./lib/docker/containers.js
@@ -56677,7 +56682,7 @@ class Containers {
         const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
         return textOf(multiplexed);
     }
-    /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
+    /** Writes files into a container. @param files by their absolute paths, whose folders are made */
     async writeFiles(id, files) {
         await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
     }
@@ -57047,7 +57052,7 @@ function connect(endpoint) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(56155);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(79863);
 /* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
 
 
@@ -57296,7 +57301,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 56155:
+/***/ 79863:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -59029,185 +59034,8 @@ const saveNamed = "Name it when it is saved: `docker save --output FILE NAME:TAG
 
 // EXTERNAL MODULE: ./node_modules/tar/dist/esm/header.js + 2 modules
 var header = __nccwpck_require__(16532);
-;// CONCATENATED MODULE: ./node_modules/tar/dist/esm/pax.js
-
-
-class Pax {
-    atime;
-    mtime;
-    ctime;
-    charset;
-    comment;
-    gid;
-    uid;
-    gname;
-    uname;
-    linkpath;
-    dev;
-    ino;
-    nlink;
-    path;
-    size;
-    mode;
-    global;
-    constructor(obj, global = false) {
-        this.atime = obj.atime;
-        this.charset = obj.charset;
-        this.comment = obj.comment;
-        this.ctime = obj.ctime;
-        this.dev = obj.dev;
-        this.gid = obj.gid;
-        this.global = global;
-        this.gname = obj.gname;
-        this.ino = obj.ino;
-        this.linkpath = obj.linkpath;
-        this.mtime = obj.mtime;
-        this.nlink = obj.nlink;
-        this.path = obj.path;
-        this.size = obj.size;
-        this.uid = obj.uid;
-        this.uname = obj.uname;
-    }
-    encode() {
-        const body = this.encodeBody();
-        if (body === '') {
-            return Buffer.allocUnsafe(0);
-        }
-        const bodyLen = Buffer.byteLength(body);
-        // round up to 512 bytes
-        // add 512 for header
-        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
-        const buf = Buffer.allocUnsafe(bufLen);
-        // 0-fill the header section, it might not hit every field
-        for (let i = 0; i < 512; i++) {
-            buf[i] = 0;
-        }
-        new header/* Header */.Y({
-            // XXX split the path
-            // then the path should be PaxHeader + basename, but less than 99,
-            // prepend with the dirname
-            /* c8 ignore start */
-            path: ('PaxHeader/' + (0,external_node_path_.basename)(this.path ?? '')).slice(0, 99),
-            /* c8 ignore stop */
-            mode: this.mode || 0o644,
-            uid: this.uid,
-            gid: this.gid,
-            size: bodyLen,
-            mtime: this.mtime,
-            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
-            linkpath: '',
-            uname: this.uname || '',
-            gname: this.gname || '',
-            devmaj: 0,
-            devmin: 0,
-            atime: this.atime,
-            ctime: this.ctime,
-        }).encode(buf);
-        buf.write(body, 512, bodyLen, 'utf8');
-        // null pad after the body
-        for (let i = bodyLen + 512; i < buf.length; i++) {
-            buf[i] = 0;
-        }
-        return buf;
-    }
-    encodeBody() {
-        return (this.encodeField('path') +
-            this.encodeField('ctime') +
-            this.encodeField('atime') +
-            this.encodeField('dev') +
-            this.encodeField('ino') +
-            this.encodeField('nlink') +
-            this.encodeField('charset') +
-            this.encodeField('comment') +
-            this.encodeField('gid') +
-            this.encodeField('gname') +
-            this.encodeField('linkpath') +
-            this.encodeField('mtime') +
-            this.encodeField('size') +
-            this.encodeField('uid') +
-            this.encodeField('uname'));
-    }
-    encodeField(field) {
-        if (this[field] === undefined) {
-            return '';
-        }
-        const r = this[field];
-        const v = r instanceof Date ? r.getTime() / 1000 : r;
-        const s = ' ' +
-            (field === 'dev' || field === 'ino' || field === 'nlink' ?
-                'SCHILY.'
-                : '') +
-            field +
-            '=' +
-            v +
-            '\n';
-        const byteLen = Buffer.byteLength(s);
-        // the digits includes the length of the digits in ascii base-10
-        // so if it's 9 characters, then adding 1 for the 9 makes it 10
-        // which makes it 11 chars.
-        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
-        if (byteLen + digits >= Math.pow(10, digits)) {
-            digits += 1;
-        }
-        const len = digits + byteLen;
-        return len + s;
-    }
-    static parse(str, ex, g = false) {
-        return new Pax(merge(parseKV(str), ex), g);
-    }
-}
-const merge = (a, b) => b ? Object.assign({}, b, a) : a;
-const parseKV = (str) => str
-    .replace(/\n$/, '')
-    .split('\n')
-    .reduce(parseKVLine, Object.create(null));
-const parseKVLine = (set, line) => {
-    const n = parseInt(line, 10);
-    // XXX Values with \n in them will fail this.
-    // Refactor to not be a naive line-by-line parse.
-    if (n !== Buffer.byteLength(line) + 1) {
-        return set;
-    }
-    line = line.slice((n + ' ').length);
-    const kv = line.split('=');
-    const r = kv.shift();
-    if (!r) {
-        return set;
-    }
-    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
-    const v = kv.join('=').replace(/\0.*/, '');
-    switch (k) {
-        case 'path':
-        case 'linkpath':
-        case 'type':
-        case 'charset':
-        case 'comment':
-        case 'gname':
-        case 'uname':
-            set[k] = v;
-            break;
-        case 'ctime':
-        case 'atime':
-        case 'mtime':
-            set[k] = new Date(Number(v) * 1000);
-            break;
-        case 'size':
-            const s = +v;
-            if (s >= 0)
-                set[k] = s;
-            break;
-        case 'gid':
-        case 'uid':
-        case 'dev':
-        case 'ino':
-        case 'nlink':
-        case 'mode':
-            set[k] = +v;
-            break;
-    }
-    return set;
-};
-//# sourceMappingURL=pax.js.map
+// EXTERNAL MODULE: ./node_modules/tar/dist/esm/pax.js
+var pax = __nccwpck_require__(50750);
 ;// CONCATENATED MODULE: ./lib/images/tar-index.js
 
 
@@ -59313,7 +59141,7 @@ function announced(type, bytes) {
     switch (type) {
         case "ExtendedHeader":
         case "OldExtendedHeader": {
-            const { path, linkpath, size } = Pax.parse(text, {});
+            const { path, linkpath, size } = pax/* Pax */.u.parse(text, {});
             return {
                 ...(path ? { path } : {}),
                 ...(linkpath ? { linkpath } : {}),
@@ -60466,8 +60294,12 @@ async function storage_readStorage(folder) {
         repositories.set(name, repository);
         repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
     }
-    const whole = [...repositories.values()].map((repository) => withNamed(folder, repository, blobs));
-    return { repositories: await Promise.all(whole), blobs };
+    const whole = await Promise.all([...repositories.values()].map((repository) => withNamed(folder, repository, blobs)));
+    return {
+        repositories: whole.map(({ repository }) => repository),
+        blobs,
+        named: new Map(whole.flatMap(({ named }) => [...named])),
+    };
 }
 const storage_descriptor = schemas/* object */.Ikc({ digest: schemas/* string */.YjP() });
 const manifest = schemas/* object */.Ikc({
@@ -60479,18 +60311,25 @@ const manifest = schemas/* object */.Ikc({
 const mostOfManifest = 4 * 1024 ** 2;
 async function withNamed(folder, { name, ...own }, blobs) {
     const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
+    const named = new Map();
     const there = (descriptors) => descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
     // An index names manifests, which are looked at in their turn.
     for (const blob of manifests) {
         if ((blobs.get(blob) ?? 0) > mostOfManifest)
             continue;
-        const named = storage_readManifest(await (0,promises_.readFile)((0,external_node_path_.join)(folder, storage_blobPath(blob)), "utf8"));
-        for (const each of there(named.manifests))
+        const read = storage_readManifest(await (0,promises_.readFile)((0,external_node_path_.join)(folder, storage_blobPath(blob)), "utf8"));
+        const images = there(read.manifests);
+        const parts = there([...read.layers, ...(read.config ? [read.config] : [])]);
+        for (const each of images)
             manifests.add(each);
-        for (const each of there([...named.layers, ...(named.config ? [named.config] : [])]))
+        for (const each of parts)
             layers.add(each);
+        named.set(blob, [...images, ...parts]);
     }
-    return { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() };
+    return {
+        repository: { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() },
+        named,
+    };
 }
 /** @returns what it names: nothing where it is of a kind that names otherwise */
 function storage_readManifest(text) {
@@ -60715,7 +60554,8 @@ async function adopt(from, blob, [first = "", ...others]) {
 /**
  * Keeps what proxies hold for later runs, if that is more than the cache has.
  *
- * @param used blobs that were asked for in this run: where not all fits, the others are left out first
+ * @param used blobs that were asked for in this run: where not all fits, what neither is one nor is named by one is left
+ *   out first
  * @param on.most bytes in all
  */
 async function saveProxies(cache, folders, used, on, log) {
@@ -60731,7 +60571,7 @@ async function saveProxies(cache, folders, used, on, log) {
         log.line("Nothing was pulled that is not in the cache already.");
         return;
     }
-    const chosen = fitting(all, used, on.most);
+    const chosen = fitting(all, kept_withNamed(used, [...kept.values()]), on.most);
     const parts = planParts(chosen, before?.parts ?? []);
     const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
     const bytes = kept_parts_sum(added.flatMap(({ blobs }) => Object.values(blobs)));
@@ -60764,6 +60604,15 @@ async function saveProxies(cache, folders, used, on, log) {
     const key = `${on.prefix}${hashOf([text])}`;
     const { outcome } = await cache.save({ path: kept_indexPath, key });
     log.line(`${key}: ${outcome}, for ${megabytes(kept_parts_sum([...chosen.values()]))} in ${chosen.size} blobs`);
+}
+/** Nodes may have what a manifest names without asking for it. */
+function kept_withNamed(used, kept) {
+    const whole = new Set(used);
+    for (const blob of whole)
+        for (const { named } of kept)
+            for (const each of named.get(blob) ?? [])
+                whole.add(each);
+    return whole;
 }
 function within(repositories, blobs) {
     return repositories.map(({ name, manifests, layers }) => ({
@@ -65063,6 +64912,195 @@ const NULLS = new Array(156).join('\0');
 const encString = (buf, off, size, str) => str === undefined ? false : ((buf.write(str + NULLS, off, size, 'utf8'),
     str.length !== Buffer.byteLength(str) || str.length > size));
 //# sourceMappingURL=header.js.map
+
+/***/ }),
+
+/***/ 50750:
+/***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   u: () => (/* binding */ Pax)
+/* harmony export */ });
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(76760);
+/* harmony import */ var _header_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(16532);
+
+
+class Pax {
+    atime;
+    mtime;
+    ctime;
+    charset;
+    comment;
+    gid;
+    uid;
+    gname;
+    uname;
+    linkpath;
+    dev;
+    ino;
+    nlink;
+    path;
+    size;
+    mode;
+    global;
+    constructor(obj, global = false) {
+        this.atime = obj.atime;
+        this.charset = obj.charset;
+        this.comment = obj.comment;
+        this.ctime = obj.ctime;
+        this.dev = obj.dev;
+        this.gid = obj.gid;
+        this.global = global;
+        this.gname = obj.gname;
+        this.ino = obj.ino;
+        this.linkpath = obj.linkpath;
+        this.mtime = obj.mtime;
+        this.nlink = obj.nlink;
+        this.path = obj.path;
+        this.size = obj.size;
+        this.uid = obj.uid;
+        this.uname = obj.uname;
+    }
+    encode() {
+        const body = this.encodeBody();
+        if (body === '') {
+            return Buffer.allocUnsafe(0);
+        }
+        const bodyLen = Buffer.byteLength(body);
+        // round up to 512 bytes
+        // add 512 for header
+        const bufLen = 512 * Math.ceil(1 + bodyLen / 512);
+        const buf = Buffer.allocUnsafe(bufLen);
+        // 0-fill the header section, it might not hit every field
+        for (let i = 0; i < 512; i++) {
+            buf[i] = 0;
+        }
+        new _header_js__WEBPACK_IMPORTED_MODULE_1__/* .Header */ .Y({
+            // XXX split the path
+            // then the path should be PaxHeader + basename, but less than 99,
+            // prepend with the dirname
+            /* c8 ignore start */
+            path: ('PaxHeader/' + (0,node_path__WEBPACK_IMPORTED_MODULE_0__.basename)(this.path ?? '')).slice(0, 99),
+            /* c8 ignore stop */
+            mode: this.mode || 0o644,
+            uid: this.uid,
+            gid: this.gid,
+            size: bodyLen,
+            mtime: this.mtime,
+            type: this.global ? 'GlobalExtendedHeader' : 'ExtendedHeader',
+            linkpath: '',
+            uname: this.uname || '',
+            gname: this.gname || '',
+            devmaj: 0,
+            devmin: 0,
+            atime: this.atime,
+            ctime: this.ctime,
+        }).encode(buf);
+        buf.write(body, 512, bodyLen, 'utf8');
+        // null pad after the body
+        for (let i = bodyLen + 512; i < buf.length; i++) {
+            buf[i] = 0;
+        }
+        return buf;
+    }
+    encodeBody() {
+        return (this.encodeField('path') +
+            this.encodeField('ctime') +
+            this.encodeField('atime') +
+            this.encodeField('dev') +
+            this.encodeField('ino') +
+            this.encodeField('nlink') +
+            this.encodeField('charset') +
+            this.encodeField('comment') +
+            this.encodeField('gid') +
+            this.encodeField('gname') +
+            this.encodeField('linkpath') +
+            this.encodeField('mtime') +
+            this.encodeField('size') +
+            this.encodeField('uid') +
+            this.encodeField('uname'));
+    }
+    encodeField(field) {
+        if (this[field] === undefined) {
+            return '';
+        }
+        const r = this[field];
+        const v = r instanceof Date ? r.getTime() / 1000 : r;
+        const s = ' ' +
+            (field === 'dev' || field === 'ino' || field === 'nlink' ?
+                'SCHILY.'
+                : '') +
+            field +
+            '=' +
+            v +
+            '\n';
+        const byteLen = Buffer.byteLength(s);
+        // the digits includes the length of the digits in ascii base-10
+        // so if it's 9 characters, then adding 1 for the 9 makes it 10
+        // which makes it 11 chars.
+        let digits = Math.floor(Math.log(byteLen) / Math.log(10)) + 1;
+        if (byteLen + digits >= Math.pow(10, digits)) {
+            digits += 1;
+        }
+        const len = digits + byteLen;
+        return len + s;
+    }
+    static parse(str, ex, g = false) {
+        return new Pax(merge(parseKV(str), ex), g);
+    }
+}
+const merge = (a, b) => b ? Object.assign({}, b, a) : a;
+const parseKV = (str) => str
+    .replace(/\n$/, '')
+    .split('\n')
+    .reduce(parseKVLine, Object.create(null));
+const parseKVLine = (set, line) => {
+    const n = parseInt(line, 10);
+    // XXX Values with \n in them will fail this.
+    // Refactor to not be a naive line-by-line parse.
+    if (n !== Buffer.byteLength(line) + 1) {
+        return set;
+    }
+    line = line.slice((n + ' ').length);
+    const kv = line.split('=');
+    const r = kv.shift();
+    if (!r) {
+        return set;
+    }
+    const k = r.replace(/^SCHILY\.(dev|ino|nlink)/, '$1');
+    const v = kv.join('=').replace(/\0.*/, '');
+    switch (k) {
+        case 'path':
+        case 'linkpath':
+        case 'type':
+        case 'charset':
+        case 'comment':
+        case 'gname':
+        case 'uname':
+            set[k] = v;
+            break;
+        case 'ctime':
+        case 'atime':
+        case 'mtime':
+            set[k] = new Date(Number(v) * 1000);
+            break;
+        case 'size':
+            const s = +v;
+            if (s >= 0)
+                set[k] = s;
+            break;
+        case 'gid':
+        case 'uid':
+        case 'dev':
+        case 'ino':
+        case 'nlink':
+        case 'mode':
+            set[k] = +v;
+            break;
+    }
+    return set;
+};
+//# sourceMappingURL=pax.js.map
 
 /***/ }),
 

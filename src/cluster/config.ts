@@ -58,6 +58,12 @@ export interface Json6902Patch {
   readonly patch: string;
 }
 
+/** A folder of this machine, and where a node has it. */
+export interface FolderMount {
+  readonly hostPath: string;
+  readonly containerPath: string;
+}
+
 /** What a configuration is given beside the user's own. */
 export interface ConfigAdditions {
   /** Merge patches of kubeadm's configuration, applied before the user's. */
@@ -66,8 +72,8 @@ export interface ConfigAdditions {
   readonly json6902: readonly Json6902Patch[];
   /** Whether kind leaves the network to us. */
   readonly ownNetwork: boolean;
-  /** A folder of this machine in every node, only to read. */
-  readonly mount: { readonly hostPath: string; readonly containerPath: string } | undefined;
+  /** Folders of this machine in every node, only to read. */
+  readonly mounts: readonly FolderMount[];
   /** Patches of containerd's configuration, applied before the user's. */
   readonly containerdPatches: readonly string[];
 }
@@ -207,7 +213,7 @@ export function renderClusterConfig(
   images: readonly string[],
   additions: Partial<ConfigAdditions> = {},
 ): string {
-  const { patches, json6902, ownNetwork, mount, containerdPatches } = { ...nothingAdded, ...additions };
+  const { patches, json6902, ownNetwork, mounts, containerdPatches } = { ...nothingAdded, ...additions };
   const document = config.document.clone();
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
@@ -225,8 +231,11 @@ export function renderClusterConfig(
     // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
     if (isAlias(node)) document.setIn(["nodes", index], copyOf(node.resolve(document)));
     document.setIn(["nodes", index, "image"], image);
-    if (mount !== undefined)
-      insert(document, ["nodes", index, "extraMounts"], [{ ...mount, readOnly: "true" }]);
+    insert(
+      document,
+      ["nodes", index, "extraMounts"],
+      mounts.map((mount) => ({ ...mount, readOnly: "true" })),
+    );
   });
   return document.toString();
 }
@@ -235,7 +244,7 @@ const nothingAdded: ConfigAdditions = {
   patches: [],
   json6902: [],
   ownNetwork: false,
-  mount: undefined,
+  mounts: [],
   containerdPatches: [],
 };
 

@@ -125,6 +125,11 @@ export class Containerd {
     );
   }
 
+  /** Makes containerd take a blob whose file is in its store already, for as long as the node is there. */
+  async keep(blob: Blob): Promise<void> {
+    await this.#take(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
+  }
+
   /**
    * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
    * then they may have been given names.
@@ -136,7 +141,7 @@ export class Containerd {
     await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
     try {
       return await use({
-        adopt: (blob) => this.#adopt(blob, id),
+        adopt: (blob) => this.#take(blob, { lease: id }),
         write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
       });
     } finally {
@@ -146,9 +151,13 @@ export class Containerd {
   }
 
   /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
-  async #adopt({ digest, size }: Blob, lease: string): Promise<void> {
-    const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size });
-    await unless(codes.alreadyExists, this.#call(writeContent, [commit], { lease }), undefined);
+  async #take(
+    { digest, size }: Blob,
+    { labels = {}, lease }: { labels?: Record<string, string>; lease?: string },
+  ): Promise<void> {
+    const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size, labels });
+    const call = this.#call(writeContent, [commit], lease === undefined ? {} : { lease });
+    await unless(codes.alreadyExists, call, undefined);
   }
 
   async #write(

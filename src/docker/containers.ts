@@ -2,7 +2,7 @@ import type Docker from "dockerode";
 import { z } from "zod";
 import { type ContainerProgram, programOf } from "./container-program.ts";
 import { gone, unless } from "./expected-status.ts";
-import { tarOf } from "./small-tar.ts";
+import { type SmallFile, tarOf } from "./small-tar.ts";
 
 /** A container that kind made: a node, or the load balancer in front of several control planes. */
 export interface NodeContainer {
@@ -235,8 +235,8 @@ export class Containers {
     return textOf(multiplexed);
   }
 
-  /** Writes files into a container. @param files texts by their absolute paths, whose folders are made */
-  async writeFiles(id: string, files: Readonly<Record<string, string>>): Promise<void> {
+  /** Writes files into a container. @param files by their absolute paths, whose folders are made */
+  async writeFiles(id: string, files: Readonly<Record<string, SmallFile>>): Promise<void> {
     await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
   }
 

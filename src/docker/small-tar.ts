@@ -1,4 +1,5 @@
 import { Header } from "tar/header";
+import { Pax } from "tar/pax";
 
 /** The file in a tar of one file, which may have a header with more about it before its own. */
 export function onlyFile(archive: Buffer): Buffer {
@@ -12,23 +13,28 @@ export function onlyFile(archive: Buffer): Buffer {
   throw new Error("It is no file.");
 }
 
+/** A file's text, or where a symbolic link leads. */
+export type SmallFile = string | { readonly target: string };
+
 /** A tar of files that belong to root. */
-export function tarOf(files: Readonly<Record<string, string>>): Buffer {
-  const blocks = Object.entries(files).flatMap(([path, text]) => {
-    const content = Buffer.from(text);
+export function tarOf(files: Readonly<Record<string, SmallFile>>): Buffer {
+  const members = Object.entries(files).flatMap(([name, file]) => {
+    const isText = typeof file === "string";
+    const text = Buffer.from(isText ? file : "");
+    const names = { path: name.replace(/^\//, ""), ...(isText ? {} : { linkpath: file.target }) };
     const header = new Header({
-      path: path.replace(/^\//, ""),
+      ...names,
+      type: isText ? "File" : "SymbolicLink",
       mode: 0o644,
-      size: content.length,
-      type: "File",
+      size: text.length,
       uid: 0,
       gid: 0,
       mtime: new Date(0),
     });
-    const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
-    header.encode(block, 0);
-    content.copy(block, 512);
-    return [block];
+    const member = Buffer.alloc(512 + Math.ceil(text.length / 512) * 512);
+    const isCut = header.encode(member, 0);
+    text.copy(member, 512);
+    return isCut ? [new Pax(names).encode(), member] : [member];
   });
-  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+  return Buffer.concat([...members, Buffer.alloc(1024)]);
 }

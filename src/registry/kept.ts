@@ -146,7 +146,8 @@ async function adopt(
 /**
  * Keeps what proxies hold for later runs, if that is more than the cache has.
  *
- * @param used blobs that were asked for in this run: where not all fits, the others are left out first
+ * @param used blobs that were asked for in this run: where not all fits, what neither is one nor is named by one is left
+ *   out first
  * @param on.most bytes in all
  */
 export async function saveProxies(
@@ -167,7 +168,7 @@ export async function saveProxies(
     log.line("Nothing was pulled that is not in the cache already.");
     return;
   }
-  const chosen = fitting(all, used, on.most);
+  const chosen = fitting(all, withNamed(used, [...kept.values()]), on.most);
   const parts = planParts(chosen, before?.parts ?? []);
   const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
   const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
@@ -203,6 +204,14 @@ export async function saveProxies(
   const key = `${on.prefix}${hashOf([text])}`;
   const { outcome } = await cache.save({ path: indexPath, key });
   log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
+}
+
+/** Nodes may have what a manifest names without asking for it. */
+function withNamed(used: ReadonlySet<string>, kept: readonly Kept[]): Set<string> {
+  const whole = new Set(used);
+  for (const blob of whole)
+    for (const { named } of kept) for (const each of named.get(blob) ?? []) whole.add(each);
+  return whole;
 }
 
 function within(repositories: readonly KeptRepository[], blobs: ReadonlyMap<string, number>) {

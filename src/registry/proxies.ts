@@ -61,7 +61,7 @@ export const sharedFolders = ({ folders, upstreams }: ProxiesPlan): Map<string, 
   );
 
 /** The name of a registry as that of a file, or of a container. */
-const fileName = (name: string) => name.replace(":", "-");
+export const fileName = (name: string) => name.replace(":", "-");
 
 /**
  * Starts a proxy for each upstream, all at once, on the cluster's network.

@@ -39,6 +39,8 @@ const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})
 export interface Kept {
   readonly repositories: readonly KeptRepository[];
   readonly blobs: ReadonlyMap<string, number>;
+  /** What manifests name, as far as it is there. */
+  readonly named: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
@@ -64,8 +66,14 @@ export async function readStorage(folder: string): Promise<Kept> {
     repositories.set(name, repository);
     repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
   }
-  const whole = [...repositories.values()].map((repository) => withNamed(folder, repository, blobs));
-  return { repositories: await Promise.all(whole), blobs };
+  const whole = await Promise.all(
+    [...repositories.values()].map((repository) => withNamed(folder, repository, blobs)),
+  );
+  return {
+    repositories: whole.map(({ repository }) => repository),
+    blobs,
+    named: new Map(whole.flatMap(({ named }) => [...named])),
+  };
 }
 
 const descriptor = z.object({ digest: z.string() });
@@ -81,18 +89,25 @@ async function withNamed(
   folder: string,
   { name, ...own }: KeptRepository,
   blobs: ReadonlyMap<string, number>,
-): Promise<KeptRepository> {
+): Promise<{ repository: KeptRepository; named: Map<string, string[]> }> {
   const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
+  const named = new Map<string, string[]>();
   const there = (descriptors: readonly { digest: string }[]) =>
     descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
   // An index names manifests, which are looked at in their turn.
   for (const blob of manifests) {
     if ((blobs.get(blob) ?? 0) > mostOfManifest) continue;
-    const named = readManifest(await readFile(join(folder, blobPath(blob)), "utf8"));
-    for (const each of there(named.manifests)) manifests.add(each);
-    for (const each of there([...named.layers, ...(named.config ? [named.config] : [])])) layers.add(each);
+    const read = readManifest(await readFile(join(folder, blobPath(blob)), "utf8"));
+    const images = there(read.manifests);
+    const parts = there([...read.layers, ...(read.config ? [read.config] : [])]);
+    for (const each of images) manifests.add(each);
+    for (const each of parts) layers.add(each);
+    named.set(blob, [...images, ...parts]);
   }
-  return { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() };
+  return {
+    repository: { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() },
+    named,
+  };
 }
 
 /** @returns what it names: nothing where it is of a kind that names otherwise */

@@ -136,14 +136,15 @@ function isAllowed({ headers }: IncomingMessage, credentials: Credentials | unde
  * nobody outside this machine does.
  */
 export async function bridgeGateway(): Promise<string> {
-  const [gateways = ""] = await docker(
-    "network",
-    "inspect",
-    "--format",
-    "{{range .IPAM.Config}}{{.Gateway}} {{end}}",
-    "bridge",
+  const [addresses = ""] = await docker(
+    ...["network", "inspect", "bridge"],
+    ...["--format", "{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}} {{end}}"],
   );
-  const gateway = gateways.split(" ").find(isIPv4);
+  // Docker 20.10 does not say the gateway of the network when it has just made it, which is the subnet's first address.
+  const gateway = addresses
+    .split(" ")
+    .map((address) => address.replace(/\.0\/\d+$/, ".1"))
+    .find(isIPv4);
   if (gateway === undefined) throw new Error("Docker's default network has no gateway with an IPv4 address.");
   return gateway;
 }
