@@ -40,6 +40,12 @@ const cacheDir = join(folder, "cache");
 const manifest = join(folder, "add-ons.json");
 await writeFile(manifest, JSON.stringify({ apiVersion: "v1", kind: "List", items: deployments() }));
 
+/** The events with which nodes say that they have pulled an image. */
+const pulls = "/api/v1/namespaces/default/events?fieldSelector=reason%3DPulled";
+const metadata = z.object({ resourceVersion: z.string() });
+const List = z.object({ metadata });
+const Change = z.object({ type: z.string(), object: z.object({ metadata }) });
+
 const until = ["wait", "--for=condition=Available", "--timeout=300s", "deployment", "--all"];
 
 const plain: Deployed[] = [];
@@ -164,12 +170,6 @@ async function deploy(kubeconfig: string): Promise<Deployed> {
     api.close();
   }
 }
-
-/** The events with which nodes say that they have pulled an image. */
-const pulls = "/api/v1/namespaces/default/events?fieldSelector=reason%3DPulled";
-const metadata = z.object({ resourceVersion: z.string() });
-const List = z.object({ metadata });
-const Change = z.object({ type: z.string(), object: z.object({ metadata }) });
 
 /** Waits until each image has been pulled, since a version of the list of events. */
 async function allPulled(api: KubernetesApi, since: string, signal: AbortSignal): Promise<void> {
