@@ -8,7 +8,7 @@ import { sha256 } from "../src/file-hash.ts";
 import { programRunner } from "../src/process.ts";
 import { removeCluster, wantsLogs } from "../src/remove-cluster.ts";
 import type { State } from "../src/state.ts";
-import { withCache } from "./fixtures/cache-program.ts";
+import { cacheProgramOf } from "./fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon, nodeContainer } from "./fixtures/docker-daemon.ts";
 import { memoryCache } from "./fixtures/memory-cache.ts";
 import { recordingPrinter } from "./fixtures/recording.ts";
@@ -103,7 +103,8 @@ async function post(left: State | undefined, jobStatus = "success") {
     env,
     job: readJob({}),
     run: "12-1-post",
-    start: withCache(memoryCache(), programRunner("12-1-post", env)),
+    start: programRunner("12-1-post", env),
+    converse: cacheProgramOf(memoryCache()),
     printer,
     began: Date.now(),
   });

@@ -9,7 +9,7 @@ import { restoreProxies } from "../src/registry/kept.ts";
 import { readStorage } from "../src/registry/storage.ts";
 import { removeCluster } from "../src/remove-cluster.ts";
 import type { State } from "../src/state.ts";
-import { withCache } from "./fixtures/cache-program.ts";
+import { cacheProgramOf } from "./fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon } from "./fixtures/docker-daemon.ts";
 import { type MemoryCache, memoryCache } from "./fixtures/memory-cache.ts";
 import { recordingLog, recordingPrinter } from "./fixtures/recording.ts";
@@ -53,7 +53,8 @@ async function post(more: Partial<State>, mode?: string): Promise<string[]> {
     env,
     job: readJob({}),
     run: "12-1-post",
-    start: withCache(cache, programRunner("12-1-post", env)),
+    start: programRunner("12-1-post", env),
+    converse: cacheProgramOf(cache),
     printer,
     began: Date.now(),
   });

@@ -1,6 +1,11 @@
+import { createInterface } from "node:readline";
 import { askCache } from "./cache/client.ts";
-import { cacheRequest, renderReply } from "./cache/protocol.ts";
+import { parseRequest, renderReply } from "./cache/protocol.ts";
 
-const [folder = "", request = ""] = process.argv.slice(2);
-const reply = await askCache(cacheRequest.parse(JSON.parse(request)), folder);
-process.stdout.write(renderReply(reply), () => process.exit());
+const [folder = ""] = process.argv.slice(2);
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, request } = parseRequest(line);
+  process.stdout.write(renderReply(id, await askCache(request, folder)));
+}
+// A kept-alive connection would hold the process for minutes.
+process.exit();

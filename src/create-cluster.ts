@@ -51,7 +51,7 @@ export async function createCluster(on: Surroundings): Promise<void> {
   let succeeded = false;
   try {
     const cache = await openCacheStore(join(plan.folder, "cache"), {
-      run: on.start,
+      converse: on.converse,
       program: cacheProgram(),
       deadline: plan.caches.restoreDeadline,
       mode: on.env.ACTIONS_CACHE_MODE,
@@ -76,6 +76,7 @@ export async function createCluster(on: Surroundings): Promise<void> {
       proxies: await made?.restored?.result,
     };
     setCacheOutput(plan.caches, caches);
+    await cache.close();
     const { kind, kubectl } = await tools.result;
     cluster = await made?.ready.result;
     images = (await made?.loaded?.result) ?? [];

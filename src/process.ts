@@ -45,7 +45,7 @@ export class ProgramError extends Error {
 }
 
 /** Marks the processes of one job in their environment, where their descendants inherit it. */
-const markVariable = "KIND_ACTION_PROCESS";
+export const markVariable = "KIND_ACTION_PROCESS";
 
 /**
  * Makes the only starter of programs that a step has.

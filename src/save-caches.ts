@@ -29,7 +29,7 @@ export async function saveCaches(
 ): Promise<void> {
   const { saves, images, proxies } = state;
   const cache = await openCacheStore(join(state.folder, "cache"), {
-    run: on.start,
+    converse: on.converse,
     program: cacheProgram(),
     deadline: state.saveDeadline,
     mode: on.env.ACTIONS_CACHE_MODE,
@@ -56,6 +56,7 @@ export async function saveCaches(
       if (restored) await saveVerdict(cache, image, seconds, log);
       else await saveImage(cache, engine, image, { seconds, folder: join(state.folder, "images") }, log);
     });
+  await cache.close();
 }
 
 /** Whether main has noted anything to be saved, and came to its end. */

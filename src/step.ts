@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import * as core from "@actions/core";
+import { type Dialogue, dialogueStarter, type StartDialogue } from "./dialogue.ts";
 import { type Job, readJob } from "./facts.ts";
 import type { Printer } from "./log.ts";
 import { messageOf } from "./problems.ts";
@@ -12,6 +13,7 @@ export interface Surroundings {
   /** The run's name: on what it makes, and on its processes. */
   readonly run: string;
   readonly start: Run;
+  readonly converse: StartDialogue;
   readonly printer: Printer;
   /** When the step began, in milliseconds since the epoch. */
   readonly began: number;
@@ -29,7 +31,8 @@ export async function runStep(
 ): Promise<never> {
   const job = readJob(process.env);
   const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
-  const programs = counting(programRunner(run, forPrograms(process.env)));
+  const env = forPrograms(process.env);
+  const programs = counting(programRunner(run, env), dialogueStarter(run, env));
   let cancelled = false;
   const cancel = (signal: string) => {
     if (cancelled) return;
@@ -56,6 +59,7 @@ export async function runStep(
       job,
       run,
       start: programs.start,
+      converse: programs.converse,
       printer: core,
       began: Date.now(),
     });
@@ -70,14 +74,23 @@ export async function runStep(
 }
 
 /** Starts programs, and knows how many run. */
-function counting(start: Run): { start: Run; running(): number } {
+function counting(
+  start: Run,
+  converse: StartDialogue,
+): { start: Run; converse: StartDialogue; running(): number } {
   let running = 0;
+  const dialogues: Dialogue[] = [];
   return {
     start: (...args) => {
       running++;
       return start(...args).finally(() => running--);
     },
-    running: () => running,
+    converse: (...args) => {
+      const dialogue = converse(...args);
+      dialogues.push(dialogue);
+      return dialogue;
+    },
+    running: () => running + dialogues.filter(({ lives }) => lives).length,
   };
 }
 

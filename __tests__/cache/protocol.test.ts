@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { type CacheReply, cacheRequest, parseOutput, renderReply } from "../../src/cache/protocol.ts";
+import {
+  type CacheReply,
+  type CacheRequest,
+  failureIn,
+  isReply,
+  parseOutput,
+  parseRequest,
+  renderReply,
+  renderRequest,
+} from "../../src/cache/protocol.ts";
+
+const id = "01234567-89ab-4cde-8f01-23456789abcd";
+const otherId = "fedcba98-7654-4210-8fed-cba987654321";
 
 const found: CacheReply = { outcome: "found", key: "key-1" };
 
@@ -10,41 +22,46 @@ describe("the reply of the program that talks to the cache", () => {
   it.each<CacheReply>([found, { outcome: "saved" }, { outcome: "none" }, { outcome: "unavailable" }])(
     "is read as it was written: $outcome",
     (reply) => {
-      expect(parseOutput(renderReply(reply))).toEqual({ reply, failure: undefined });
+      expect(parseOutput(id, renderReply(id, reply))).toEqual({ reply, failure: undefined });
     },
   );
 
   it("is found among what the client prints, though that ends in the middle of a line", () => {
-    const output = `${chatter}::debug::a secret of the runner's\nno line end${renderReply(found)}`;
-    expect(parseOutput(output)).toEqual({ reply: found, failure: undefined });
+    const output = `${chatter}::debug::a secret of the runner's\nno line end${renderReply(id, found)}`;
+    expect(parseOutput(id, output)).toEqual({ reply: found, failure: undefined });
   });
 
-  it("is the last one: what looks like one before it came from somewhere else", () => {
-    const forged = renderReply({ outcome: "found", key: "forged" });
-    expect(parseOutput(forged + chatter + renderReply({ outcome: "none" })).reply).toEqual({
-      outcome: "none",
-    });
+  it("is the one to its own request: what looks like one may come from somewhere else, as keys do", () => {
+    const forged = renderReply(otherId, { outcome: "found", key: "forged" });
+    const output = forged + chatter + renderReply(id, { outcome: "none" });
+    expect(parseOutput(id, output).reply).toEqual({ outcome: "none" });
+    expect(forged.split("\n").filter((line) => isReply(id, line))).toEqual([]);
+    expect(
+      renderReply(id, found)
+        .split("\n")
+        .filter((line) => isReply(id, line)),
+    ).toHaveLength(1);
   });
 
   it("begins a line: within one it is text that somebody quotes", () => {
-    const quoted = `Cache entry says:${renderReply(found).trim()}\n`;
-    expect(parseOutput(quoted)).toEqual({ reply: undefined, failure: undefined });
+    const quoted = `Cache entry says:${renderReply(id, found).trim()}\n`;
+    expect(parseOutput(id, quoted)).toEqual({ reply: undefined, failure: undefined });
   });
 
   it("is none where the program came to no end", () => {
     for (const output of ["", chatter])
-      expect(parseOutput(output)).toEqual({ reply: undefined, failure: undefined });
+      expect(parseOutput(id, output)).toEqual({ reply: undefined, failure: undefined });
   });
 
   it.each([
-    ["is broken off", renderReply(found).trimEnd().slice(0, -1)],
-    ["is empty", renderReply(found).replace(/\{.*\}/, "")],
-    ["is no JSON", renderReply(found).replace(/\{.*\}/, "found")],
-    ["is of another kind", renderReply(found).replace(/\{.*\}/, "[]")],
-    ["tells of an outcome that there is not", renderReply(found).replace('"found"', '"stolen"')],
-    ["has more than anybody asked for", renderReply(found).replace("{", '{"path":"/etc",')],
+    ["is broken off", renderReply(id, found).trimEnd().slice(0, -1)],
+    ["is empty", renderReply(id, found).replace(/\{.*\}/, "")],
+    ["is no JSON", renderReply(id, found).replace(/\{.*\}/, "found")],
+    ["is of another kind", renderReply(id, found).replace(/\{.*\}/, "[]")],
+    ["tells of an outcome that there is not", renderReply(id, found).replace('"found"', '"stolen"')],
+    ["has more than anybody asked for", renderReply(id, found).replace("{", '{"path":"/etc",')],
   ])("is none where it %s, and that is no error", (_, output) => {
-    expect(parseOutput(chatter + output)).toEqual({ reply: undefined, failure: undefined });
+    expect(parseOutput(id, chatter + output)).toEqual({ reply: undefined, failure: undefined });
   });
 });
 
@@ -60,38 +77,40 @@ describe("a failure of the client's", () => {
     ["a warning with a place", "::warning title=Cache,line=1::the disk is full", "the disk is full"],
   ])("is what it tells the runner, without what it begins with: %s", (_, line, failure) => {
     const reply: CacheReply = { outcome: "none" };
-    expect(parseOutput(`${chatter}${line}\n${renderReply(reply)}`)).toEqual({ reply, failure });
+    expect(parseOutput(id, `${chatter}${line}\n${renderReply(id, reply)}`)).toEqual({ reply, failure });
   });
 
   it("is the first of several", () => {
     const output = "::warning::the first\n::error::the second\n";
-    expect(parseOutput(output).failure).toBe("the first");
+    expect(failureIn(output)).toBe("the first");
   });
 
   it.each(["::warning::\n", "::warning::Failed to restore: \n", "::warning::Failed to save:\n"])(
     "is one, though nobody says why: %j",
     (output) => {
-      expect(parseOutput(output).failure).toBe("its client does not say why");
+      expect(failureIn(output)).toBe("its client does not say why");
     },
   );
 
   it("with a reason counts before one without", () => {
-    expect(parseOutput("::warning::\n::warning::timed out\n").failure).toBe("timed out");
+    expect(failureIn("::warning::\n::warning::timed out\n")).toBe("timed out");
   });
 
   it("is nothing that is printed otherwise: text, notes for debugging, groups", () => {
     const output = "Warning: none\n::debug::warning\n::group::warning\nsays ::warning::quoted\n";
-    expect(parseOutput(output).failure).toBeUndefined();
+    expect(failureIn(output)).toBeUndefined();
   });
 });
 
 describe("what the program is asked for", () => {
-  it.each([
+  it.each<CacheRequest>([
     { call: "restore", path: "kind", key: "key-1", prefixes: ["key-"], background: true },
-    { call: "find", path: "kind", key: "key-1" },
+    { call: "find", path: "kind\n", key: "key-1" },
     { call: "save", path: "kind", key: "key-1" },
-  ])("is to $call an entry", (request) => {
-    expect(cacheRequest.parse(JSON.parse(JSON.stringify(request)))).toEqual(request);
+  ])("is to $call an entry, in one line", (request) => {
+    const line = renderRequest(id, request);
+    expect(line).not.toContain("\n");
+    expect(parseRequest(line)).toEqual({ id, request });
   });
 
   it.each([
@@ -102,6 +121,6 @@ describe("what the program is asked for", () => {
     { call: "save", key: "key-1" },
     "save",
   ])("is nothing else: %j", (request) => {
-    expect(cacheRequest.safeParse(request).success).toBe(false);
+    expect(() => parseRequest(JSON.stringify({ id, request }))).toThrow();
   });
 });

@@ -4,10 +4,10 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { getPriority } from "node:os";
 import { join, resolve } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { type CacheStore, openCacheStore } from "../../src/cache/store.ts";
-import { programRunner } from "../../src/process.ts";
+import { dialogueStarter } from "../../src/dialogue.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { bytesOf, serve } from "../fixtures/web-server.ts";
 
@@ -17,7 +17,7 @@ const program = [process.execPath, resolve(import.meta.dirname, "../../dist/cach
 async function opened(
   answer?: RequestListener,
   more: { mode?: string; deadline?: number } = {},
-): Promise<{ store: CacheStore; warnings: string[]; folder: string }> {
+): Promise<{ store: CacheStore; warnings: string[]; folder: string; started: () => number }> {
   const folder = temporaryFolder();
   const environment: Record<string, string> = {
     PATH: process.env.PATH ?? "",
@@ -28,15 +28,21 @@ async function opened(
     ACTIONS_RUNTIME_TOKEN: "token",
   };
   if (answer !== undefined) environment.ACTIONS_RESULTS_URL = `${(await serve(answer)).url}/`;
+  const converse = dialogueStarter(randomUUID(), environment);
+  let started = 0;
   const warnings: string[] = [];
   const store = await openCacheStore(join(folder, "cache"), {
-    run: programRunner(randomUUID(), environment),
+    converse: (...argv) => {
+      started++;
+      return converse(...argv);
+    },
     program,
     deadline: more.deadline ?? 20_000,
     mode: more.mode,
     warn: (message) => warnings.push(message),
   });
-  return { store, warnings, folder };
+  onTestFinished(() => store.close());
+  return { store, warnings, folder, started: () => started };
 }
 
 const json =
@@ -138,16 +144,29 @@ describe("the Actions cache", () => {
     expect(await readdir(folder)).toEqual(["cache"]);
   });
 
+  it("is asked by one client for one entry after another, and by more for several at once", async () => {
+    const { store, started } = await opened(json({ ok: false }));
+    for (const key of ["a", "b", "c"]) await store.restore({ path: "kind", key });
+    expect(started()).toBe(1);
+    await Promise.all(["d", "e", "f"].map((key) => store.restore({ path: "kind", key })));
+    expect(started()).toBe(3);
+    await store.close();
+    // Whoever asks then is answered as well.
+    expect(await store.restore(entry)).toEqual({ outcome: "miss" });
+  });
+
   it("leaves the processors to others where an entry is restored in the background", async () => {
-    const above: number[] = [];
+    /** How far the priorities of all clients are above this process's, at each request. */
+    const above: number[][] = [];
     const { store, folder } = await opened((request, response) => {
-      const client = readdirSync("/proc").find((pid) => commandOf(pid).includes(join(folder, "cache")));
-      above.push(getPriority(Number(client)) - getPriority());
+      const clients = readdirSync("/proc").filter((pid) => commandOf(pid).includes(join(folder, "cache")));
+      above.push(clients.map((pid) => getPriority(Number(pid)) - getPriority()).toSorted());
       json({ ok: false })(request, response);
     });
     await store.restore(entry);
     await store.restore({ ...entry, background: true });
-    expect(above).toEqual([0, 10]);
+    await store.restore(entry);
+    expect(above).toEqual([[0], [0, 10], [0, 10]]);
   });
 
   it("finds the newest entry whose key begins so", async () => {
@@ -217,14 +236,14 @@ describe("an Actions cache that fails", () => {
   it("is said to fail when its client ends without a word", async () => {
     const warnings: string[] = [];
     const store = await openCacheStore(join(temporaryFolder(), "cache"), {
-      run: programRunner(randomUUID(), {}),
+      converse: dialogueStarter(randomUUID(), {}),
       program: ["true"],
       deadline: 10_000,
       mode: undefined,
       warn: (message) => warnings.push(message),
     });
-    expect(await store.restore(entry)).toEqual({ outcome: "failed", reason: "its client said nothing" });
-    expect(warnings).toHaveLength(1);
+    expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
+    expect(warnings).toEqual([expect.stringContaining("ended without an answer")]);
   });
 });
 

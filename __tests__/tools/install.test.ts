@@ -53,6 +53,7 @@ function cacheWith(entries: Readonly<Record<string, string>> = {}): CacheStore {
       return { outcome: "hit", key };
     },
     wants: () => Promise.resolve(false),
+    close: async () => {},
     save: () => Promise.reject(new Error("installing saves nothing")),
   };
 }

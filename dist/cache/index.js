@@ -37674,6 +37674,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:queryst
 
 /***/ }),
 
+/***/ 481:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:readline");
+
+/***/ }),
+
 /***/ 7075:
 /***/ ((module) => {
 
@@ -37809,13 +37816,19 @@ module.exports = { version: packageJson.version }
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _cache_client_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5356);
-/* harmony import */ var _cache_protocol_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9641);
+/* harmony import */ var node_readline__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(481);
+/* harmony import */ var _cache_client_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5356);
+/* harmony import */ var _cache_protocol_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9641);
 
 
-const [folder = "", request = ""] = process.argv.slice(2);
-const reply = await (0,_cache_client_js__WEBPACK_IMPORTED_MODULE_0__/* .askCache */ .y)(_cache_protocol_js__WEBPACK_IMPORTED_MODULE_1__/* .cacheRequest */ .QA.parse(JSON.parse(request)), folder);
-process.stdout.write((0,_cache_protocol_js__WEBPACK_IMPORTED_MODULE_1__/* .renderReply */ .Vv)(reply), () => process.exit());
+
+const [folder = ""] = process.argv.slice(2);
+for await (const line of (0,node_readline__WEBPACK_IMPORTED_MODULE_0__.createInterface)({ input: process.stdin })) {
+    const { id, request } = (0,_cache_protocol_js__WEBPACK_IMPORTED_MODULE_2__/* .parseRequest */ .TR)(line);
+    process.stdout.write((0,_cache_protocol_js__WEBPACK_IMPORTED_MODULE_2__/* .renderReply */ .Vv)(id, await (0,_cache_client_js__WEBPACK_IMPORTED_MODULE_1__/* .askCache */ .y)(request, folder)));
+}
+// A kept-alive connection would hold the process for minutes.
+process.exit();
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
@@ -98901,11 +98914,11 @@ async function askCache(request, folder) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  QA: () => (/* binding */ cacheRequest),
+  TR: () => (/* binding */ parseRequest),
   Vv: () => (/* binding */ renderReply)
 });
 
-// UNUSED EXPORTS: parseOutput
+// UNUSED EXPORTS: failureIn, isReply, parseOutput, renderRequest
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -107285,7 +107298,7 @@ const ZodUUID = /*@__PURE__*/ $constructor("ZodUUID", (inst, def) => {
     ZodStringFormat.init(inst, def);
 });
 function schemas_uuid(params) {
-    return core._uuid(ZodUUID, params);
+    return _uuid(ZodUUID, params);
 }
 function uuidv4(params) {
     return core._uuidv4(ZodUUID, params);
@@ -108444,7 +108457,7 @@ function preprocess(fn, schema) {
 
 ;// CONCATENATED MODULE: ./lib/cache/protocol.js
 
-/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
+/** What the program that talks to the Actions cache is asked for. Paths are relative to its folder. */
 const cacheRequest = discriminatedUnion("call", [
     strictObject({
         call: literal("restore"),
@@ -108464,28 +108477,36 @@ const cacheReply = strictObject({
     /** That of the entry which was found. */
     key: schemas_string().optional(),
 });
-/** Begins the last line that the program prints. */
-const mark = "kind-action cache reply: ";
-const renderReply = (reply) => `\n${mark}${JSON.stringify(reply)}\n`;
+const question = strictObject({ id: schemas_uuid(), request: cacheRequest });
+/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+const renderRequest = (id, request) => JSON.stringify({ id, request });
+const parseRequest = (line) => question.parse(JSON.parse(line));
+/** Begins the line with which an answer ends. */
+const mark = (id) => `kind-action cache reply ${id}: `;
+const renderReply = (id, reply) => `\n${mark(id)}${JSON.stringify(reply)}\n`;
+const isReply = (id, line) => line.startsWith(mark(id));
 /**
  * Reads what the program has printed.
  *
  * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
  */
-function parseOutput(stdout) {
-    const lines = stdout.split("\n");
-    const last = lines.findLast((line) => line.startsWith(mark));
-    const failures = lines.flatMap((line) => {
+function parseOutput(id, output) {
+    const last = output.split("\n").find((line) => isReply(id, line));
+    return {
+        reply: last === undefined ? undefined : parseReply(last.slice(mark(id).length)),
+        failure: failureIn(output),
+    };
+}
+/** Why the client failed, as it says that to the runner. */
+function failureIn(output) {
+    const failures = output.split("\n").flatMap((line) => {
         const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
         return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
     });
     const [failure] = failures.filter(Boolean);
-    return {
-        reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
-        failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
-    };
+    return failures.length === 0 ? undefined : (failure ?? "its client does not say why");
 }
-/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+/** One that cannot be read is none: the program was ended while it wrote. */
 function parseReply(text) {
     try {
         return cacheReply.parse(JSON.parse(text));

@@ -51266,6 +51266,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:buffer"
 
 /***/ }),
 
+/***/ 1421:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+
+/***/ }),
+
 /***/ 7540:
 /***/ ((module) => {
 
@@ -60065,7 +60072,7 @@ exports.visitAsync = visitAsync;
 /* harmony export */ });
 /* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6760);
 /* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8816);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2551);
+/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7057);
 
 
 
@@ -64977,8 +64984,8 @@ function splitRegistry(reference) {
     return { host, rest: host === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest };
 }
 
-// EXTERNAL MODULE: ./lib/process.js + 2 modules
-var lib_process = __nccwpck_require__(2551);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
 // EXTERNAL MODULE: ./node_modules/@actions/http-client/lib/index.js + 1 modules
 var lib = __nccwpck_require__(4942);
 ;// CONCATENATED MODULE: ./lib/registry/http-get.js
@@ -69731,7 +69738,7 @@ async function nodesToLoad(cluster, { load, problems }, engine) {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var _load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8781);
-/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7077);
+/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4145);
 
 
 await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_load_into_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .loadIntoCluster */ .z);
@@ -69781,7 +69788,7 @@ function unreadable(error) {
 
 /***/ }),
 
-/***/ 2551:
+/***/ 7057:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -69789,11 +69796,12 @@ function unreadable(error) {
 __nccwpck_require__.d(__webpack_exports__, {
   Zj: () => (/* binding */ ProgramError),
   Hk: () => (/* binding */ endProcesses),
+  Kc: () => (/* binding */ markVariable),
   zh: () => (/* binding */ programRunner)
 });
 
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
 // EXTERNAL MODULE: external "node:diagnostics_channel"
 var external_node_diagnostics_channel_ = __nccwpck_require__(3053);
 // EXTERNAL MODULE: external "node:fs/promises"
@@ -69879,7 +69887,7 @@ function programRunner(mark, env) {
 const newPrograms = "child_process";
 /** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
 function forgiveUnread(message) {
-    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_.ChildProcess))
         return;
     const started = message.process;
     process.nextTick(() => started.stdin?.on("error", () => { }));
@@ -69979,7 +69987,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 7077:
+/***/ 4145:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -69992,8 +70000,83 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 8 modules
 var core = __nccwpck_require__(6058);
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
+;// CONCATENATED MODULE: ./lib/dialogue.js
+
+
+
+/**
+ * Makes a starter of programs that answer, beside that of programs which run once (`programRunner`).
+ *
+ * @param mark tells the processes of this job from all others on the machine
+ * @param env the environment that every program gets
+ */
+function dialogueStarter(mark, env) {
+    let started = 0;
+    return (program, args) => {
+        const own = `${mark}.asked-${++started}`;
+        const child = (0,external_node_child_process_.spawn)(program, args, { env: { ...env, [lib_process/* markVariable */.Kc]: own } });
+        const said = { stdout: "", stderr: "" };
+        let heard = () => { };
+        child.stdout.setEncoding("utf8").on("data", (text) => {
+            said.stdout += text;
+            heard();
+        });
+        child.stderr.setEncoding("utf8").on("data", (text) => {
+            said.stderr += text;
+        });
+        // It may end before it has read all.
+        child.stdin.on("error", () => { });
+        let lives = true;
+        const ended = new Promise((resolve) => {
+            child.once("close", (exitCode) => resolve(exitCode ?? 1));
+            child.once("error", (error) => {
+                said.stderr += error;
+                resolve(1);
+            });
+        }).finally(() => {
+            lives = false;
+        });
+        return {
+            async ask(question, isLast, deadline) {
+                Object.assign(said, { stdout: "", stderr: "" });
+                const answered = new Promise((resolve) => {
+                    heard = () => {
+                        if (said.stdout.split("\n").slice(0, -1).some(isLast))
+                            resolve("answered");
+                    };
+                });
+                const timer = new AbortController();
+                const late = (0,promises_.setTimeout)(deadline, "late", { signal: timer.signal, ref: false });
+                late.catch(() => { });
+                child.stdin.write(`${question}\n`);
+                const what = await Promise.race([answered, ended, late]).finally(() => timer.abort());
+                if (what === "answered")
+                    return said.stdout;
+                // One that is just starting has no mark yet: it is looked for until it has ended.
+                while (lives && what === "late")
+                    await (0,lib_process/* endProcesses */.Hk)(own);
+                const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
+                throw new lib_process/* ProgramError */.Zj(program, args, { exitCode: await ended, ...said }, reason);
+            },
+            get lives() {
+                return lives;
+            },
+            async end() {
+                child.stdin.end();
+                await ended;
+            },
+        };
+    };
+}
+
 // EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
+var external_node_fs_promises_ = __nccwpck_require__(1455);
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 // EXTERNAL MODULE: external "node:path"
@@ -70098,9 +70181,8 @@ async function readEvent(env) {
     };
 }
 
-// EXTERNAL MODULE: ./lib/process.js + 2 modules
-var lib_process = __nccwpck_require__(2551);
 ;// CONCATENATED MODULE: ./lib/step.js
+
 
 
 
@@ -70115,7 +70197,8 @@ var lib_process = __nccwpck_require__(2551);
 async function runStep(story, { afterwards } = {}) {
     const job = readJob(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,lib_process/* programRunner */.zh)(run, forPrograms(process.env)));
+    const env = forPrograms(process.env);
+    const programs = counting((0,lib_process/* programRunner */.zh)(run, env), dialogueStarter(run, env));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -70139,6 +70222,7 @@ async function runStep(story, { afterwards } = {}) {
             job,
             run,
             start: programs.start,
+            converse: programs.converse,
             printer: core,
             began: Date.now(),
         });
@@ -70156,14 +70240,20 @@ async function runStep(story, { afterwards } = {}) {
     process.exit();
 }
 /** Starts programs, and knows how many run. */
-function counting(start) {
+function counting(start, converse) {
     let running = 0;
+    const dialogues = [];
     return {
         start: (...args) => {
             running++;
             return start(...args).finally(() => running--);
         },
-        running: () => running,
+        converse: (...args) => {
+            const dialogue = converse(...args);
+            dialogues.push(dialogue);
+            return dialogue;
+        },
+        running: () => running + dialogues.filter(({ lives }) => lives).length,
     };
 }
 /** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */

@@ -54512,6 +54512,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:buffer"
 
 /***/ }),
 
+/***/ 1421:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+
+/***/ }),
+
 /***/ 7540:
 /***/ ((module) => {
 
@@ -63358,7 +63365,7 @@ async function claims(engine) {
 
 /***/ }),
 
-/***/ 3285:
+/***/ 7404:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -65309,8 +65316,8 @@ const localRegistryHosting = ({ address, inside }) => ({
     },
 });
 
-// EXTERNAL MODULE: ./lib/process.js + 2 modules
-var lib_process = __nccwpck_require__(2551);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/registry/challenge.js
 /** A parameter, quoted or not, or a scheme: what is not followed by `=`. */
 const challenge_part = /([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?/g;
@@ -66575,7 +66582,7 @@ async function giveWhatProxiesHold(plan, engine, log) {
 
 ;// CONCATENATED MODULE: ./lib/cache/protocol.js
 
-/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
+/** What the program that talks to the Actions cache is asked for. Paths are relative to its folder. */
 const cacheRequest = schemas/* discriminatedUnion */.gMt("call", [
     schemas/* strictObject */.rej({
         call: schemas/* literal */.euz("restore"),
@@ -66595,28 +66602,36 @@ const cacheReply = schemas/* strictObject */.rej({
     /** That of the entry which was found. */
     key: schemas/* string */.YjP().optional(),
 });
-/** Begins the last line that the program prints. */
-const mark = "kind-action cache reply: ";
-const renderReply = (reply) => `\n${mark}${JSON.stringify(reply)}\n`;
+const question = schemas/* strictObject */.rej({ id: schemas/* uuid */.uRe(), request: cacheRequest });
+/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+const renderRequest = (id, request) => JSON.stringify({ id, request });
+const parseRequest = (line) => question.parse(JSON.parse(line));
+/** Begins the line with which an answer ends. */
+const mark = (id) => `kind-action cache reply ${id}: `;
+const renderReply = (id, reply) => `\n${mark(id)}${JSON.stringify(reply)}\n`;
+const isReply = (id, line) => line.startsWith(mark(id));
 /**
  * Reads what the program has printed.
  *
  * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
  */
-function parseOutput(stdout) {
-    const lines = stdout.split("\n");
-    const last = lines.findLast((line) => line.startsWith(mark));
-    const failures = lines.flatMap((line) => {
+function parseOutput(id, output) {
+    const last = output.split("\n").find((line) => isReply(id, line));
+    return {
+        reply: last === undefined ? undefined : parseReply(last.slice(mark(id).length)),
+        failure: failureIn(output),
+    };
+}
+/** Why the client failed, as it says that to the runner. */
+function failureIn(output) {
+    const failures = output.split("\n").flatMap((line) => {
         const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
         return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
     });
     const [failure] = failures.filter(Boolean);
-    return {
-        reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
-        failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
-    };
+    return failures.length === 0 ? undefined : (failure ?? "its client does not say why");
 }
-/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+/** One that cannot be read is none: the program was ended while it wrote. */
 function parseReply(text) {
     try {
         return cacheReply.parse(JSON.parse(text));
@@ -66626,19 +66641,54 @@ function parseReply(text) {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/cache/clients.js
+
+
+/**
+ * Starts clients as they are needed, one for each request at a time, and keeps one for the next: to start takes a fifth
+ * of a second of a processor. What has a low priority keeps it, so that there is one of each kind.
+ *
+ * @param program with its arguments
+ */
+function cacheClients(start, [program = "", ...args]) {
+    const idle = new Map();
+    return {
+        async ask(request, deadline) {
+            const kind = request.call === "restore" && request.background ? "background" : "foreground";
+            const kept = idle.get(kind);
+            idle.delete(kind);
+            const client = kept?.lives ? kept : start(program, args);
+            const id = (0,external_node_crypto_.randomUUID)();
+            const output = await client.ask(renderRequest(id, request), (line) => isReply(id, line), deadline);
+            if (idle.has(kind))
+                void client.end();
+            else
+                idle.set(kind, client);
+            return { id, output };
+        },
+        async close() {
+            const clients = [...idle.values()];
+            idle.clear();
+            await Promise.all(clients.map((client) => client.end()));
+        },
+    };
+}
+
 ;// CONCATENATED MODULE: ./lib/cache/store.js
 
 
 
 
 
+
 /**
- * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
- * prints is not an annotation, and its work delays nothing else.
+ * Opens the cache of this job. Its clients run as programs of their own: they can be ended when the time is up, what they
+ * print is not an annotation, and their work delays nothing else.
  */
 async function openCacheStore(folder, on) {
     await (0,promises_.mkdir)(folder, { recursive: true });
     const until = performance.now() + on.deadline;
+    const clients = cacheClients(on.converse, [...on.program, folder]);
     let warned = false;
     function failed(what, reason) {
         if (!warned)
@@ -66655,12 +66705,9 @@ async function openCacheStore(folder, on) {
         if (began >= until)
             return failed(what, `there was no time left of ${on.deadline / 1000} s`);
         const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
-        const [program = "", ...args] = on.program;
         try {
-            const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
-                deadline: left,
-            });
-            const { reply, failure } = parseOutput(stdout);
+            const { id, output } = await clients.ask(request, left);
+            const { reply, failure } = parseOutput(id, output);
             if (failure !== undefined && denied.test(failure))
                 return { outcome: "skipped", reason: failure };
             if (failure !== undefined)
@@ -66709,6 +66756,7 @@ async function openCacheStore(folder, on) {
                 key,
             }));
         },
+        close: () => clients.close(),
     };
 }
 /** What the service answers where the job has no right to what it asks. */
@@ -66718,7 +66766,7 @@ function store_reasonOf(error) {
     if (!(error instanceof lib_process/* ProgramError */.Zj))
         return (0,lib_problems/* messageOf */.bD)(error);
     const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
-    return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? (0,lib_problems/* messageOf */.bD)(error);
+    return failureIn(error.output.stdout) ?? lines[0]?.trim() ?? (0,lib_problems/* messageOf */.bD)(error);
 }
 /** The program that talks to the cache, beside the one that runs. */
 const cacheProgram = (argv = process.argv) => [
@@ -76327,7 +76375,7 @@ async function create_cluster_createCluster(on) {
     let succeeded = false;
     try {
         const cache = await openCacheStore((0,external_node_path_.join)(plan.folder, "cache"), {
-            run: on.start,
+            converse: on.converse,
             program: cacheProgram(),
             deadline: plan.caches.restoreDeadline,
             mode: on.env.ACTIONS_CACHE_MODE,
@@ -76346,6 +76394,7 @@ async function create_cluster_createCluster(on) {
             proxies: await made?.restored?.result,
         };
         setCacheOutput(plan.caches, caches);
+        await cache.close();
         const { kind, kubectl } = await tools.result;
         cluster = await made?.ready.result;
         images = (await made?.loaded?.result) ?? [];
@@ -77151,8 +77200,8 @@ var lib = __nccwpck_require__(4942);
 var schemas = __nccwpck_require__(8816);
 // EXTERNAL MODULE: ./lib/cluster/claim.js
 var claim = __nccwpck_require__(4733);
-// EXTERNAL MODULE: ./lib/process.js + 2 modules
-var lib_process = __nccwpck_require__(2551);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
 ;// CONCATENATED MODULE: ./lib/docker/endpoint.js
 
 
@@ -77313,8 +77362,8 @@ async function readEvent(env) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3285);
-/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3341);
+/* harmony import */ var _create_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7404);
+/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4208);
 
 
 await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_create_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .createCluster */ .X, { afterwards: "The post step removes what was made." });
@@ -77364,7 +77413,7 @@ function unreadable(error) {
 
 /***/ }),
 
-/***/ 2551:
+/***/ 7057:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -77372,11 +77421,12 @@ function unreadable(error) {
 __nccwpck_require__.d(__webpack_exports__, {
   Zj: () => (/* binding */ ProgramError),
   Hk: () => (/* binding */ endProcesses),
+  Kc: () => (/* binding */ markVariable),
   zh: () => (/* binding */ programRunner)
 });
 
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
 // EXTERNAL MODULE: external "node:diagnostics_channel"
 var external_node_diagnostics_channel_ = __nccwpck_require__(3053);
 // EXTERNAL MODULE: external "node:fs/promises"
@@ -77462,7 +77512,7 @@ function programRunner(mark, env) {
 const newPrograms = "child_process";
 /** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
 function forgiveUnread(message) {
-    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_.ChildProcess))
         return;
     const started = message.process;
     process.nextTick(() => started.stdin?.on("error", () => { }));
@@ -77562,17 +77612,100 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 3341:
+/***/ 4208:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   e: () => (/* binding */ runStep)
-/* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var _actions_core__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6058);
-/* harmony import */ var _facts_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7653);
-/* harmony import */ var _problems_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5451);
-/* harmony import */ var _process_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2551);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  e: () => (/* binding */ runStep)
+});
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 8 modules
+var core = __nccwpck_require__(6058);
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(1421);
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(8500);
+// EXTERNAL MODULE: ./lib/process.js + 1 modules
+var lib_process = __nccwpck_require__(7057);
+;// CONCATENATED MODULE: ./lib/dialogue.js
+
+
+
+/**
+ * Makes a starter of programs that answer, beside that of programs which run once (`programRunner`).
+ *
+ * @param mark tells the processes of this job from all others on the machine
+ * @param env the environment that every program gets
+ */
+function dialogueStarter(mark, env) {
+    let started = 0;
+    return (program, args) => {
+        const own = `${mark}.asked-${++started}`;
+        const child = (0,external_node_child_process_.spawn)(program, args, { env: { ...env, [lib_process/* markVariable */.Kc]: own } });
+        const said = { stdout: "", stderr: "" };
+        let heard = () => { };
+        child.stdout.setEncoding("utf8").on("data", (text) => {
+            said.stdout += text;
+            heard();
+        });
+        child.stderr.setEncoding("utf8").on("data", (text) => {
+            said.stderr += text;
+        });
+        // It may end before it has read all.
+        child.stdin.on("error", () => { });
+        let lives = true;
+        const ended = new Promise((resolve) => {
+            child.once("close", (exitCode) => resolve(exitCode ?? 1));
+            child.once("error", (error) => {
+                said.stderr += error;
+                resolve(1);
+            });
+        }).finally(() => {
+            lives = false;
+        });
+        return {
+            async ask(question, isLast, deadline) {
+                Object.assign(said, { stdout: "", stderr: "" });
+                const answered = new Promise((resolve) => {
+                    heard = () => {
+                        if (said.stdout.split("\n").slice(0, -1).some(isLast))
+                            resolve("answered");
+                    };
+                });
+                const timer = new AbortController();
+                const late = (0,promises_.setTimeout)(deadline, "late", { signal: timer.signal, ref: false });
+                late.catch(() => { });
+                child.stdin.write(`${question}\n`);
+                const what = await Promise.race([answered, ended, late]).finally(() => timer.abort());
+                if (what === "answered")
+                    return said.stdout;
+                // One that is just starting has no mark yet: it is looked for until it has ended.
+                while (lives && what === "late")
+                    await (0,lib_process/* endProcesses */.Hk)(own);
+                const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
+                throw new lib_process/* ProgramError */.Zj(program, args, { exitCode: await ended, ...said }, reason);
+            },
+            get lives() {
+                return lives;
+            },
+            async end() {
+                child.stdin.end();
+                await ended;
+            },
+        };
+    };
+}
+
+// EXTERNAL MODULE: ./lib/facts.js + 2 modules
+var facts = __nccwpck_require__(7653);
+// EXTERNAL MODULE: ./lib/problems.js
+var problems = __nccwpck_require__(5451);
+;// CONCATENATED MODULE: ./lib/step.js
+
 
 
 
@@ -77585,18 +77718,19 @@ function signal(pid, name) {
  * @param afterwards what comes of a step that is cancelled, in a sentence
  */
 async function runStep(story, { afterwards } = {}) {
-    const job = (0,_facts_js__WEBPACK_IMPORTED_MODULE_2__/* .readJob */ .cd)(process.env);
-    const run = `${job.runId}-${job.attempt}-${(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .programRunner */ .zh)(run, forPrograms(process.env)));
+    const job = (0,facts/* readJob */.cd)(process.env);
+    const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
+    const env = forPrograms(process.env);
+    const programs = counting((0,lib_process/* programRunner */.zh)(run, env), dialogueStarter(run, env));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
             return;
         cancelled = true;
         const said = [`Cancelled (${signal}): what was started is ended.`, ...(afterwards ? [afterwards] : [])];
-        _actions_core__WEBPACK_IMPORTED_MODULE_1__.info(said.join(" "));
+        core.info(said.join(" "));
         // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
-        (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run, 3_000).finally(() => process.exit(1));
+        (0,lib_process/* endProcesses */.Hk)(run, 3_000).finally(() => process.exit(1));
     };
     process.on("SIGINT", cancel).on("SIGTERM", cancel);
     try {
@@ -77611,31 +77745,38 @@ async function runStep(story, { afterwards } = {}) {
             job,
             run,
             start: programs.start,
-            printer: _actions_core__WEBPACK_IMPORTED_MODULE_1__,
+            converse: programs.converse,
+            printer: core,
             began: Date.now(),
         });
     }
     catch (error) {
         if (!cancelled)
-            _actions_core__WEBPACK_IMPORTED_MODULE_1__.setFailed((0,_problems_js__WEBPACK_IMPORTED_MODULE_3__/* .messageOf */ .bD)(error));
+            core.setFailed((0,problems/* messageOf */.bD)(error));
     }
     // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
     if (programs.running() > 0)
-        await (0,_process_js__WEBPACK_IMPORTED_MODULE_4__/* .endProcesses */ .Hk)(run);
+        await (0,lib_process/* endProcesses */.Hk)(run);
     if (cancelled)
         await new Promise(() => { });
     // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
     process.exit();
 }
 /** Starts programs, and knows how many run. */
-function counting(start) {
+function counting(start, converse) {
     let running = 0;
+    const dialogues = [];
     return {
         start: (...args) => {
             running++;
             return start(...args).finally(() => running--);
         },
-        running: () => running,
+        converse: (...args) => {
+            const dialogue = converse(...args);
+            dialogues.push(dialogue);
+            return dialogue;
+        },
+        running: () => running + dialogues.filter(({ lives }) => lives).length,
     };
 }
 /** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */
@@ -81420,10 +81561,11 @@ __nccwpck_require__.d(__webpack_exports__, {
   PVZ: () => (/* binding */ tuple),
   Vxk: () => (/* binding */ schemas_undefined),
   KCZ: () => (/* binding */ union),
-  L5J: () => (/* binding */ unknown)
+  L5J: () => (/* binding */ unknown),
+  uRe: () => (/* binding */ schemas_uuid)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, url, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -89803,7 +89945,7 @@ const ZodUUID = /*@__PURE__*/ $constructor("ZodUUID", (inst, def) => {
     ZodStringFormat.init(inst, def);
 });
 function schemas_uuid(params) {
-    return core._uuid(ZodUUID, params);
+    return _uuid(ZodUUID, params);
 }
 function uuidv4(params) {
     return core._uuidv4(ZodUUID, params);

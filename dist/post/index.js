@@ -47590,6 +47590,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:buffer"
 
 /***/ }),
 
+/***/ 31421:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+
+/***/ }),
+
 /***/ 37540:
 /***/ ((module) => {
 
@@ -57052,8 +57059,8 @@ function connect(endpoint) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(79863);
-/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(68555);
+/* harmony import */ var _remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(84082);
+/* harmony import */ var _step_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(56294);
 
 
 await (0,_step_js__WEBPACK_IMPORTED_MODULE_1__/* .runStep */ .e)(_remove_cluster_js__WEBPACK_IMPORTED_MODULE_0__/* .removeCluster */ .h);
@@ -57103,30 +57110,21 @@ function unreadable(error) {
 
 /***/ }),
 
-/***/ 62120:
+/***/ 26318:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  Zj: () => (/* binding */ ProgramError),
-  Hk: () => (/* binding */ endProcesses),
-  zh: () => (/* binding */ programRunner)
-});
-
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-// EXTERNAL MODULE: external "node:diagnostics_channel"
-var external_node_diagnostics_channel_ = __nccwpck_require__(53053);
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(51455);
-// EXTERNAL MODULE: external "node:string_decoder"
-var external_node_string_decoder_ = __nccwpck_require__(46193);
-// EXTERNAL MODULE: external "node:timers/promises"
-var external_node_timers_promises_ = __nccwpck_require__(58500);
-// EXTERNAL MODULE: ./node_modules/@actions/exec/lib/exec.js + 5 modules
-var exec = __nccwpck_require__(22876);
-;// CONCATENATED MODULE: ./lib/process.js
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Hk: () => (/* binding */ endProcesses),
+/* harmony export */   Kc: () => (/* binding */ markVariable),
+/* harmony export */   Zj: () => (/* binding */ ProgramError),
+/* harmony export */   zh: () => (/* binding */ programRunner)
+/* harmony export */ });
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(31421);
+/* harmony import */ var node_diagnostics_channel__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(53053);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(51455);
+/* harmony import */ var node_string_decoder__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(46193);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(58500);
+/* harmony import */ var _actions_exec__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(22876);
 
 
 
@@ -57161,9 +57159,9 @@ function programRunner(mark, env) {
         let late = false;
         const stop = new AbortController();
         if (options.input !== undefined)
-            (0,external_node_diagnostics_channel_.subscribe)(newPrograms, forgiveUnread);
+            (0,node_diagnostics_channel__WEBPACK_IMPORTED_MODULE_1__.subscribe)(newPrograms, forgiveUnread);
         if (options.deadline !== undefined) {
-            (0,external_node_timers_promises_.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
+            (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_4__.setTimeout)(options.deadline, undefined, { signal: stop.signal, ref: false })
                 .then(async () => {
                 late = true;
                 // A program that is just starting has no mark yet: it is looked for until it has ended.
@@ -57174,7 +57172,7 @@ function programRunner(mark, env) {
         }
         try {
             // exec() splits its first argument as a command line; quoted, a path with spaces stays one word.
-            const exitCode = await (0,exec/* exec */.m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
+            const exitCode = await (0,_actions_exec__WEBPACK_IMPORTED_MODULE_5__/* .exec */ .m)(`"${program.replaceAll('"', '\\"')}"`, [...args], {
                 silent: true,
                 ignoreReturnCode: true,
                 env: { ...env, ...options.env, [markVariable]: own },
@@ -57193,7 +57191,7 @@ function programRunner(mark, env) {
         finally {
             stop.abort();
             if (options.input !== undefined)
-                (0,external_node_diagnostics_channel_.unsubscribe)(newPrograms, forgiveUnread);
+                (0,node_diagnostics_channel__WEBPACK_IMPORTED_MODULE_1__.unsubscribe)(newPrograms, forgiveUnread);
         }
     };
 }
@@ -57201,14 +57199,14 @@ function programRunner(mark, env) {
 const newPrograms = "child_process";
 /** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
 function forgiveUnread(message) {
-    if (!(message instanceof Object && "process" in message && message.process instanceof external_node_child_process_namespaceObject.ChildProcess))
+    if (!(message instanceof Object && "process" in message && message.process instanceof node_child_process__WEBPACK_IMPORTED_MODULE_0__.ChildProcess))
         return;
     const started = message.process;
     process.nextTick(() => started.stdin?.on("error", () => { }));
 }
 /** Keeps a stream's text, and hands its lines on as they become whole. */
 class Collector {
-    #decoder = new external_node_string_decoder_.StringDecoder("utf8");
+    #decoder = new node_string_decoder__WEBPACK_IMPORTED_MODULE_3__.StringDecoder("utf8");
     #log;
     #text = "";
     #line = "";
@@ -57258,7 +57256,7 @@ async function endProcesses(mark, graceMilliseconds = 2_000) {
                 signal(pid, "SIGTERM");
             asked.add(pid);
         }
-        await (0,external_node_timers_promises_.setTimeout)(20);
+        await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_4__.setTimeout)(20);
     }
     return asked.size;
 }
@@ -57267,7 +57265,7 @@ const killMilliseconds = 2_000;
 async function markedProcesses(mark) {
     const parents = new Map();
     const marked = [];
-    await Promise.all((await (0,promises_.readdir)("/proc")).filter(isNumber).map(async (entry) => {
+    await Promise.all((await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readdir)("/proc")).filter(isNumber).map(async (entry) => {
         const pid = Number(entry);
         // A process may end between the listing and the reading, or belong to somebody else: then it is not ours.
         const [environ, stat] = await Promise.all([read(`/proc/${pid}/environ`), read(`/proc/${pid}/stat`)]);
@@ -57288,7 +57286,7 @@ async function markedProcesses(mark) {
     return marked.map((pid) => ({ pid, depth: depth(pid) })).sort((a, b) => b.depth - a.depth);
 }
 const isNumber = (text) => /^\d+$/.test(text);
-const read = (file) => (0,promises_.readFile)(file, "latin1").catch(() => "");
+const read = (file) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.readFile)(file, "latin1").catch(() => "");
 function signal(pid, name) {
     try {
         process.kill(pid, name);
@@ -57301,7 +57299,7 @@ function signal(pid, name) {
 
 /***/ }),
 
-/***/ 79863:
+/***/ 84082:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -58063,11 +58061,11 @@ async function uploadFolder(name, folder, deadline, env) {
     }
 }
 
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(62120);
+// EXTERNAL MODULE: ./lib/process.js
+var lib_process = __nccwpck_require__(26318);
 ;// CONCATENATED MODULE: ./lib/cache/protocol.js
 
-/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
+/** What the program that talks to the Actions cache is asked for. Paths are relative to its folder. */
 const cacheRequest = schemas/* discriminatedUnion */.gMt("call", [
     schemas/* strictObject */.rej({
         call: schemas/* literal */.euz("restore"),
@@ -58087,28 +58085,36 @@ const cacheReply = schemas/* strictObject */.rej({
     /** That of the entry which was found. */
     key: schemas/* string */.YjP().optional(),
 });
-/** Begins the last line that the program prints. */
-const mark = "kind-action cache reply: ";
-const renderReply = (reply) => `\n${mark}${JSON.stringify(reply)}\n`;
+const question = schemas/* strictObject */.rej({ id: schemas/* uuid */.uRe(), request: cacheRequest });
+/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+const renderRequest = (id, request) => JSON.stringify({ id, request });
+const parseRequest = (line) => question.parse(JSON.parse(line));
+/** Begins the line with which an answer ends. */
+const mark = (id) => `kind-action cache reply ${id}: `;
+const renderReply = (id, reply) => `\n${mark(id)}${JSON.stringify(reply)}\n`;
+const isReply = (id, line) => line.startsWith(mark(id));
 /**
  * Reads what the program has printed.
  *
  * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
  */
-function parseOutput(stdout) {
-    const lines = stdout.split("\n");
-    const last = lines.findLast((line) => line.startsWith(mark));
-    const failures = lines.flatMap((line) => {
+function parseOutput(id, output) {
+    const last = output.split("\n").find((line) => isReply(id, line));
+    return {
+        reply: last === undefined ? undefined : parseReply(last.slice(mark(id).length)),
+        failure: failureIn(output),
+    };
+}
+/** Why the client failed, as it says that to the runner. */
+function failureIn(output) {
+    const failures = output.split("\n").flatMap((line) => {
         const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
         return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
     });
     const [failure] = failures.filter(Boolean);
-    return {
-        reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
-        failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
-    };
+    return failures.length === 0 ? undefined : (failure ?? "its client does not say why");
 }
-/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+/** One that cannot be read is none: the program was ended while it wrote. */
 function parseReply(text) {
     try {
         return cacheReply.parse(JSON.parse(text));
@@ -58118,19 +58124,54 @@ function parseReply(text) {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/cache/clients.js
+
+
+/**
+ * Starts clients as they are needed, one for each request at a time, and keeps one for the next: to start takes a fifth
+ * of a second of a processor. What has a low priority keeps it, so that there is one of each kind.
+ *
+ * @param program with its arguments
+ */
+function cacheClients(start, [program = "", ...args]) {
+    const idle = new Map();
+    return {
+        async ask(request, deadline) {
+            const kind = request.call === "restore" && request.background ? "background" : "foreground";
+            const kept = idle.get(kind);
+            idle.delete(kind);
+            const client = kept?.lives ? kept : start(program, args);
+            const id = (0,external_node_crypto_.randomUUID)();
+            const output = await client.ask(renderRequest(id, request), (line) => isReply(id, line), deadline);
+            if (idle.has(kind))
+                void client.end();
+            else
+                idle.set(kind, client);
+            return { id, output };
+        },
+        async close() {
+            const clients = [...idle.values()];
+            idle.clear();
+            await Promise.all(clients.map((client) => client.end()));
+        },
+    };
+}
+
 ;// CONCATENATED MODULE: ./lib/cache/store.js
 
 
 
 
 
+
 /**
- * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
- * prints is not an annotation, and its work delays nothing else.
+ * Opens the cache of this job. Its clients run as programs of their own: they can be ended when the time is up, what they
+ * print is not an annotation, and their work delays nothing else.
  */
 async function openCacheStore(folder, on) {
     await (0,promises_.mkdir)(folder, { recursive: true });
     const until = performance.now() + on.deadline;
+    const clients = cacheClients(on.converse, [...on.program, folder]);
     let warned = false;
     function failed(what, reason) {
         if (!warned)
@@ -58147,12 +58188,9 @@ async function openCacheStore(folder, on) {
         if (began >= until)
             return failed(what, `there was no time left of ${on.deadline / 1000} s`);
         const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
-        const [program = "", ...args] = on.program;
         try {
-            const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
-                deadline: left,
-            });
-            const { reply, failure } = parseOutput(stdout);
+            const { id, output } = await clients.ask(request, left);
+            const { reply, failure } = parseOutput(id, output);
             if (failure !== undefined && denied.test(failure))
                 return { outcome: "skipped", reason: failure };
             if (failure !== undefined)
@@ -58201,6 +58239,7 @@ async function openCacheStore(folder, on) {
                 key,
             }));
         },
+        close: () => clients.close(),
     };
 }
 /** What the service answers where the job has no right to what it asks. */
@@ -58210,7 +58249,7 @@ function reasonOf(error) {
     if (!(error instanceof lib_process/* ProgramError */.Zj))
         return (0,problems/* messageOf */.bD)(error);
     const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
-    return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? (0,problems/* messageOf */.bD)(error);
+    return failureIn(error.output.stdout) ?? lines[0]?.trim() ?? (0,problems/* messageOf */.bD)(error);
 }
 /** The program that talks to the cache, beside the one that runs. */
 const cacheProgram = (argv = process.argv) => [
@@ -60668,7 +60707,7 @@ async function usedBlobs({ proxies, endpoint }) {
 async function saveCaches(state, used, on, log) {
     const { saves, images, proxies } = state;
     const cache = await openCacheStore((0,external_node_path_.join)(state.folder, "cache"), {
-        run: on.start,
+        converse: on.converse,
         program: cacheProgram(),
         deadline: state.saveDeadline,
         mode: on.env.ACTIONS_CACHE_MODE,
@@ -60696,6 +60735,7 @@ async function saveCaches(state, used, on, log) {
             else
                 await saveImage(cache, engine, image, { seconds, folder: (0,external_node_path_.join)(state.folder, "images") }, log);
         });
+    await cache.close();
 }
 /** Whether main has noted anything to be saved, and came to its end. */
 const hasSaves = ({ succeeded, saves, images, proxies }) => succeeded && (saves.length > 0 || images.length > 0 || proxies !== undefined);
@@ -61127,7 +61167,7 @@ async function attempt(run, on, name, work) {
 
 /***/ }),
 
-/***/ 68555:
+/***/ 56294:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -61140,8 +61180,83 @@ __nccwpck_require__.d(__webpack_exports__, {
 var external_node_crypto_ = __nccwpck_require__(77598);
 // EXTERNAL MODULE: ./node_modules/@actions/core/lib/core.js + 7 modules
 var core = __nccwpck_require__(33838);
+// EXTERNAL MODULE: external "node:child_process"
+var external_node_child_process_ = __nccwpck_require__(31421);
+// EXTERNAL MODULE: external "node:timers/promises"
+var promises_ = __nccwpck_require__(58500);
+// EXTERNAL MODULE: ./lib/process.js
+var lib_process = __nccwpck_require__(26318);
+;// CONCATENATED MODULE: ./lib/dialogue.js
+
+
+
+/**
+ * Makes a starter of programs that answer, beside that of programs which run once (`programRunner`).
+ *
+ * @param mark tells the processes of this job from all others on the machine
+ * @param env the environment that every program gets
+ */
+function dialogueStarter(mark, env) {
+    let started = 0;
+    return (program, args) => {
+        const own = `${mark}.asked-${++started}`;
+        const child = (0,external_node_child_process_.spawn)(program, args, { env: { ...env, [lib_process/* markVariable */.Kc]: own } });
+        const said = { stdout: "", stderr: "" };
+        let heard = () => { };
+        child.stdout.setEncoding("utf8").on("data", (text) => {
+            said.stdout += text;
+            heard();
+        });
+        child.stderr.setEncoding("utf8").on("data", (text) => {
+            said.stderr += text;
+        });
+        // It may end before it has read all.
+        child.stdin.on("error", () => { });
+        let lives = true;
+        const ended = new Promise((resolve) => {
+            child.once("close", (exitCode) => resolve(exitCode ?? 1));
+            child.once("error", (error) => {
+                said.stderr += error;
+                resolve(1);
+            });
+        }).finally(() => {
+            lives = false;
+        });
+        return {
+            async ask(question, isLast, deadline) {
+                Object.assign(said, { stdout: "", stderr: "" });
+                const answered = new Promise((resolve) => {
+                    heard = () => {
+                        if (said.stdout.split("\n").slice(0, -1).some(isLast))
+                            resolve("answered");
+                    };
+                });
+                const timer = new AbortController();
+                const late = (0,promises_.setTimeout)(deadline, "late", { signal: timer.signal, ref: false });
+                late.catch(() => { });
+                child.stdin.write(`${question}\n`);
+                const what = await Promise.race([answered, ended, late]).finally(() => timer.abort());
+                if (what === "answered")
+                    return said.stdout;
+                // One that is just starting has no mark yet: it is looked for until it has ended.
+                while (lives && what === "late")
+                    await (0,lib_process/* endProcesses */.Hk)(own);
+                const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
+                throw new lib_process/* ProgramError */.Zj(program, args, { exitCode: await ended, ...said }, reason);
+            },
+            get lives() {
+                return lives;
+            },
+            async end() {
+                child.stdin.end();
+                await ended;
+            },
+        };
+    };
+}
+
 // EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(51455);
+var external_node_fs_promises_ = __nccwpck_require__(51455);
 // EXTERNAL MODULE: external "node:os"
 var external_node_os_ = __nccwpck_require__(48161);
 // EXTERNAL MODULE: external "node:path"
@@ -61150,8 +61265,6 @@ var external_node_path_ = __nccwpck_require__(76760);
 var lib = __nccwpck_require__(44942);
 // EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 17 modules
 var schemas = __nccwpck_require__(38816);
-// EXTERNAL MODULE: ./lib/process.js + 1 modules
-var lib_process = __nccwpck_require__(62120);
 ;// CONCATENATED MODULE: ./lib/docker/endpoint.js
 
 
@@ -61311,6 +61424,7 @@ async function readEvent(env) {
 
 
 
+
 /**
  * Runs one step of the action to its end, whatever that is: the only place that catches everything, that answers the
  * runner's signals, and that ends the process.
@@ -61320,7 +61434,8 @@ async function readEvent(env) {
 async function runStep(story, { afterwards } = {}) {
     const job = readJob(process.env);
     const run = `${job.runId}-${job.attempt}-${(0,external_node_crypto_.randomBytes)(3).toString("hex")}`;
-    const programs = counting((0,lib_process/* programRunner */.zh)(run, forPrograms(process.env)));
+    const env = forPrograms(process.env);
+    const programs = counting((0,lib_process/* programRunner */.zh)(run, env), dialogueStarter(run, env));
     let cancelled = false;
     const cancel = (signal) => {
         if (cancelled)
@@ -61344,6 +61459,7 @@ async function runStep(story, { afterwards } = {}) {
             job,
             run,
             start: programs.start,
+            converse: programs.converse,
             printer: core,
             began: Date.now(),
         });
@@ -61361,14 +61477,20 @@ async function runStep(story, { afterwards } = {}) {
     process.exit();
 }
 /** Starts programs, and knows how many run. */
-function counting(start) {
+function counting(start, converse) {
     let running = 0;
+    const dialogues = [];
     return {
         start: (...args) => {
             running++;
             return start(...args).finally(() => running--);
         },
-        running: () => running,
+        converse: (...args) => {
+            const dialogue = converse(...args);
+            dialogues.push(dialogue);
+            return dialogue;
+        },
+        running: () => running + dialogues.filter(({ lives }) => lives).length,
     };
 }
 /** What programs get of the environment: the action's inputs, in which there are secrets, are not theirs. */
@@ -65125,10 +65247,11 @@ __nccwpck_require__.d(__webpack_exports__, {
   YjP: () => (/* binding */ schemas_string),
   PVZ: () => (/* binding */ tuple),
   Vxk: () => (/* binding */ schemas_undefined),
-  L5J: () => (/* binding */ unknown)
+  L5J: () => (/* binding */ unknown),
+  uRe: () => (/* binding */ schemas_uuid)
 });
 
-// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, union, url, uuid, uuidv4, uuidv6, uuidv7, void, xid, xor
+// UNUSED EXPORTS: ZodAny, ZodArray, ZodBase64, ZodBase64URL, ZodBigInt, ZodBigIntFormat, ZodBoolean, ZodCIDRv4, ZodCIDRv6, ZodCUID, ZodCUID2, ZodCatch, ZodCodec, ZodCreditCard, ZodCustom, ZodCustomStringFormat, ZodDate, ZodDefault, ZodDiscriminatedUnion, ZodE164, ZodEmail, ZodEmoji, ZodEnum, ZodExactOptional, ZodFile, ZodFunction, ZodGUID, ZodIBAN, ZodIPv4, ZodIPv6, ZodISODate, ZodISODateTime, ZodISODuration, ZodISOTime, ZodInstanceOf, ZodIntersection, ZodJWT, ZodKSUID, ZodLazy, ZodLiteral, ZodMAC, ZodMap, ZodNaN, ZodNanoID, ZodNever, ZodNonOptional, ZodNull, ZodNullable, ZodNumber, ZodNumberFormat, ZodObject, ZodOptional, ZodPipe, ZodPrefault, ZodPreprocess, ZodPromise, ZodReadonly, ZodRecord, ZodSet, ZodString, ZodStringFormat, ZodSuccess, ZodSymbol, ZodTemplateLiteral, ZodTransform, ZodTuple, ZodType, ZodULID, ZodURL, ZodUUID, ZodUndefined, ZodUnion, ZodUnknown, ZodVoid, ZodXID, ZodXor, _ZodString, _default, _function, any, base64, base64url, bigint, catch, check, cidrv4, cidrv6, codec, creditCard, cuid, cuid2, currencyCode, custom, date, describe, e164, email, emoji, exactOptional, file, float32, float64, function, guid, hash, hex, hostname, httpUrl, iban, instanceof, int32, int64, intersection, invertCodec, ipv4, ipv6, json, jwt, keyof, ksuid, lazy, looseRecord, mac, map, meta, nan, nanoid, nativeEnum, never, nonoptional, null, nullable, nullish, optional, partialRecord, pipe, prefault, promise, readonly, refine, set, stringFormat, stringbool, success, superRefine, symbol, templateLiteral, transform, uint32, uint64, ulid, union, url, uuidv4, uuidv6, uuidv7, void, xid, xor
 
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
@@ -73508,7 +73631,7 @@ const ZodUUID = /*@__PURE__*/ $constructor("ZodUUID", (inst, def) => {
     ZodStringFormat.init(inst, def);
 });
 function schemas_uuid(params) {
-    return core._uuid(ZodUUID, params);
+    return _uuid(ZodUUID, params);
 }
 function uuidv4(params) {
     return core._uuidv4(ZodUUID, params);

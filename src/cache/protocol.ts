@@ -1,7 +1,7 @@
 import { z } from "zod";
 
-/** What the program that talks to the Actions cache is asked for, as its argument. Paths are relative to its folder. */
-export const cacheRequest = z.discriminatedUnion("call", [
+/** What the program that talks to the Actions cache is asked for. Paths are relative to its folder. */
+const cacheRequest = z.discriminatedUnion("call", [
   z.strictObject({
     call: z.literal("restore"),
     path: z.string(),
@@ -24,31 +24,49 @@ const cacheReply = z.strictObject({
 });
 export type CacheReply = z.infer<typeof cacheReply>;
 
-/** Begins the last line that the program prints. */
-const mark = "kind-action cache reply: ";
+const question = z.strictObject({ id: z.uuid(), request: cacheRequest });
 
-export const renderReply = (reply: CacheReply): string => `\n${mark}${JSON.stringify(reply)}\n`;
+/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+export const renderRequest = (id: string, request: CacheRequest): string => JSON.stringify({ id, request });
+
+export const parseRequest = (line: string): { id: string; request: CacheRequest } =>
+  question.parse(JSON.parse(line));
+
+/** Begins the line with which an answer ends. */
+const mark = (id: string) => `kind-action cache reply ${id}: `;
+
+export const renderReply = (id: string, reply: CacheReply): string =>
+  `\n${mark(id)}${JSON.stringify(reply)}\n`;
+
+export const isReply = (id: string, line: string): boolean => line.startsWith(mark(id));
 
 /**
  * Reads what the program has printed.
  *
  * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
  */
-export function parseOutput(stdout: string): { reply: CacheReply | undefined; failure: string | undefined } {
-  const lines = stdout.split("\n");
-  const last = lines.findLast((line) => line.startsWith(mark));
-  const failures = lines.flatMap((line) => {
+export function parseOutput(
+  id: string,
+  output: string,
+): { reply: CacheReply | undefined; failure: string | undefined } {
+  const last = output.split("\n").find((line) => isReply(id, line));
+  return {
+    reply: last === undefined ? undefined : parseReply(last.slice(mark(id).length)),
+    failure: failureIn(output),
+  };
+}
+
+/** Why the client failed, as it says that to the runner. */
+export function failureIn(output: string): string | undefined {
+  const failures = output.split("\n").flatMap((line) => {
     const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
     return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
   });
   const [failure] = failures.filter(Boolean);
-  return {
-    reply: last === undefined ? undefined : parseReply(last.slice(mark.length)),
-    failure: failures.length === 0 ? undefined : (failure ?? "its client does not say why"),
-  };
+  return failures.length === 0 ? undefined : (failure ?? "its client does not say why");
 }
 
-/** One that cannot be read is none: the program was ended while it wrote, or something else has printed the line. */
+/** One that cannot be read is none: the program was ended while it wrote. */
 function parseReply(text: string): CacheReply | undefined {
   try {
     return cacheReply.parse(JSON.parse(text));

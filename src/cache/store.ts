@@ -1,8 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { StartDialogue } from "../dialogue.ts";
 import { messageOf } from "../problems.ts";
-import { ProgramError, type Run } from "../process.ts";
-import { type CacheReply, type CacheRequest, parseOutput } from "./protocol.ts";
+import { ProgramError } from "../process.ts";
+import { cacheClients } from "./clients.ts";
+import { type CacheReply, type CacheRequest, failureIn, parseOutput } from "./protocol.ts";
 
 /**
  * How a call to the cache ended. `skipped`: the job has no cache, or may not use it so. `failed` includes calls that
@@ -42,11 +44,13 @@ export interface CacheStore {
   wants(entry: { path: string; key: string }): Promise<boolean>;
   /** Saves a path of `folder`. An entry is never replaced: one that is there is found out before anything is packed. */
   save(entry: { path: string; key: string }): Promise<CacheResult>;
+  /** Ends what would wait for more calls. */
+  close(): Promise<void>;
 }
 
 /** What a store needs. */
 export interface CacheSurroundings {
-  readonly run: Run;
+  readonly converse: StartDialogue;
   /** The program that talks to the cache: that in dist/cache, where this one is in dist/main. */
   readonly program: readonly string[];
   /** Milliseconds that all calls may take together. */
@@ -57,12 +61,13 @@ export interface CacheSurroundings {
 }
 
 /**
- * Opens the cache of this job. Its client runs as a program of its own: it can be ended when the time is up, what it
- * prints is not an annotation, and its work delays nothing else.
+ * Opens the cache of this job. Its clients run as programs of their own: they can be ended when the time is up, what they
+ * print is not an annotation, and their work delays nothing else.
  */
 export async function openCacheStore(folder: string, on: CacheSurroundings): Promise<CacheStore> {
   await mkdir(folder, { recursive: true });
   const until = performance.now() + on.deadline;
+  const clients = cacheClients(on.converse, [...on.program, folder]);
   let warned = false;
 
   function failed(what: string, reason: string): CacheResult {
@@ -82,12 +87,9 @@ export async function openCacheStore(folder: string, on: CacheSurroundings): Pro
     const began = performance.now();
     if (began >= until) return failed(what, `there was no time left of ${on.deadline / 1000} s`);
     const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
-    const [program = "", ...args] = on.program;
     try {
-      const { stdout } = await on.run(program, [...args, folder, JSON.stringify(request)], {
-        deadline: left,
-      });
-      const { reply, failure } = parseOutput(stdout);
+      const { id, output } = await clients.ask(request, left);
+      const { reply, failure } = parseOutput(id, output);
       if (failure !== undefined && denied.test(failure)) return { outcome: "skipped", reason: failure };
       if (failure !== undefined) return failed(what, failure);
       if (reply === undefined) return failed(what, "its client said nothing");
@@ -135,6 +137,7 @@ export async function openCacheStore(folder: string, on: CacheSurroundings): Pro
         key,
       }));
     },
+    close: () => clients.close(),
   };
 }
 
@@ -145,7 +148,7 @@ const denied = /cache (read|write) denied:/;
 function reasonOf(error: unknown): string {
   if (!(error instanceof ProgramError)) return messageOf(error);
   const lines = error.output.stderr.split("\n").filter((line) => /Error: /.test(line));
-  return parseOutput(error.output.stdout).failure ?? lines[0]?.trim() ?? messageOf(error);
+  return failureIn(error.output.stdout) ?? lines[0]?.trim() ?? messageOf(error);
 }
 
 /** The program that talks to the cache, beside the one that runs. */
