@@ -47,6 +47,13 @@ describe("a program that is asked one thing after another", () => {
     expect(dialogue.lives).toBe(false);
   });
 
+  it("is ended where its input has, and it goes on", async () => {
+    const dialogue = converse("read -r question; echo done; sleep 300");
+    await dialogue.ask("what", isDone, long);
+    await dialogue.end();
+    expect(dialogue.lives).toBe(false);
+  });
+
   it("is a failure where it ends instead, with what it has said", async () => {
     const dialogue = converse("read -r question; echo out; echo why >&2; exit 3");
     const asked = dialogue.ask("what", isDone, long);

@@ -15,7 +15,7 @@ export interface Dialogue {
   ask(question: string, isLast: (line: string) => boolean, deadline: number): Promise<string>;
   /** Whether it can be asked more. */
   readonly lives: boolean;
-  /** Ends its input, and waits until it has ended. */
+  /** Ends its input, and itself if it does not end then. */
   end(): Promise<void>;
 }
 
@@ -53,6 +53,10 @@ export function dialogueStarter(mark: string, env: Readonly<Record<string, strin
     }).finally(() => {
       lives = false;
     });
+    // One that is just starting has no mark yet: it is looked for until it has ended.
+    const stop = async () => {
+      while (lives) await endProcesses(own);
+    };
     return {
       async ask(question, isLast, deadline) {
         Object.assign(said, { stdout: "", stderr: "" });
@@ -61,14 +65,10 @@ export function dialogueStarter(mark: string, env: Readonly<Record<string, strin
             if (said.stdout.split("\n").slice(0, -1).some(isLast)) resolve("answered");
           };
         });
-        const timer = new AbortController();
-        const late = sleep(deadline, "late" as const, { signal: timer.signal, ref: false });
-        late.catch(() => {});
         child.stdin.write(`${question}\n`);
-        const what = await Promise.race([answered, ended, late]).finally(() => timer.abort());
+        const what = await firstOf([answered, ended], deadline);
         if (what === "answered") return said.stdout;
-        // One that is just starting has no mark yet: it is looked for until it has ended.
-        while (lives && what === "late") await endProcesses(own);
+        if (what === "late") await stop();
         const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
         throw new ProgramError(program, args, { exitCode: await ended, ...said }, reason);
       },
@@ -77,8 +77,22 @@ export function dialogueStarter(mark: string, env: Readonly<Record<string, strin
       },
       async end() {
         child.stdin.end();
-        await ended;
+        if ((await firstOf([ended], patience)) === "late") await stop();
       },
     };
   };
+}
+
+/** How long a program may take to end that has nothing to do, in milliseconds. */
+const patience = 2_000;
+
+/** Waits for what comes first, or until the time is up. */
+async function firstOf<T extends readonly Promise<unknown>[]>(
+  events: T,
+  deadline: number,
+): Promise<Awaited<T[number]> | "late"> {
+  const timer = new AbortController();
+  const late = sleep(deadline, "late" as const, { signal: timer.signal, ref: false });
+  late.catch(() => {});
+  return await Promise.race([...events, late]).finally(() => timer.abort());
 }

@@ -70042,6 +70042,11 @@ function dialogueStarter(mark, env) {
         }).finally(() => {
             lives = false;
         });
+        // One that is just starting has no mark yet: it is looked for until it has ended.
+        const stop = async () => {
+            while (lives)
+                await (0,lib_process/* endProcesses */.Hk)(own);
+        };
         return {
             async ask(question, isLast, deadline) {
                 Object.assign(said, { stdout: "", stderr: "" });
@@ -70051,16 +70056,12 @@ function dialogueStarter(mark, env) {
                             resolve("answered");
                     };
                 });
-                const timer = new AbortController();
-                const late = (0,promises_.setTimeout)(deadline, "late", { signal: timer.signal, ref: false });
-                late.catch(() => { });
                 child.stdin.write(`${question}\n`);
-                const what = await Promise.race([answered, ended, late]).finally(() => timer.abort());
+                const what = await firstOf([answered, ended], deadline);
                 if (what === "answered")
                     return said.stdout;
-                // One that is just starting has no mark yet: it is looked for until it has ended.
-                while (lives && what === "late")
-                    await (0,lib_process/* endProcesses */.Hk)(own);
+                if (what === "late")
+                    await stop();
                 const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
                 throw new lib_process/* ProgramError */.Zj(program, args, { exitCode: await ended, ...said }, reason);
             },
@@ -70069,10 +70070,20 @@ function dialogueStarter(mark, env) {
             },
             async end() {
                 child.stdin.end();
-                await ended;
+                if ((await firstOf([ended], patience)) === "late")
+                    await stop();
             },
         };
     };
+}
+/** How long a program may take to end that has nothing to do, in milliseconds. */
+const patience = 2_000;
+/** Waits for what comes first, or until the time is up. */
+async function firstOf(events, deadline) {
+    const timer = new AbortController();
+    const late = (0,promises_.setTimeout)(deadline, "late", { signal: timer.signal, ref: false });
+    late.catch(() => { });
+    return await Promise.race([...events, late]).finally(() => timer.abort());
 }
 
 // EXTERNAL MODULE: external "node:fs/promises"
@@ -70114,13 +70125,13 @@ function readJob(env) {
         attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
         selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
         path: (env.PATH ?? "").split(":"),
-        kubeconfig: firstOf(env.KUBECONFIG, workspace),
+        kubeconfig: facts_firstOf(env.KUBECONFIG, workspace),
         clusterName: env.KIND_CLUSTER_NAME || undefined,
         network: env.KIND_EXPERIMENTAL_DOCKER_NETWORK || "kind",
     };
 }
 /** The first path of a list such as $KUBECONFIG, made absolute: steps start in the workspace. */
-function firstOf(list, workspace) {
+function facts_firstOf(list, workspace) {
     const first = list?.split(":").find(Boolean);
     return first === undefined ? undefined : (0,external_node_path_.resolve)(workspace, first);
 }
