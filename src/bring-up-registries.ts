@@ -134,16 +134,19 @@ export async function tellOfRegistries(
  * Gives the nodes what the proxies hold from an earlier run or cluster, before any pod asks for it: they ask the proxies
  * for manifests, and for nothing else. Without it they ask for all.
  */
-export async function giveWhatProxiesHold(plan: ClusterPlan, engine: Engine, log: Log): Promise<void> {
-  const proxies = plan.registries?.proxies;
-  if (proxies?.folders === undefined) return;
-  const held = [...sharedFolders(proxies)].map(
-    async ([name, folder]) => [name, await readStorage(folder)] as const,
-  );
-  const blobs = heldBlobs(new Map(await Promise.all(held)));
-  if (blobs.length === 0) return;
+export async function giveWhatProxiesHold(
+  proxies: ProxiesPlan,
+  cluster: Pick<ClusterPlan, "name" | "nodes">,
+  engine: Engine,
+  log: Log,
+): Promise<void> {
   try {
-    const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+    const held = [...sharedFolders(proxies)].map(
+      async ([name, folder]) => [name, await readStorage(folder)] as const,
+    );
+    const blobs = heldBlobs(new Map(await Promise.all(held)));
+    if (blobs.length === 0) return;
+    const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, 5_000);
     await Promise.all(nodes.map((node) => linkIntoNode(engine, node, blobs, 10_000)));
     log.line(`Every node has the ${blobs.length} blobs that the proxies hold.`);
   } catch (error) {

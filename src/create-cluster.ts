@@ -221,10 +221,11 @@ function bringUp(
       tellOfRegistries(plan, engine, started),
     );
   }
-  if (plan.registries?.proxies?.folders !== undefined) {
+  const proxies = plan.registries?.proxies;
+  if (proxies?.folders !== undefined) {
     const restored = registries?.restored === undefined ? [] : [registries.restored];
     run.task("Give the nodes what the proxies hold", [cluster, ...restored], (log) =>
-      giveWhatProxiesHold(plan, engine, log),
+      giveWhatProxiesHold(proxies, plan, engine, log),
     );
   }
   if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {

@@ -108478,7 +108478,11 @@ const cacheReply = strictObject({
     key: schemas_string().optional(),
 });
 const question = strictObject({ id: schemas_uuid(), request: cacheRequest });
-/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+/**
+ * A request, as the line that the program reads.
+ *
+ * @param id that nobody else can know: keys, which the program prints, may be a stranger's
+ */
 const renderRequest = (id, request) => JSON.stringify({ id, request });
 const parseRequest = (line) => question.parse(JSON.parse(line));
 /** Begins the line with which an answer ends. */

@@ -66562,16 +66562,13 @@ async function tellOfRegistries(plan, engine, { local, hosts }) {
  * Gives the nodes what the proxies hold from an earlier run or cluster, before any pod asks for it: they ask the proxies
  * for manifests, and for nothing else. Without it they ask for all.
  */
-async function giveWhatProxiesHold(plan, engine, log) {
-    const proxies = plan.registries?.proxies;
-    if (proxies?.folders === undefined)
-        return;
-    const held = [...sharedFolders(proxies)].map(async ([name, folder]) => [name, await storage_readStorage(folder)]);
-    const blobs = heldBlobs(new Map(await Promise.all(held)));
-    if (blobs.length === 0)
-        return;
+async function giveWhatProxiesHold(proxies, cluster, engine, log) {
     try {
-        const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+        const held = [...sharedFolders(proxies)].map(async ([name, folder]) => [name, await storage_readStorage(folder)]);
+        const blobs = heldBlobs(new Map(await Promise.all(held)));
+        if (blobs.length === 0)
+            return;
+        const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, 5_000);
         await Promise.all(nodes.map((node) => linkIntoNode(engine, node, blobs, 10_000)));
         log.line(`Every node has the ${blobs.length} blobs that the proxies hold.`);
     }
@@ -66603,7 +66600,11 @@ const cacheReply = schemas/* strictObject */.rej({
     key: schemas/* string */.YjP().optional(),
 });
 const question = schemas/* strictObject */.rej({ id: schemas/* uuid */.uRe(), request: cacheRequest });
-/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+/**
+ * A request, as the line that the program reads.
+ *
+ * @param id that nobody else can know: keys, which the program prints, may be a stranger's
+ */
 const renderRequest = (id, request) => JSON.stringify({ id, request });
 const parseRequest = (line) => question.parse(JSON.parse(line));
 /** Begins the line with which an answer ends. */
@@ -76503,9 +76504,10 @@ function bringUp(plan, { run: name, folder, caches }, { endpoint }, { tools, cac
     if (registries !== undefined) {
         run.task("Tell the nodes of the registries", [cluster, registries.started], (_, __, started) => tellOfRegistries(plan, engine, started));
     }
-    if (plan.registries?.proxies?.folders !== undefined) {
+    const proxies = plan.registries?.proxies;
+    if (proxies?.folders !== undefined) {
         const restored = registries?.restored === undefined ? [] : [registries.restored];
-        run.task("Give the nodes what the proxies hold", [cluster, ...restored], (log) => giveWhatProxiesHold(plan, engine, log));
+        run.task("Give the nodes what the proxies hold", [cluster, ...restored], (log) => giveWhatProxiesHold(proxies, plan, engine, log));
     }
     if (plan.fastStart?.network !== undefined && plan.nodes.length > 1) {
         run.task("Join the nodes' pod networks", [cluster, podNetwork], async (log) => {

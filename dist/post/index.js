@@ -58086,7 +58086,11 @@ const cacheReply = schemas/* strictObject */.rej({
     key: schemas/* string */.YjP().optional(),
 });
 const question = schemas/* strictObject */.rej({ id: schemas/* uuid */.uRe(), request: cacheRequest });
-/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+/**
+ * A request, as the line that the program reads.
+ *
+ * @param id that nobody else can know: keys, which the program prints, may be a stranger's
+ */
 const renderRequest = (id, request) => JSON.stringify({ id, request });
 const parseRequest = (line) => question.parse(JSON.parse(line));
 /** Begins the line with which an answer ends. */

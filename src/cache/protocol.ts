@@ -26,7 +26,11 @@ export type CacheReply = z.infer<typeof cacheReply>;
 
 const question = z.strictObject({ id: z.uuid(), request: cacheRequest });
 
-/** A request, as the line that the program reads. @param id that nobody else can know: keys, which the program prints, may be a stranger's */
+/**
+ * A request, as the line that the program reads.
+ *
+ * @param id that nobody else can know: keys, which the program prints, may be a stranger's
+ */
 export const renderRequest = (id: string, request: CacheRequest): string => JSON.stringify({ id, request });
 
 export const parseRequest = (line: string): { id: string; request: CacheRequest } =>
