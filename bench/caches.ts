@@ -12,9 +12,9 @@ import { readLab } from "../__tests__/lab/lab.ts";
 import { addOns } from "../__tests__/lab/upstream/add-ons.ts";
 import { totalSize } from "../__tests__/lab/upstream/images.ts";
 import { bridgeGateway, startUpstream } from "../__tests__/lab/upstream/registry.ts";
-import { KubernetesApi, parseAccess } from "../src/cluster/api.ts";
 import { Engine } from "../src/docker/engine.ts";
-import { hostsFiles } from "../src/registry/hosts.ts";
+import { KubernetesApi, parseAccess } from "../src/kubernetes/client.ts";
+import { hostsFiles } from "../src/registries/hosts-toml.ts";
 import { median, report, settle } from "./report.ts";
 
 /**

@@ -10,7 +10,7 @@ import { type Lab, readLab } from "../__tests__/lab/lab.ts";
 import { inheritedEnvironment } from "../__tests__/runner/job-variables.ts";
 import { runAction } from "../__tests__/runner/run-action.ts";
 import { runnerGrace, runProcess } from "../__tests__/runner/step-process.ts";
-import { messageOf } from "../src/problems.ts";
+import { messageOf } from "../src/lib/errors.ts";
 import { median, type Row, report } from "./report.ts";
 
 /** A cluster that is started on both sides. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseClusterConfig, renderClusterConfig } from "../src/cluster/config.ts";
-import { manifestPatchesFolder, planFastStart } from "../src/cluster/fast-start.ts";
+import { manifestPatchesFolder, planFastStart } from "../src/cluster/fast-start/settings.ts";
 import { type ColdStart, measureColdStarts } from "./cold-starts.ts";
 
 /**

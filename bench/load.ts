@@ -11,10 +11,10 @@ import { readLab } from "../__tests__/lab/lab.ts";
 import { inheritedEnvironment } from "../__tests__/runner/job-variables.ts";
 import { type ActionRun, type RunActionOptions, runAction } from "../__tests__/runner/run-action.ts";
 import { runnerGrace, runProcess } from "../__tests__/runner/step-process.ts";
-import { KubernetesApi, readAccess } from "../src/cluster/api.ts";
 import { contextOf } from "../src/cluster/kubeconfig.ts";
-import { waitUntilReady } from "../src/cluster/readiness.ts";
-import { messageOf } from "../src/problems.ts";
+import { KubernetesApi, readAccess } from "../src/kubernetes/client.ts";
+import { waitUntilReady } from "../src/kubernetes/readiness.ts";
+import { messageOf } from "../src/lib/errors.ts";
 import { gatherMaterial, type Image, makeImage, makeLayer, makeLayers, writeArchive } from "./images.ts";
 import { median, type Row, report } from "./report.ts";
 

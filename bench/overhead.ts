@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { labInputs } from "../__tests__/lab/inputs.ts";
 import { readLab } from "../__tests__/lab/lab.ts";
 import { runAction } from "../__tests__/runner/run-action.ts";
-import { KubernetesApi, readAccess } from "../src/cluster/api.ts";
-import { waitUntilReady } from "../src/cluster/readiness.ts";
+import { KubernetesApi, readAccess } from "../src/kubernetes/client.ts";
+import { waitUntilReady } from "../src/kubernetes/readiness.ts";
 import { median, report } from "./report.ts";
 
 /**

@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCluster } from "../../src/cluster/create.ts";
-import type { Kind } from "../../src/cluster/kind.ts";
-import type { FastStartPlan } from "../../src/plan.ts";
-import { ProgramError } from "../../src/process.ts";
+import type { Kind } from "../../src/cluster/kind-cli.ts";
+import { ProgramError } from "../../src/lib/subprocess.ts";
+import type { FastStartPlan } from "../../src/plan/plan.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { resolveEndpoint } from "../../src/docker/endpoint.ts";
-import { ProgramError, type Run } from "../../src/process.ts";
+import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
 
 /** What `docker context inspect` prints, by Docker 28. */
 const context = (more: object) => JSON.stringify([{ Name: "default", Metadata: {}, ...more }]);

@@ -2,10 +2,10 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Engine } from "../../src/docker/engine.ts";
+import { dockerSaveOld, having, type Sample, sample } from "../archive/archives.ts";
+import { noise, tar } from "../archive/tar-files.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
-import { dockerSaveOld, having, type Sample, sample } from "../images/archives.ts";
-import { noise, tar } from "../images/tar-files.ts";
 
 const web = sample("web");
 const archiveOf = (image: Sample, ...tags: string[]) =>

@@ -1,7 +1,7 @@
 import { arch } from "node:os";
 import { gzipSync } from "node:zlib";
-import { dockerSaveOld, ociImage, ociLayout, refNamed } from "../images/archives.ts";
-import { tar } from "../images/tar-files.ts";
+import { dockerSaveOld, ociImage, ociLayout, refNamed } from "../archive/archives.ts";
+import { tar } from "../archive/tar-files.ts";
 import { unbuiltArchive, unbuiltImage } from "./unbuilt-image.ts";
 
 /** An archive that must not be loaded. */

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { removeNodes } from "../../src/cluster/remove-nodes.ts";
+import { removeNodes } from "../../src/cluster/delete-nodes.ts";
 import { Engine } from "../../src/docker/engine.ts";
 import { docker, removeClusters } from "./machine.ts";
 

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { arch } from "node:os";
-import { dockerSaveOld, imageOf, type Sample } from "../images/archives.ts";
-import { tar } from "../images/tar-files.ts";
+import { dockerSaveOld, imageOf, type Sample } from "../archive/archives.ts";
+import { tar } from "../archive/tar-files.ts";
 
 const platform = `linux/${arch() === "arm64" ? "arm64" : "amd64"}`;
 

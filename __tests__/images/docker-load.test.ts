@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { dockerArchive, giveImage, type ImageLayer } from "../../src/images/docker-load.ts";
+import { digestOf, imageOf, type Sample, sample } from "../archive/archives.ts";
+import { expected, read, shown } from "../archive/reading.ts";
+import { noise } from "../archive/tar-files.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { membersOf } from "../fixtures/tar-members.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
-import { digestOf, imageOf, type Sample, sample } from "./archives.ts";
-import { labels } from "./published-images.ts";
-import { expected, read, shown } from "./reading.ts";
-import { noise } from "./tar-files.ts";
+import { labels } from "../oci/published-images.ts";
 
 const name = "kind-action/restored:0123456789abcdef";
 const hex = (digest: string) => digest.replace("sha256:", "");

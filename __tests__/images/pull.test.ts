@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ensureImage } from "../../src/images/pull.ts";
-import { ProgramError, type Run } from "../../src/process.ts";
+import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 

@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Kind } from "../../src/cluster/kind.ts";
+import type { Kind } from "../../src/cluster/kind-cli.ts";
+import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
 import { collectLogs } from "../../src/logs/collect.ts";
-import { ProgramError, type Run } from "../../src/process.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 

@@ -1,5 +1,5 @@
 import { keepProof, machine } from "../../bench/report.ts";
-import { checkMutatedArchives } from "../images/mutations.ts";
+import { checkMutatedArchives } from "../archive/mutations.ts";
 
 /** script/prove archives: ten times the mutated archives that script/test reads, under a seed of its own. */
 const runs = 2_000;

@@ -4,7 +4,7 @@ import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { toolKey } from "../../src/cache/keys.ts";
-import type { CacheStore } from "../../src/cache/store.ts";
+import type { CacheStore } from "../../src/cache/transport/store.ts";
 import { folderOf, installTool, type PinnedTool, pinTool } from "../../src/tools/install.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { recordingLog } from "../fixtures/recording.ts";

@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { kindChecksums, kubectlChecksums, nodeImages } from "../../src/tools/release-table.ts";
-import { compareVersions, minorOf } from "../../src/tools/releases.ts";
+import { kindChecksums, kubectlChecksums, nodeImages } from "../../src/versions/release-table.ts";
+import { compareVersions, minorOf } from "../../src/versions/releases.ts";
 import { nodeImagesIn } from "./release-notes.ts";
 
 /** Asks upstream for what the table holds, keeps what it held already, and writes it. A sum that changed is an error. */
-const file = join(resolve(import.meta.dirname, "../.."), "src", "tools", "release-table.ts");
+const file = join(resolve(import.meta.dirname, "../.."), "src", "versions", "release-table.ts");
 const architectures = ["amd64", "arm64"] as const;
 const oldest = "v0.20.0";
 

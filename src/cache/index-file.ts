@@ -1,7 +1,7 @@
 import { lstat, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { z } from "zod";
-import type { CacheStore } from "./store.ts";
+import type * as z from "zod";
+import type { CacheStore } from "./transport/store.ts";
 
 /** An index is an entry of one file of JSON: it tells which other entries there are, and what is in them. */
 const fileOf = (cache: CacheStore, path: string) => join(cache.folder, path, "index.json");

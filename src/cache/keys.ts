@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CacheSave } from "../inputs.ts";
+import type { CacheSave } from "../runner/inputs.ts";
 
 /** Names a tool by what it is: an entry that holds something else can never be taken for it. */
 export const toolKey = (name: string, checksum: string): string => `kind-action-tool-v1-${name}-${checksum}`;

@@ -12,7 +12,7 @@ import {
   parseDocument,
   visit,
 } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A kind configuration: the user's own text, read and checked. */
 export interface ClusterConfig {

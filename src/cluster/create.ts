@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Log } from "../log.ts";
-import type { ClusterPlan, FastStartPlan } from "../plan.ts";
-import { ProgramError } from "../process.ts";
-import type { Kind } from "./kind.ts";
+import type { Log } from "../lib/log.ts";
+import { ProgramError } from "../lib/subprocess.ts";
+import type { ClusterPlan, FastStartPlan } from "../plan/plan.ts";
+import type { Kind } from "./kind-cli.ts";
 
 /** How a cluster was made. */
 export interface MadeCluster {

@@ -1,6 +1,6 @@
 import { chmod, readFile, rm, stat } from "node:fs/promises";
 import { parseDocument } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** The name that kind gives a cluster's context, cluster entry and user entry alike. */
 export const contextOf = (cluster: string): string => `kind-${cluster}`;

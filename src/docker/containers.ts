@@ -1,8 +1,8 @@
 import type Docker from "dockerode";
-import { z } from "zod";
-import { type ContainerProgram, programOf } from "./container-program.ts";
+import * as z from "zod";
+import { type SmallFile, tarOf } from "../lib/tar.ts";
+import { type ContainerProgram, programOf } from "./exec-stream.ts";
 import { gone, unless } from "./expected-status.ts";
-import { type SmallFile, tarOf } from "./small-tar.ts";
 
 /** A container that kind made: a node, or the load balancer in front of several control planes. */
 export interface NodeContainer {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { z } from "zod";
-import { ProgramError, type Run } from "../process.ts";
+import * as z from "zod";
+import { ProgramError, type Run } from "../lib/subprocess.ts";
 
 /**
  * Where the Docker daemon is, as the environment variables that kind, the docker CLI and dockerode all read.

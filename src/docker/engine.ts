@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import Docker from "dockerode";
-import { z } from "zod";
+import * as z from "zod";
 import { Containers } from "./containers.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Images } from "./images.ts";

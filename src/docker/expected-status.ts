@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a daemon answers for what it does not have. */
 export const gone = (status: number): boolean => status === 404;

@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
-import { z } from "zod";
+import * as z from "zod";
+import { onlyFile } from "../lib/tar.ts";
 import { gone, unless } from "./expected-status.ts";
-import { onlyFile } from "./small-tar.ts";
 
 /** What an image is made for, or a node is: os and architecture as Go has them (`linux`, `amd64`). */
 export interface Platform {

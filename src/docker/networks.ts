@@ -1,5 +1,5 @@
 import type Docker from "dockerode";
-import { z } from "zod";
+import * as z from "zod";
 import { gone, unless } from "./expected-status.ts";
 
 export interface Network {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
-import type { Log } from "../log.ts";
-import { messageOf } from "../problems.ts";
-import { ProgramError, type Run } from "../process.ts";
+import { messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { ProgramError, type Run } from "../lib/subprocess.ts";
 
 /** What a pull did not survive the first time, it may the second. */
 const attempts = 3;

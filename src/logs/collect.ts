@@ -1,10 +1,10 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Kind } from "../cluster/kind.ts";
+import type { Kind } from "../cluster/kind-cli.ts";
 import { contextOf } from "../cluster/kubeconfig.ts";
-import type { Log } from "../log.ts";
-import { messageOf } from "../problems.ts";
-import type { Run } from "../process.ts";
+import { messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import type { Run } from "../lib/subprocess.ts";
 import { redactFolder } from "./redact.ts";
 
 /** What collecting needs; a program that could not be verified is not there. */

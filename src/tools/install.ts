@@ -3,11 +3,11 @@ import { dirname, isAbsolute, join } from "node:path";
 import { HttpClient } from "@actions/http-client";
 import { cacheFile, downloadTool, find } from "@actions/tool-cache";
 import { toolKey } from "../cache/keys.ts";
-import type { CacheStore } from "../cache/store.ts";
-import { sha256 } from "../file-hash.ts";
-import type { Log } from "../log.ts";
-import { messageOf } from "../problems.ts";
-import type { Architecture } from "./releases.ts";
+import type { CacheStore } from "../cache/transport/store.ts";
+import { messageOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { sha256 } from "../lib/sha256.ts";
+import type { Architecture } from "../versions/releases.ts";
 
 /** A program to be had: which, and what it must hash to. */
 export interface ToolPlan {

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { removeNodes } from "../../src/cluster/delete-nodes.ts";
+import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
+
+async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
+  const daemon = await dockerDaemon();
+  for (const container of containers) daemon.containers.set(container.id, container);
+  return daemon;
+}
+
+const namesOf = (daemon: Awaited<ReturnType<typeof dockerDaemon>>) =>
+  [...daemon.containers.values()].map(({ name }) => name);
+
+describe("removing the nodes of a cluster", () => {
+  it("removes every container of the cluster, and none of another", async () => {
+    const daemon = await daemonWith(
+      nodeContainer("shop", "control-plane"),
+      nodeContainer("shop", "worker"),
+      nodeContainer("shop", "external-load-balancer"),
+      nodeContainer("shop-2", "control-plane"),
+    );
+    await removeNodes(daemon.engine, "shop", { stillMade: false });
+    expect(namesOf(daemon)).toEqual(["shop-2-control-plane"]);
+  });
+
+  it("asks again for one that the daemon is busy with", async () => {
+    const daemon = await daemonWith(nodeContainer("shop", "control-plane"));
+    let refusals = 2;
+    daemon.refuse = (call) =>
+      call.startsWith("DELETE") && refusals-- > 0
+        ? { status: 409, message: "removal of container is already in progress" }
+        : undefined;
+    await removeNodes(daemon.engine, "shop", { stillMade: false });
+    expect(namesOf(daemon)).toEqual([]);
+  });
+
+  it("waits for a node that still comes up after what made it was cut off", async () => {
+    const daemon = await dockerDaemon();
+    const late = nodeContainer("shop", "control-plane");
+    setTimeout(() => daemon.containers.set(late.id, late), 300);
+    await removeNodes(daemon.engine, "shop", { stillMade: true });
+    expect(daemon.changes).toEqual([`DELETE /containers/${late.id}`]);
+    expect(namesOf(daemon)).toEqual([]);
+  });
+
+  it("is an error when the daemon does not answer", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
+    await expect(removeNodes(daemon.engine, "shop", { stillMade: false })).rejects.toThrow("shutting down");
+  });
+});

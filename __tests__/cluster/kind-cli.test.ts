@@ -1,0 +1,109 @@
+import { randomUUID } from "node:crypto";
+import { access, chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { kindAt } from "../../src/cluster/kind-cli.ts";
+import { programRunner } from "../../src/lib/subprocess.ts";
+import { recordingLog } from "../fixtures/recording.ts";
+import { temporaryFolder } from "../fixtures/temporary-folder.ts";
+
+/** A program in kind's place that says how it was started, as `cwd`, `env` and one line an argument. */
+async function fakeKind(script = "") {
+  const folder = temporaryFolder();
+  const path = join(folder, "kind");
+  const report =
+    'echo "cwd=$PWD"; echo "docker=$DOCKER_HOST"; echo "provider=$KIND_EXPERIMENTAL_PROVIDER"; printf "%s\\n" "$@"';
+  await writeFile(path, `#!/bin/sh\n${report}\n${script}\n`);
+  await chmod(path, 0o755);
+  const run = programRunner(randomUUID(), { PATH: process.env.PATH ?? "" });
+  const kind = kindAt(path, run, { DOCKER_HOST: "unix:///run/other.sock" });
+  return { kind, folder, log: recordingLog() };
+}
+
+/** What the program was started with. */
+const argumentsIn = (lines: readonly string[]) => lines.slice(3);
+
+/** The value behind a flag. */
+const flag = (lines: readonly string[], name: string) => lines[lines.indexOf(name) + 1];
+
+describe("kind", () => {
+  const config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: shop\n";
+
+  it("makes the cluster that is configured, in the workspace, and leaves what did not come up", async () => {
+    const { kind, folder, log } = await fakeKind();
+    const workspace = join(folder, "work space");
+    const kubeconfig = join(folder, "new", "folder", "config");
+    await mkdir(workspace);
+    await kind.create(
+      { name: "shop", config, workspace, kubeconfig, verbosity: 3 },
+      join(folder, "of the run"),
+      log,
+    );
+    expect(log.lines).toContain(`cwd=${await realpath(workspace)}`);
+    expect(argumentsIn(log.lines).slice(0, 2)).toEqual(["create", "cluster"]);
+    expect(flag(log.lines, "--name")).toBe("shop");
+    expect(flag(log.lines, "--kubeconfig")).toBe(kubeconfig);
+    expect(flag(log.lines, "--verbosity")).toBe("3");
+    expect(log.lines).toContain("--retain");
+    expect(parse(await readFile(flag(log.lines, "--config") ?? "", "utf8"))).toEqual(parse(config));
+    // kind makes no folder for the kubeconfig.
+    await access(join(folder, "new", "folder"));
+  });
+
+  it("talks to the Docker daemon that was found, whatever it would have found itself", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/.kube/config", log);
+    expect(log.lines).toContain("docker=unix:///run/other.sock");
+    expect(log.lines).toContain("provider=docker");
+  });
+
+  it("fails with kind's own words", async () => {
+    const { kind, folder, log } = await fakeKind(
+      "echo 'ERROR: failed to create cluster: disk full' >&2; exit 1",
+    );
+    const cluster = {
+      name: "shop",
+      config,
+      workspace: folder,
+      kubeconfig: join(folder, "config"),
+      verbosity: 0,
+    };
+    await expect(kind.create(cluster, join(folder, "of the run"), log)).rejects.toThrow(
+      /failed with exit code 1:\nERROR: failed to create cluster: disk full$/,
+    );
+  });
+
+  it("is given paths whatever they look like", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/my $(kube config)", log);
+    expect(flag(log.lines, "--kubeconfig")).toBe("/home/me/my $(kube config)");
+  });
+
+  it("removes the cluster and its context from the kubeconfig", async () => {
+    const { kind, log } = await fakeKind();
+    await kind.delete("shop", "/home/me/.kube/config", log);
+    expect(argumentsIn(log.lines)).toEqual([
+      "delete",
+      "cluster",
+      "--name",
+      "shop",
+      "--kubeconfig",
+      "/home/me/.kube/config",
+    ]);
+  });
+
+  it("exports what logs it can: a failure is an answer", async () => {
+    const { kind, log } = await fakeKind("echo 'one node is gone' >&2; exit 1");
+    const output = await kind.exportLogs("shop", "/tmp/logs", 10_000, log);
+    expect(output).toMatchObject({ exitCode: 1, stderr: "one node is gone\n" });
+    expect(argumentsIn(log.lines)).toEqual([
+      "export",
+      "logs",
+      "/tmp/logs",
+      "--name",
+      "shop",
+      "one node is gone",
+    ]);
+  });
+});

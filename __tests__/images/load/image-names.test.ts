@@ -1,0 +1,25 @@
+import { describe, expect, it } from "vitest";
+import { allNames } from "../../../src/images/load/image-names.ts";
+import { mediaTypes } from "../../archive/archives.ts";
+import { noise } from "../../archive/tar-files.ts";
+import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
+import { imageIn } from "./source-images.ts";
+
+const image = (...names: string[]) => imageIn(temporaryFolder(), names, [noise("a", 100)]);
+
+describe("the names of an image in a node", () => {
+  it("are its own, and that by digest, for pods that ask for an OCI image by it", () => {
+    const web = image("localhost:5000/shop/web:1", "localhost:5000/shop/web:2");
+    expect(allNames(web)).toEqual([
+      "localhost:5000/shop/web:1",
+      "localhost:5000/shop/web:2",
+      `localhost:5000/shop/web@${web.content.target.digest}`,
+    ]);
+  });
+
+  it("are its own alone where it is in Docker's format: its manifest was made here, and is in no registry", () => {
+    const web = image("docker.io/library/web:1");
+    const target = { ...web.content.target, mediaType: mediaTypes.dockerManifest };
+    expect(allNames({ ...web, content: { ...web.content, target } })).toEqual(["docker.io/library/web:1"]);
+  });
+});

@@ -1,0 +1,62 @@
+import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BroughtImage } from "../../../src/images/load/plan-node.ts";
+import { imageOf, ociImage } from "../../archive/archives.ts";
+import type { StoredImage } from "../../fixtures/simulated-containerd.ts";
+
+/** An image of layers with these bytes, whole in a file of a folder, as an archive has it. */
+export function imageIn(
+  folder: string,
+  names: readonly string[],
+  layers: readonly Buffer[],
+): BroughtImage & { readonly stored: StoredImage } {
+  const { config, manifest, layers: blobs, ...image } = ociImageOf(layers);
+  // Something before the first layer, and between them, as in every archive.
+  const gap = Buffer.alloc(512, names[0] ?? "");
+  const file = join(folder, `${randomUUID()}.tar`);
+  writeFileSync(file, Buffer.concat(layers.flatMap((layer) => [gap, layer])));
+  let offset = 0;
+  return {
+    names,
+    id: image.id,
+    from: `${names[0]}.tar`,
+    content: {
+      file,
+      target: manifest.descriptor,
+      documents: [manifest, config].map(({ descriptor, content }) => ({ ...descriptor, bytes: content })),
+      layers: blobs.map(({ descriptor, content }) => {
+        const layer = { ...descriptor, offset: offset + gap.length };
+        offset += gap.length + content.length;
+        return layer;
+      }),
+    },
+    stored: {
+      target: manifest.descriptor.digest,
+      blobs: new Map(
+        [manifest, config, ...blobs].map(({ descriptor, content }) => [descriptor.digest, content]),
+      ),
+    },
+  };
+}
+
+const made = new Map<string, ReturnType<typeof makeImage>>();
+
+/** Layers are told apart by how they begin: the large ones are hashed once. */
+function ociImageOf(layers: readonly Buffer[]) {
+  const key = layers.map((layer) => `${layer.length} ${layer.toString("hex", 0, 64)}`).join();
+  const image = made.get(key) ?? makeImage(layers);
+  made.set(key, image);
+  return image;
+}
+
+function makeImage(layers: readonly Buffer[]) {
+  const image = imageOf(layers);
+  return { id: image.id, ...ociImage(image, "none") };
+}
+
+/** A layer's bytes, the same for the same seed, and cheap however many they are. */
+export const layerOf = (seed: string, bytes: number): Buffer => Buffer.alloc(bytes, `${seed} `);
+
+/** Large enough for linking to pay. */
+export const large = 32_000_000;

@@ -1,0 +1,30 @@
+import { randomBytes } from "node:crypto";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { endProcesses, programRunner } from "../../src/lib/subprocess.ts";
+
+// Programs take their time on a busy machine.
+vi.setConfig({ testTimeout: 30_000 });
+
+function runner() {
+  const mark = `unit-${randomBytes(6).toString("hex")}`;
+  onTestFinished(async () => void (await endProcesses(mark, 0)));
+  return programRunner(mark, { PATH: process.env.PATH ?? "" });
+}
+
+it.each(["", "one line", "two\nlines\n", "größer\0", "x".repeat(1_000_000)])(
+  "a program gets what it is to read, to its end",
+  async (input) => {
+    const { stdout } = await runner()("cat", [], { input });
+    expect(stdout).toBe(input);
+  },
+);
+
+it("a program that reads nothing of it ends as it would without", async () => {
+  const run = runner();
+  for (const input of ["", "a little", "x".repeat(1_000_000)]) {
+    const results = await Promise.all(
+      [1, 2, 3, 4].map(() => run("sh", ["-c", "exit 3"], { input, mayFail: true })),
+    );
+    expect(results.map(({ exitCode }) => exitCode)).toEqual([3, 3, 3, 3]);
+  }
+});

@@ -1,0 +1,145 @@
+import { describe, expect, it } from "vitest";
+import { clusterNodes, nodeNames, onlyHost, selectNodes, waitForNodes } from "../../src/node/nodes.ts";
+import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
+
+async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
+  const daemon = await dockerDaemon();
+  for (const container of containers) daemon.containers.set(container.id, container);
+  return daemon;
+}
+
+describe("the nodes of a cluster", () => {
+  it("are its containers that run, in the order of their names, with what is known of them", async () => {
+    const { engine } = await daemonWith(
+      nodeContainer("shop", "worker", "shop-worker2"),
+      nodeContainer("shop", "worker", "shop-worker"),
+      { ...nodeContainer("shop", "control-plane"), image: "sha256:node" },
+      nodeContainer("other", "control-plane"),
+    );
+    const nodes = await clusterNodes(engine, "shop");
+    expect(nodes.map(({ name, role }) => [name, role])).toEqual([
+      ["shop-control-plane", "control-plane"],
+      ["shop-worker", "worker"],
+      ["shop-worker2", "worker"],
+    ]);
+    expect(nodes[0]?.container).toMatchObject({
+      id: "id-of-shop-control-plane",
+      image: "sha256:node",
+      running: true,
+    });
+  });
+
+  it("are not the load balancer, but those that have ended too", async () => {
+    const { engine } = await daemonWith(
+      nodeContainer("shop", "external-load-balancer"),
+      nodeContainer("shop", "control-plane"),
+      { ...nodeContainer("shop", "worker"), stopped: true },
+    );
+    const nodes = await clusterNodes(engine, "shop");
+    expect(nodes.map(({ name, container }) => [name, container.running])).toEqual([
+      ["shop-control-plane", true],
+      ["shop-worker", false],
+    ]);
+  });
+
+  it("are not one that is gone the moment after it was listed", async () => {
+    const daemon = await daemonWith(nodeContainer("shop", "control-plane"), nodeContainer("shop", "worker"));
+    daemon.refuse = (call) =>
+      call === "GET /containers/id-of-shop-worker/json"
+        ? { status: 404, message: "No such container: id-of-shop-worker" }
+        : undefined;
+    expect((await clusterNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual([
+      "shop-control-plane",
+    ]);
+  });
+
+  it("may be none", async () => {
+    expect(await clusterNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
+  });
+});
+
+describe("waiting for nodes", () => {
+  it("lasts until all that are named run", async () => {
+    const daemon = await daemonWith(nodeContainer("shop", "control-plane"));
+    const worker = nodeContainer("shop", "worker");
+    daemon.containers.set(worker.id, { ...worker, stopped: true });
+    setTimeout(() => daemon.containers.set(worker.id, worker), 100);
+    const nodes = await waitForNodes(daemon.engine, "shop", ["shop-control-plane", "shop-worker"], 5_000);
+    expect(nodes.map(({ name }) => name)).toEqual(["shop-control-plane", "shop-worker"]);
+  });
+
+  it("ends when it has lasted too long, and what is missing is named", async () => {
+    const { engine } = await daemonWith(nodeContainer("shop", "control-plane"));
+    const names = ["shop-control-plane", "shop-worker", "shop-worker2"];
+    await expect(waitForNodes(engine, "shop", names, 100)).rejects.toThrow(
+      "No container shop-worker, shop-worker2 came up within 0.1 s.",
+    );
+  });
+
+  it("ends when the daemon does not answer", async () => {
+    const daemon = await dockerDaemon();
+    daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
+    await expect(waitForNodes(daemon.engine, "shop", ["shop-worker"], 5_000)).rejects.toThrow(
+      "shutting down",
+    );
+  });
+});
+
+describe("the name of a node", () => {
+  it("is the one that kind gives it: the first of a role has no number", () => {
+    const [plane, worker] = [{ role: "control-plane" }, { role: "worker" }] as const;
+    expect(nodeNames("shop", [worker, plane, worker, plane, plane, worker])).toEqual([
+      "shop-worker",
+      "shop-control-plane",
+      "shop-worker2",
+      "shop-control-plane2",
+      "shop-control-plane3",
+      "shop-worker3",
+    ]);
+    expect(nodeNames("kind", [])).toEqual([]);
+  });
+});
+
+describe("a selection of nodes", () => {
+  const [plane, worker, worker2] = [
+    { name: "shop-control-plane", role: "control-plane" },
+    { name: "shop-worker", role: "worker" },
+    { name: "shop-worker2", role: "worker" },
+  ];
+  const nodes = [plane, worker, worker2].flatMap((node) => node ?? []);
+
+  it("may be all, or the workers, or some by name", () => {
+    expect(selectNodes(nodes, "all")).toEqual(nodes);
+    expect(selectNodes(nodes, "workers")).toEqual([worker, worker2]);
+    expect(selectNodes(nodes, ["shop-worker2", "shop-control-plane"])).toEqual([plane, worker2]);
+    expect(selectNodes(nodes, ["shop-worker", "shop-worker"])).toEqual([worker]);
+  });
+
+  it("may not be of what is not there, and what there is is told", () => {
+    expect(selectNodes(nodes, ["shop-worker", "worker", "kind-worker"])).toEqual({
+      problem:
+        "the cluster has no node worker, kind-worker. It has: shop-control-plane, shop-worker, shop-worker2",
+    });
+    expect(selectNodes(nodes.slice(0, 1), "workers")).toEqual({
+      problem: "the cluster has no workers, only control planes",
+    });
+  });
+});
+
+describe("the node that all pods run on", () => {
+  const nodes = (...roles: ("control-plane" | "worker")[]) =>
+    roles.map((role, index) => ({ role, name: `${index}` }));
+
+  it.each([
+    { cluster: "a single node", given: nodes("control-plane"), host: "0" },
+    { cluster: "the only worker", given: nodes("control-plane", "control-plane", "worker"), host: "2" },
+    { cluster: "none, with two workers", given: nodes("control-plane", "worker", "worker"), host: undefined },
+    {
+      cluster: "none, with two control planes",
+      given: nodes("control-plane", "control-plane"),
+      host: undefined,
+    },
+  ])("is $cluster", ({ given, host }) => {
+    expect(onlyHost(given)?.name).toBe(host);
+  });
+});

@@ -1,0 +1,268 @@
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { addBlob, isBlob, linkBlobs, readStorage, requestedBlobs } from "../../src/registries/storage.ts";
+import { blobOf, put, storeImage, textsIn } from "../fixtures/registry-storage.ts";
+import { temporaryFolder } from "../fixtures/temporary-folder.ts";
+
+const web = {
+  repository: "small/a-1",
+  tag: "v1",
+  manifest: '{"schemaVersion":2}',
+  layers: ["config of web", "layer of web"],
+};
+const manifest = blobOf(web.manifest);
+const [config = "", layer = ""] = web.layers.map(blobOf);
+
+/** A registry's folder in which an image is. */
+async function withImage(): Promise<string> {
+  const folder = temporaryFolder();
+  await storeImage(folder, web);
+  return folder;
+}
+
+const root = "docker/registry/v2";
+const blobFolder = (blob: string) => `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}`;
+
+describe("what a registry holds", () => {
+  it("is its repositories, with the blobs that are manifests and those that are not, and the sizes of all", async () => {
+    const { repositories, blobs } = await readStorage(await withImage());
+    expect(repositories).toEqual([
+      { name: "small/a-1", manifests: [manifest], layers: expect.arrayContaining([config, layer]) },
+    ]);
+    expect(new Map(blobs)).toEqual(
+      new Map([
+        [manifest, web.manifest.length],
+        [config, 13],
+        [layer, 12],
+      ]),
+    );
+  });
+
+  it("is nothing where nothing was pulled, or where there is no folder", async () => {
+    const nothing = { repositories: [], blobs: new Map(), named: new Map() };
+    expect(await readStorage(temporaryFolder())).toEqual(nothing);
+    expect(await readStorage(join(temporaryFolder(), "none"))).toEqual(nothing);
+  });
+
+  it("counts as a repository's what its manifests name, though only another one was asked for it", async () => {
+    const folder = temporaryFolder();
+    const [base, own, config] = ["shared layer", "own layer", "a config"];
+    const descriptors = (contents: string[]) => contents.map((of) => ({ digest: `sha256:${blobOf(of)}` }));
+    const [configDescriptor] = descriptors([config]);
+    const image = JSON.stringify({
+      config: configDescriptor,
+      layers: descriptors([base, own, "not pulled"]),
+    });
+    const index = JSON.stringify({ manifests: descriptors([image, "of another architecture"]) });
+    await storeImage(folder, { repository: "first", manifest: image, layers: [base, own, config] });
+    await storeImage(folder, { repository: "second", manifest: index, layers: [] });
+    const { repositories, named } = await readStorage(folder);
+    const names = (contents: string[]) => contents.map((of) => blobOf(of)).toSorted();
+    expect(named).toEqual(
+      new Map([
+        [blobOf(image), [base, own, config].map(blobOf)],
+        [blobOf(index), [blobOf(image)]],
+      ]),
+    );
+    expect(repositories).toEqual([
+      { name: "first", manifests: names([image]), layers: names([base, own, config]) },
+      { name: "second", manifests: names([image, index]), layers: names([base, own, config]) },
+    ]);
+  });
+
+  it.each([
+    "not JSON",
+    "[]",
+    "null",
+    '{"layers":[{}]}',
+    '{"layers":"all","config":{"digest":"sha256:../.."}}',
+  ])("takes a manifest for what it is though it names nothing: %s", async (strange) => {
+    const folder = temporaryFolder();
+    await storeImage(folder, { repository: "strange", manifest: strange, layers: ["a layer"] });
+    expect((await readStorage(folder)).repositories).toEqual([
+      { name: "strange", manifests: [blobOf(strange)], layers: [blobOf("a layer")] },
+    ]);
+  });
+
+  it("is told in the same order wherever it lies", async () => {
+    const images = ["b", "a/c", "a"].map((repository) => ({
+      repository,
+      manifest: repository,
+      layers: [`1 of ${repository}`, `2 of ${repository}`, "of all"],
+    }));
+    const [one, other] = [temporaryFolder(), temporaryFolder()];
+    for (const image of images) await storeImage(one, image);
+    for (const image of images.toReversed())
+      await storeImage(other, { ...image, layers: image.layers.toReversed() });
+    expect(JSON.stringify(await readStorage(other))).toBe(JSON.stringify(await readStorage(one)));
+    expect((await readStorage(one)).repositories.map(({ name }) => name)).toEqual(["a", "a/c", "b"]);
+  });
+
+  it("does not include what is still on its way, nor links to it", async () => {
+    const folder = await withImage();
+    const late = "f".repeat(64);
+    const repository = `${root}/repositories/small/a-1`;
+    await put(join(folder, repository, "_uploads/3e1c2b8f/data"), "half of a layer");
+    await put(join(folder, repository, "_uploads/3e1c2b8f/startedat"), "2026-01-02T03:04:05Z");
+    // A manifest is written beside its place, and then moved there.
+    await put(join(folder, blobFolder(late), "data.0d3f9a52-7c1e-4b5e-9d0a-1f2e3d4c5b6a.tmp"), "half of it");
+    await put(join(folder, repository, "_layers/sha256", late, "link"), `sha256:${late}`);
+    await put(join(folder, repository, "_manifests/revisions/sha256", late, "link"), `sha256:${late}`);
+    expect(await readStorage(folder)).toEqual(await readStorage(await withImage()));
+  });
+
+  it("does not include tags: where those point to is the upstream's to say", async () => {
+    const folder = await withImage();
+    const { tag: _, ...untagged } = web;
+    const other = temporaryFolder();
+    await storeImage(other, untagged);
+    expect(await readStorage(folder)).toEqual(await readStorage(other));
+  });
+
+  it.each([
+    ["a file of somebody's", "README"],
+    ["a file in its root", `${root}/data`],
+    ["the list of what is to expire", "scheduler-state.json"],
+    ["a blob by another hash", `${root}/blobs/sha512/ff/${"f".repeat(128)}/data`],
+    ["a blob with a name that is none", `${root}/blobs/sha256/ff/FF/data`],
+    ["a blob in another place", `${root}/blobs/sha256/ff/more/${"f".repeat(64)}/data`],
+    ["a repository with a name that is none", `${root}/repositories/Web/_layers/sha256/${layer}/link`],
+    ["a repository with a hidden name", `${root}/repositories/.web/_layers/sha256/${layer}/link`],
+    [
+      "a repository with a longer name than registries take",
+      `${root}/repositories/${"a/".repeat(128)}a/_layers/sha256/${layer}/link`,
+    ],
+    ["something else in a repository", `${root}/repositories/web/_other/sha256/${layer}/link`],
+  ])("does not include what no registry has put there: %s", async (_, path) => {
+    const folder = await withImage();
+    await put(join(folder, path), "foreign");
+    expect(await readStorage(folder)).toEqual(await readStorage(await withImage()));
+  });
+
+  it("does not include what lies elsewhere, whatever leads there", async () => {
+    const folder = await withImage();
+    const elsewhere = temporaryFolder();
+    const [file, parent, none] = ["a".repeat(64), "b".repeat(64), "c".repeat(64)];
+    await writeFile(join(elsewhere, "secret"), "not for everybody");
+    await put(join(elsewhere, parent, "data"), "not for everybody");
+    await mkdir(join(folder, blobFolder(file)), { recursive: true });
+    await symlink(join(elsewhere, "secret"), join(folder, blobFolder(file), "data"));
+    await symlink(elsewhere, join(folder, `${root}/blobs/sha256/bb`));
+    await mkdir(join(folder, blobFolder(none), "data"), { recursive: true });
+    await symlink(folder, join(folder, "round"));
+    expect(await readStorage(folder)).toEqual(await readStorage(await withImage()));
+  });
+});
+
+describe("blobs that are put into a registry's folder", () => {
+  it("are there as if it had pulled them itself", async () => {
+    const pulled = await withImage();
+    const { repositories, blobs } = await readStorage(pulled);
+    const folder = temporaryFolder();
+    for (const content of [web.manifest, ...web.layers]) {
+      const file = join(temporaryFolder(), "file");
+      await writeFile(file, content);
+      await addBlob(folder, blobOf(content), file);
+    }
+    await linkBlobs(folder, repositories, (blob) => blobs.has(blob));
+    expect(await readStorage(folder)).toEqual(await readStorage(pulled));
+    const withoutTags = Object.entries(await textsIn(pulled)).filter(([path]) => !path.includes("/tags/"));
+    expect(await textsIn(folder)).toEqual(Object.fromEntries(withoutTags));
+  });
+
+  it("are found by no repository where they are not there", async () => {
+    const folder = temporaryFolder();
+    const repositories = [{ name: "web", manifests: [manifest], layers: [config, layer] }];
+    await linkBlobs(folder, repositories, (blob) => blob === config);
+    expect(Object.keys(await textsIn(folder))).toEqual([
+      `${root}/repositories/web/_layers/sha256/${config}/link`,
+    ]);
+  });
+});
+
+describe("a file that is called a blob", () => {
+  it("is one when it holds what it is called", async () => {
+    const file = join(temporaryFolder(), "file");
+    await writeFile(file, "layer of web");
+    expect(await isBlob(file, layer)).toBe(true);
+  });
+
+  it("is one when it is empty, and called so", async () => {
+    const file = join(temporaryFolder(), "file");
+    await writeFile(file, "");
+    expect(await isBlob(file, blobOf(""))).toBe(true);
+  });
+
+  it.each([
+    ["holds something else", "something else"],
+    ["holds less", "layer of"],
+    ["holds more", "layer of web!"],
+    ["holds nothing", ""],
+  ])("is none when it %s", async (_, content) => {
+    const file = join(temporaryFolder(), "file");
+    await writeFile(file, content);
+    expect(await isBlob(file, layer)).toBe(false);
+  });
+
+  it("is none when it is a link, even to the blob: the next time that may lead elsewhere", async () => {
+    const folder = temporaryFolder();
+    await writeFile(join(folder, "blob"), "layer of web");
+    await symlink("blob", join(folder, "link"));
+    expect(await isBlob(join(folder, "link"), layer)).toBe(false);
+  });
+
+  it("is none when it is a folder, or not there", async () => {
+    const folder = temporaryFolder();
+    expect(await isBlob(folder, layer)).toBe(false);
+    expect(await isBlob(join(folder, "none"), layer)).toBe(false);
+    await writeFile(join(folder, "file"), "layer of web");
+    await rename(join(folder, "file"), join(folder, "other"));
+    expect(await isBlob(join(folder, "file"), layer)).toBe(false);
+  });
+});
+
+/** Lines of distribution v3.1.2, shortened where nothing depends on it. */
+function line(uri: string, more: { level?: string; message?: string; agent?: string } = {}): string {
+  const { level = "info", message = "response completed", agent = "containerd/v2.3.7" } = more;
+  return [
+    `time="2026-11-22T01:24:55.25839489Z" level=${level} msg="${message}" go.version=go1.26.8`,
+    'http.request.host="kind-proxy-ghcr.io:5000" http.request.id=01a200db-3359-7f23-be9d-8a03556811de',
+    'http.request.method=GET http.request.remoteaddr="172.18.0.2:35260"',
+    `http.request.uri=${/[^\w./@^+-]/.test(uri) ? JSON.stringify(uri) : uri} http.request.useragent=${agent}`,
+    'http.response.duration="401.455µs" http.response.status=200 http.response.written=395',
+    "service=registry vars.name=small/a-1 version=v3.1.2\n",
+  ].join(" ");
+}
+
+const blobUri = (blob: string) => `/v2/small/a-1/blobs/sha256:${blob}?ns=ghcr.io`;
+const manifestUri = (blob: string) => `/v2/small/a-1/manifests/sha256:${blob}?ns=ghcr.io`;
+
+describe("what a registry was asked for", () => {
+  it("is read from what it prints: manifests by their digests, and blobs", () => {
+    const log = [
+      'time="2026-11-22T01:24:55.003220533Z" level=info msg="listening on [::]:5000" go.version=go1.26.8 service=registry version=v3.1.2\n',
+      line("/v2/small/a-1/manifests/v1?ns=ghcr.io"),
+      '172.18.0.2 - - [22/Nov/2026:01:24:55 +0000] "HEAD /v2/small/a-1/manifests/v1?ns=ghcr.io HTTP/1.1" 200 0 "" "containerd/v2.3.7"\n',
+      line(manifestUri(manifest)),
+      `172.18.0.2 - - [22/Nov/2026:01:24:55 +0000] "GET ${manifestUri(manifest)} HTTP/1.1" 200 395 "" "containerd/v2.3.7"\n`,
+      line(blobUri(config), { message: "Challenge established with upstream: https://ghcr.io/v2/" }),
+      line(blobUri(config)),
+      line(blobUri(layer)),
+      line(blobUri(layer)),
+    ].join("");
+    expect(requestedBlobs(log)).toEqual(new Set([manifest, config, layer]));
+  });
+
+  it("is nothing where it says nothing of that", () => {
+    expect(requestedBlobs("")).toEqual(new Set());
+    expect(requestedBlobs(line("/v2/"))).toEqual(new Set());
+    expect(requestedBlobs(line("/v2/small/a-1/tags/list"))).toEqual(new Set());
+    expect(requestedBlobs(line("/v2/small/a-1/blobs/sha256:abc"))).toEqual(new Set());
+  });
+
+  it("is found in a log that is long, and in which a line has been cut off", () => {
+    const log = `${line(blobUri(layer))}${`http.request.uri="/v2/${"a/blobs/".repeat(50_000)}\n`}${line(blobUri(config))}`;
+    expect(requestedBlobs(log)).toEqual(new Set([layer, config]));
+  });
+});
