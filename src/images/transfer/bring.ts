@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Containerd, ContentStore } from "../../containerd/containerd.ts";
+import type { Containerd, ContentStore, Target } from "../../containerd/containerd.ts";
 import { codes, GrpcError } from "../../containerd/grpc.ts";
-import type { Target } from "../../containerd/messages.ts";
 import { unpack } from "../../containerd/unpack.ts";
 import type { Engine } from "../../docker/engine.ts";
 import type { Log } from "../../log.ts";
