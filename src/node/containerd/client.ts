@@ -1,24 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import type { PartialMessage } from "@protobuf-ts/runtime";
 import type { ContainerDetails } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { type Relay, relay } from "./dial.ts";
+import { Content, ImageService, Images, Leases } from "./generated/methods.ts";
+import { WriteAction, type WriteContentRequest } from "./generated/services/content/v1/content.ts";
+import type { Descriptor } from "./generated/types/descriptor.ts";
 import { type CallSettings, codes, GrpcConnection, GrpcError, type Method } from "./grpc.ts";
-import {
-  createImage,
-  createLease,
-  deleteLease,
-  getImage,
-  listContent,
-  listImages,
-  readContent,
-  type Target,
-  updateContent,
-  updateImage,
-  type Write,
-  writeAction,
-  writeContent,
-} from "./messages.ts";
 
 /** A node's content store, below the node's /var: containerd's own layout. */
 export const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
@@ -41,6 +30,9 @@ export interface Blob {
   /** Bytes. */
   readonly size: number;
 }
+
+/** What an image's name stands for: its manifest, or the index which lists that. */
+export type Target = Pick<Descriptor, "mediaType" | "digest" | "size">;
 
 /** Takes blobs into a content store. */
 export interface ContentStore {
@@ -83,7 +75,7 @@ export class Containerd {
   async inventory(deadline: number): Promise<Inventory> {
     const [{ names, ids }, contents] = await Promise.all([
       this.images(deadline),
-      this.#call(listContent, [{}], { deadline }),
+      this.#call(Content.List, [{}], { deadline }),
     ]);
     // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
     const made = Math.floor(this.#node.created / 1000);
@@ -103,7 +95,7 @@ export class Containerd {
 
   /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
   async images(deadline: number = soon): Promise<Pick<Inventory, "names" | "ids">> {
-    const listed = await this.#call(listImages, [{}], { deadline });
+    const listed = await this.#call(ImageService.ListImages, [{}], { deadline });
     const images = listed.flatMap((each) => each.images);
     return {
       names: new Map(
@@ -117,7 +109,7 @@ export class Containerd {
 
   /** Whether the bytes of a blob are there. */
   async has({ digest, size }: Blob): Promise<boolean> {
-    const read = this.#call(readContent, [{ digest, offset: 0, size: Math.min(size, 1) }]);
+    const read = this.#call(Content.Read, [{ digest, offset: 0, size: Math.min(size, 1) }]);
     return await unless(
       codes.notFound,
       read.then(() => true),
@@ -138,7 +130,7 @@ export class Containerd {
     const id = `kind-action-${randomBytes(8).toString("hex")}`;
     // It ends by itself where nobody is left to end it.
     const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
-    await this.#call(createLease, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
+    await this.#call(Leases.Create, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
     try {
       return await use({
         adopt: (blob) => this.#take(blob, { lease: id }),
@@ -146,7 +138,7 @@ export class Containerd {
       });
     } finally {
       // What it keeps otherwise is kept for an hour.
-      await this.#call(deleteLease, [{ id, sync: false }]).catch(() => {});
+      await this.#call(Leases.Delete, [{ id, sync: false }]).catch(() => {});
     }
   }
 
@@ -155,8 +147,8 @@ export class Containerd {
     { digest, size }: Blob,
     { labels = {}, lease }: { labels?: Record<string, string>; lease?: string },
   ): Promise<void> {
-    const commit = writeOf({ digest, size }, { action: writeAction.commit, offset: size, labels });
-    const call = this.#call(writeContent, [commit], lease === undefined ? {} : { lease });
+    const commit = writeOf({ digest, size }, { action: WriteAction.COMMIT, offset: size, labels });
+    const call = this.#call(Content.Write, [commit], lease === undefined ? {} : { lease });
     await unless(codes.alreadyExists, call, undefined);
   }
 
@@ -167,29 +159,29 @@ export class Containerd {
     lease: string,
   ): Promise<void> {
     const { digest, size } = blob;
-    async function* writes(): AsyncGenerator<Write> {
+    async function* writes(): AsyncGenerator<PartialMessage<WriteContentRequest>> {
       let offset = 0;
-      if (size === 0) yield writeOf(blob, { action: writeAction.commit, offset, labels });
+      if (size === 0) yield writeOf(blob, { action: WriteAction.COMMIT, offset, labels });
       for await (const data of bytes) {
         const whole = offset + data.length === size;
         yield writeOf(blob, {
-          ...(whole ? { action: writeAction.commit, labels } : { action: writeAction.write }),
+          ...(whole ? { action: WriteAction.COMMIT, labels } : { action: WriteAction.WRITE }),
           offset,
           data,
         });
         offset += data.length;
       }
     }
-    const written = this.#call(writeContent, writes(), { lease, deadline: 600 * seconds });
+    const written = this.#call(Content.Write, writes(), { lease, deadline: 600 * seconds });
     if ((await unless(codes.alreadyExists, written, undefined)) !== undefined) return;
     if (Object.keys(labels).length === 0) return;
     const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
-    await this.#call(updateContent, [{ info: { digest, labels }, updateMask }]);
+    await this.#call(Content.Update, [{ info: { digest, labels }, updateMask }]);
   }
 
-  /** What an image's name stands for; its ID is one. @throws `notFound` */
+  /** The target of an image's name; its ID is one. @throws `notFound` */
   async target(name: string): Promise<Target> {
-    const [found] = await this.#call(getImage, [{ name }]);
+    const [found] = await this.#call(Images.Get, [{ name }]);
     if (found?.image?.target === undefined) throw new GrpcError(codes.notFound, `image "${name}": not found`);
     return found.image.target;
   }
@@ -197,9 +189,9 @@ export class Containerd {
   /** Gives an image a name, or takes the name from another image for it. */
   async name(name: string, target: Target): Promise<void> {
     const image = { name, target };
-    const created = this.#call(createImage, [{ image }]);
+    const created = this.#call(Images.Create, [{ image }]);
     if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
-      await this.#call(updateImage, [{ image, updateMask: { paths: ["target"] } }]);
+      await this.#call(Images.Update, [{ image, updateMask: { paths: ["target"] } }]);
   }
 
   close(): void {
@@ -209,7 +201,7 @@ export class Containerd {
 
   async #call<I extends object, O extends object>(
     method: Method<I, O>,
-    requests: Iterable<I> | AsyncIterable<I>,
+    requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
     { lease, deadline = soon }: { lease?: string } & Partial<CallSettings> = {},
   ): Promise<O[]> {
     const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
@@ -228,13 +220,11 @@ export class Containerd {
 
 const writeOf = (
   { digest, size }: Blob,
-  write: Pick<Write, "action" | "offset"> & Partial<Write>,
-): Write => ({
+  write: PartialMessage<WriteContentRequest>,
+): PartialMessage<WriteContentRequest> => ({
   ref: `kind-action-${digest}`,
   total: size,
   expected: digest,
-  data: new Uint8Array(),
-  labels: {},
   ...write,
 });
 

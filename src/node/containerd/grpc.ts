@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Duplex } from "node:stream";
-import type { MessageType } from "@protobuf-ts/runtime";
+import type { MessageType, PartialMessage } from "@protobuf-ts/runtime";
 import { messageOf } from "../../lib/errors.ts";
 
 /** What can be called: its path, `package.Service/Method`, and the messages of both directions. */
@@ -50,13 +50,14 @@ export class GrpcConnection {
   }
 
   /**
-   * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses.
+   * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses. A field that a
+   * request does not have has its default.
    *
    * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
    */
   async call<I extends object, O extends object>(
     method: Method<I, O>,
-    requests: Iterable<I> | AsyncIterable<I>,
+    requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
     { headers, deadline }: CallSettings,
   ): Promise<O[]> {
     if (this.#session.closed || this.#session.destroyed) throw this.#unavailable();
@@ -127,12 +128,12 @@ function decoded(message: string): string {
 async function send<I extends object>(
   stream: ClientHttp2Stream,
   type: MessageType<I>,
-  requests: Iterable<I> | AsyncIterable<I>,
+  requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
 ): Promise<void> {
   for await (const request of requests) {
     // Who has answered already reads no more.
     if (stream.closed || stream.destroyed || stream.readableEnded) return;
-    if (!stream.write(frame(type.toBinary(request)))) await writable(stream);
+    if (!stream.write(frame(type.toBinary(type.create(request))))) await writable(stream);
   }
   stream.end();
 }
