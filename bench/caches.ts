@@ -14,7 +14,7 @@ import { totalSize } from "../__tests__/lab/upstream/images.ts";
 import { bridgeGateway, startUpstream } from "../__tests__/lab/upstream/registry.ts";
 import { Engine } from "../src/docker/engine.ts";
 import { KubernetesApi, parseAccess } from "../src/kubernetes/client.ts";
-import { hostsFiles } from "../src/registries/hosts-toml.ts";
+import { renderHostsToml } from "../src/registries/hosts-toml.ts";
 import { median, report, settle } from "./report.ts";
 
 /**
@@ -176,7 +176,7 @@ async function allPulled(api: KubernetesApi, since: string, signal: AbortSignal)
   let version = since;
   let left = images.list.length;
   for (;;) {
-    for await (const each of api.changes(pulls, version, signal)) {
+    for await (const each of api.watch(pulls, version, signal)) {
       const { type, object } = Change.parse(each);
       version = object.metadata.resourceVersion;
       if (type === "ADDED" && --left === 0) return;
@@ -234,9 +234,10 @@ async function theirs(): Promise<Deployed> {
   try {
     const create = ["create", "cluster", "--name", name, "--config", file, "--wait", "5m"];
     await run("kind", [...create, "--image", readLab().nodeImages.current.image, "--kubeconfig", kubeconfig]);
-    const hosts = hostsFiles([{ name: registry, hosts: [], server: url }]);
+    const hosts = renderHostsToml([{ name: registry, hosts: [], server: url }]);
     const engine = new Engine({});
-    for (const { id } of await engine.containers.nodes(name)) await engine.containers.writeFiles(id, hosts);
+    for (const { id } of await engine.containers.listNodes(name))
+      await engine.containers.writeFiles(id, hosts);
     return await deploy(kubeconfig);
   } finally {
     await removeClusters(name);

@@ -10,7 +10,7 @@ import { type Lab, readLab } from "../__tests__/lab/lab.ts";
 import { inheritedEnvironment } from "../__tests__/runner/job-variables.ts";
 import { runAction } from "../__tests__/runner/run-action.ts";
 import { runnerGrace, runProcess } from "../__tests__/runner/step-process.ts";
-import { messageOf } from "../src/lib/errors.ts";
+import { errorMessage } from "../src/lib/errors.ts";
 import { median, type Row, report } from "./report.ts";
 
 /** A cluster that is started on both sides. */
@@ -79,8 +79,8 @@ export async function measureColdStarts(
             console.error(`${start.name}, ${repetition}: ${side} ${samples[side].at(-1)?.toFixed(2)} s`);
           } catch (error) {
             stop.signal.throwIfAborted();
-            console.error(messageOf(error));
-            problems.push(`${start.name}, ${repetition}, ${side}: ${messageOf(error).split("\n")[0]}`);
+            console.error(errorMessage(error));
+            problems.push(`${start.name}, ${repetition}, ${side}: ${errorMessage(error).split("\n")[0]}`);
           }
         }
       }

@@ -28,7 +28,7 @@ function configWith(wanted: string): string {
   const rendered = renderClusterConfig(read.config, "any", ["any"], {
     patches,
     json6902,
-    ownNetwork: false,
+    disableDefaultCni: false,
     mounts: Object.keys(manifests).length === 0 ? [] : [mount],
   });
   return rendered.replace(/^name: any\n/m, "").replace(/^ *image: any\n/m, "");

@@ -11,10 +11,10 @@ import { readLab } from "../__tests__/lab/lab.ts";
 import { inheritedEnvironment } from "../__tests__/runner/job-variables.ts";
 import { type ActionRun, type RunActionOptions, runAction } from "../__tests__/runner/run-action.ts";
 import { runnerGrace, runProcess } from "../__tests__/runner/step-process.ts";
-import { contextOf } from "../src/cluster/kubeconfig.ts";
+import { contextName } from "../src/cluster/kubeconfig.ts";
 import { KubernetesApi, readAccess } from "../src/kubernetes/client.ts";
 import { waitUntilReady } from "../src/kubernetes/readiness.ts";
-import { messageOf } from "../src/lib/errors.ts";
+import { errorMessage } from "../src/lib/errors.ts";
 import { gatherMaterial, type Image, makeImage, makeLayer, makeLayers, writeArchive } from "./images.ts";
 import { median, type Row, report } from "./report.ts";
 
@@ -96,8 +96,8 @@ async function attempt(what: string, action: () => Promise<void>): Promise<void>
     await action();
   } catch (error) {
     stop.signal.throwIfAborted();
-    say(`${what}: ${messageOf(error)}`);
-    problems.push(`${what}: ${messageOf(error).split("\n")[0]}`);
+    say(`${what}: ${errorMessage(error)}`);
+    problems.push(`${what}: ${errorMessage(error).split("\n")[0]}`);
   }
 }
 
@@ -224,7 +224,7 @@ class Cluster {
     say(`A cluster of ${nodes} node(s)`);
     const options = ["--image", lab.nodeImages.current.image, "--config", config];
     await run("kind", "create", "cluster", ...this.#named, ...options, "--kubeconfig", this.#kubeconfig);
-    const api = new KubernetesApi(await readAccess(this.#kubeconfig, contextOf(this.name)));
+    const api = new KubernetesApi(await readAccess(this.#kubeconfig, contextName(this.name)));
     await waitUntilReady(api, { name: this.name, wait: 600_000, readiness: "everything", nodes });
     api.close();
     this.nodes = (await run("kind", "get", "nodes", ...this.#named)).log.split("\n").toSorted();
@@ -528,7 +528,7 @@ try {
   if (problems.length > 0) process.exitCode = 1;
 } catch (error) {
   if (!stop.signal.aborted) throw error;
-  console.error(messageOf(error));
+  console.error(errorMessage(error));
   process.exitCode = 130;
 } finally {
   await rm(folder, { recursive: true, force: true });

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { uploadFolder } from "../../src/runner/artifact.ts";
+import { uploadArtifact } from "../../src/runner/artifact.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { bytesOf, serve } from "../fixtures/web-server.ts";
@@ -27,7 +27,7 @@ describe("uploading logs", () => {
   it.each([{}, { ACTIONS_RUNTIME_TOKEN: token }, { ACTIONS_RESULTS_URL: "https://results.example/" }])(
     "is done without where the job has no artifact service: %o",
     async (env) => {
-      expect(await uploadFolder("kind-logs", temporaryFolder(), 1_000, env)).toBeUndefined();
+      expect(await uploadArtifact("kind-logs", temporaryFolder(), 1_000, env)).toBeUndefined();
     },
   );
 
@@ -35,7 +35,7 @@ describe("uploading logs", () => {
     const folder = temporaryFolder();
     await writeFile(join(folder, "journal.log"), "booted\n");
     const env = await artifactService(() => {});
-    await expect(uploadFolder("kind-logs", folder, 50, env)).rejects.toThrow(
+    await expect(uploadArtifact("kind-logs", folder, 50, env)).rejects.toThrow(
       "The artifact service did not take the logs within 0.05 s",
     );
   });
@@ -46,7 +46,7 @@ describe("uploading logs", () => {
     const env = await artifactService((_, response) =>
       response.writeHead(403, { "content-type": "application/json" }).end('{"msg":"no quota left"}'),
     );
-    await expect(uploadFolder("kind-logs", folder, 10_000, env)).rejects.toThrow("no quota left");
+    await expect(uploadArtifact("kind-logs", folder, 10_000, env)).rejects.toThrow("no quota left");
   });
 
   it("takes another name when the service has the first one already", async () => {
@@ -60,7 +60,7 @@ describe("uploading logs", () => {
         names.length === 1 ? '{"msg":"an artifact with this name already exists"}' : '{"msg":"enough"}',
       );
     });
-    await expect(uploadFolder("kind-logs", folder, 10_000, env)).rejects.toThrow("enough");
+    await expect(uploadArtifact("kind-logs", folder, 10_000, env)).rejects.toThrow("enough");
     expect(names).toEqual(["kind-logs", expect.stringMatching(/^kind-logs-[0-9a-f]{8}$/)]);
   });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { type Inputs, type LoadStepInputs, readInputs, readLoadInputs } from "../../src/runner/inputs.ts";
+import { type Inputs, type LoadInputs, readInputs, readLoadInputs } from "../../src/runner/inputs.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
@@ -35,7 +35,7 @@ const read = (given: Readonly<Record<string, string>> = {}): Promise<Inputs> =>
   readInputs(givenTo(declared, given), workspace);
 
 /** Reads what the step `load` is given. */
-const readLoad = (given: Readonly<Record<string, string>>): Promise<LoadStepInputs> =>
+const readLoad = (given: Readonly<Record<string, string>>): Promise<LoadInputs> =>
   readLoadInputs(givenTo(declaredByLoad, given), workspace);
 
 /** The problems with inputs, as `INPUT VALUE: REASON`. */

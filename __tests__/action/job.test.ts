@@ -6,14 +6,14 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Run } from "../../src/lib/subprocess.ts";
+import type { RunProgram } from "../../src/lib/subprocess.ts";
 import { latestKind, readDaemon, readEvent, readJob } from "../../src/runner/job.ts";
 import { makeCertificate } from "../fixtures/certificate.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { listen, unusedPort } from "../fixtures/web-server.ts";
 
-const noProgram: Run = async (program) => {
+const noProgram: RunProgram = async (program) => {
   throw new Error(`nobody should run ${program}`);
 };
 

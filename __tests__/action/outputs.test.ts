@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { ObtainedImage } from "../../src/images/ensure.ts";
+import type { EnsuredImage } from "../../src/images/ensure.ts";
 import type { CachesPlan, ClusterPlan } from "../../src/plan/plan.ts";
 import { readJob } from "../../src/runner/job.ts";
 import {
   describeCluster,
-  exportCluster,
-  exportRegistry,
+  exportClusterVariables,
+  exportRegistryAddress,
   setCacheOutput,
   setClusterOutputs,
   setImagesOutput,
@@ -197,19 +197,19 @@ describe("what the job's next steps get", () => {
 
   it("is the cluster in the environment, so that kubectl and kind just work", () => {
     const { exported } = runner();
-    exportCluster(plan, readJob({}));
+    exportClusterVariables(plan, readJob({}));
     expect(exported()).toEqual({ KUBECONFIG: "/home/me/.kube/config", KIND_CLUSTER_NAME: "shop" });
   });
 
   it("leaves a $KUBECONFIG alone that the cluster was written to: it may list more files", () => {
     const { exported } = runner();
-    exportCluster(plan, readJob({ KUBECONFIG: "/home/me/.kube/config:/home/me/work" }));
+    exportClusterVariables(plan, readJob({ KUBECONFIG: "/home/me/.kube/config:/home/me/work" }));
     expect(exported()).toEqual({ KIND_CLUSTER_NAME: "shop" });
   });
 
   it("is where images are pushed to, as an output and in the environment", () => {
     const { outputs, exported } = runner();
-    exportRegistry("localhost:5001");
+    exportRegistryAddress("localhost:5001");
     expect(outputs()).toEqual({ LOCAL_REGISTRY: "localhost:5001" });
     expect(exported()).toEqual({ LOCAL_REGISTRY: "localhost:5001" });
     // What this step starts has it, too.
@@ -227,7 +227,7 @@ describe("what the job's next steps get", () => {
       maxSize: 2e9,
     };
     const [first = "", second = ""] = plan.images;
-    const image = (reference: string, from: ObtainedImage["from"]): ObtainedImage => ({
+    const image = (reference: string, from: EnsuredImage["from"]): EnsuredImage => ({
       reference,
       name: reference,
       from,

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { readState, recordState, type State } from "../../src/runner/state.ts";
+import { readState, type State, saveState } from "../../src/runner/state.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
 const state: State = {
@@ -41,14 +41,14 @@ function runner(): { handOver: () => void } {
 describe("what main leaves for post", () => {
   it("is there from the first moment on, though main be killed the next", () => {
     const { handOver } = runner();
-    recordState(state);
+    saveState(state);
     handOver();
     expect(readState()).toEqual(state);
   });
 
   it("is the whole, and the last of it, as more becomes known", () => {
     const { handOver } = runner();
-    const record = recordState(state);
+    const record = saveState(state);
     record({
       kind: { path: "/tools/kind", checksum: "aa" },
       saves: [{ file: "/f", key: "k", name: "kind" }],
@@ -67,14 +67,14 @@ describe("what main leaves for post", () => {
     const { handOver } = runner();
     const logs = { when, folder: "/tmp/logs", artifact: "kind-logs" };
     const wanted = { ...state, cluster: state.cluster && { ...state.cluster, logs } };
-    recordState(wanted);
+    saveState(wanted);
     handOver();
     expect(readState()).toEqual(wanted);
   });
 
   it("says what is to be cached: images as they were obtained, and what proxies hold", () => {
     const { handOver } = runner();
-    const record = recordState(state);
+    const record = saveState(state);
     const reference = `kindest/node:v1.37.0@sha256:${"a".repeat(64)}`;
     const images = [
       { reference, architecture: "amd64", restored: true, seconds: 7.25 },

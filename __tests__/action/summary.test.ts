@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { ObtainedImage } from "../../src/images/ensure.ts";
+import type { EnsuredImage } from "../../src/images/ensure.ts";
 import type { LoadedImage } from "../../src/images/load/load-images.ts";
-import type { Timing } from "../../src/lib/task-graph.ts";
+import type { TaskTiming } from "../../src/lib/task-graph.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import {
   type CachedThings,
@@ -15,7 +15,7 @@ const tool = (name: "kind" | "kubectl", version: string) =>
   ({ name, version, architecture: "amd64", checksum: undefined, url: "", checksumUrl: "" }) as const;
 
 const plan: Plan = {
-  run: "1-1-abc",
+  runId: "1-1-abc",
   folder: "/tmp/run",
   kind: tool("kind", "v0.33.0"),
   kubectl: tool("kubectl", "v1.37.0"),
@@ -51,7 +51,7 @@ const plan: Plan = {
   warnings: [],
 };
 
-const timing = (name: string, start: number, seconds: number, outcome: Timing["outcome"] = "done") => ({
+const timing = (name: string, start: number, seconds: number, outcome: TaskTiming["outcome"] = "done") => ({
   name,
   start,
   seconds,
@@ -134,7 +134,7 @@ describe("the summary of a run", () => {
 
   it("lists none that the cluster does not have, though they were planned", () => {
     const settings = ["etcd: `unsafe-no-fsync=true`"];
-    const fastStart = { settings, folder: "", files: {}, configWithout: "", network: undefined };
+    const fastStart = { settings, folder: "", files: {}, configWithout: "", cni: undefined };
     const planned = { ...plan, cluster: plan.cluster && { ...plan.cluster, fastStart } };
     const story = { plan: planned, timings: [], cluster, images: [], succeeded: true };
     expect(renderSummary({ ...story, settings: [] })).not.toMatch(/fast start|fsync/i);
@@ -228,14 +228,14 @@ describe("the summary of what was loaded", () => {
 });
 
 describe("the summary of what came out of the cache", () => {
-  const restored: ObtainedImage = {
+  const restored: EnsuredImage = {
     reference: "kindest/node:v1.37.0@sha256:aa",
     name: "kind-action/restored:aa",
     from: "cache",
     seconds: 7.25,
     restored: { outcome: "hit", bytes: 523_456_789, pulled: 20.05 },
   };
-  const from = (images: readonly ObtainedImage[], proxies?: CachedThings["proxies"]) =>
+  const from = (images: readonly EnsuredImage[], proxies?: CachedThings["proxies"]) =>
     renderCaches({ images, nodeImages: [], proxies });
 
   it("tells of each image how long it took, and how long it once took to pull it", () => {
@@ -269,8 +269,8 @@ describe("the summary of what came out of the cache", () => {
   });
 
   it("says nothing of what was pulled, or was there, or was asked for in vain", () => {
-    const pulled: ObtainedImage = { ...restored, from: "registry", restored: { outcome: "miss", bytes: 0 } };
-    const there: ObtainedImage = { ...restored, from: "daemon", restored: undefined };
+    const pulled: EnsuredImage = { ...restored, from: "registry", restored: { outcome: "miss", bytes: 0 } };
+    const there: EnsuredImage = { ...restored, from: "daemon", restored: undefined };
     for (const outcome of ["miss", "skipped", "failed"] as const)
       expect(from([pulled, there], { outcome, bytes: 0 })).toEqual([]);
     expect(renderCaches(undefined)).toEqual([]);

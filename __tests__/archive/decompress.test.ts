@@ -4,17 +4,17 @@ import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { compressionOf, decompress, limitsOf } from "../../src/archive/decompress.ts";
-import { OpenFile } from "../../src/archive/open-file.ts";
+import { compressionOf, decompress, decompressionLimits } from "../../src/archive/decompress.ts";
+import { RandomAccessFile } from "../../src/archive/open-file.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { noise } from "./tar-files.ts";
 
-async function opened(bytes: Buffer): Promise<OpenFile> {
+async function opened(bytes: Buffer): Promise<RandomAccessFile> {
   const path = join(temporaryFolder(), "archive");
   await writeFile(path, bytes);
   const handle = await open(path);
   onTestFinished(() => handle.close());
-  return OpenFile.of(handle);
+  return RandomAccessFile.of(handle);
 }
 
 /** What comes out of a compressed file; nothing may be left when nothing does. */
@@ -106,7 +106,7 @@ describe("what zstd compressed", () => {
     const pieces = Buffer.concat(Array(11).fill(zstdCompressSync(Buffer.alloc(0))));
     const refused = decompress(await opened(pieces), "zstd", temporaryFolder(), { bytes: 1, frames: 10 });
     await expect(refused).rejects.toThrow("it is made of more than 10 zstd frames");
-    expect(limitsOf(1).frames).toBe(2_000);
+    expect(decompressionLimits(1).frames).toBe(2_000);
   });
 
   it("is refused when it wants more memory than zstd gives by default", async () => {
@@ -118,8 +118,8 @@ describe("what zstd compressed", () => {
 
 describe("a decompression bomb", () => {
   it("is what grows more than a hundredfold and beyond a gigabyte", () => {
-    expect(limitsOf(1).bytes).toBe(1024 ** 3);
-    expect(limitsOf(1024 ** 3).bytes).toBe(100 * 1024 ** 3);
+    expect(decompressionLimits(1).bytes).toBe(1024 ** 3);
+    expect(decompressionLimits(1024 ** 3).bytes).toBe(100 * 1024 ** 3);
   });
 
   it("is refused, and nothing of it is left", async () => {

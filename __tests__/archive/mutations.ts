@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { BadArchive, type ImageArchive, readArchive } from "../../src/archive/read-archive.ts";
-import { fullName } from "../../src/oci/reference.ts";
+import { type ImageArchive, InvalidArchiveError, readArchive } from "../../src/archive/read-archive.ts";
+import { normalizeReference } from "../../src/oci/reference.ts";
 import { digestOf, writeArchive } from "./archives.ts";
 import { mutatedArchive } from "./mutated-archives.ts";
 
@@ -61,7 +61,7 @@ async function check(path: string, scratch: string): Promise<string | undefined>
     checkArchive(await Promise.race([readArchive(path, on), late]), scratch);
     return undefined;
   } catch (error) {
-    if (!(error instanceof BadArchive)) throw error;
+    if (!(error instanceof InvalidArchiveError)) throw error;
     const said = `${path} cannot be loaded: `;
     demand(error.message.startsWith(said), error.message);
     demand(/^[ -~…]{20,900}$/.test(error.message.slice(said.length)), `not fit for a log: ${error.message}`);
@@ -77,8 +77,11 @@ function checkArchive({ path, file, images }: ImageArchive, scratch: string): vo
   const { size: end } = statSync(file);
   demand(images.length > 0, "has no images");
   demand(new Set(images.map(({ target }) => target.digest)).size === images.length, "has an image twice");
-  for (const { names, id, target, documents, layers } of images) {
-    demand(names.length > 0 && names.every((name) => fullName(name) === name), `has the names ${names}`);
+  for (const { names, id, target, manifests: documents, layers } of images) {
+    demand(
+      names.length > 0 && names.every((name) => normalizeReference(name) === name),
+      `has the names ${names}`,
+    );
     demand(documents[0]?.digest === target.digest && documents.at(-1)?.digest === id, "misses a document");
     for (const { bytes, digest, size } of documents) {
       demand(digestOf(bytes) === digest && bytes.length === size, `has another document for ${digest}`);

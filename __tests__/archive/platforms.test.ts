@@ -38,7 +38,7 @@ describe("an image for several platforms", () => {
     const archive = await read(members);
     expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"], "gzip")]);
     expect(archive.images[0]?.target).toEqual(index.descriptor);
-    expect(archive.images[0]?.documents.map(({ digest }) => digest)).toEqual([
+    expect(archive.images[0]?.manifests.map(({ digest }) => digest)).toEqual([
       index.descriptor.digest,
       amd.manifest.descriptor.digest,
       amd.config.descriptor.digest,
@@ -62,7 +62,7 @@ describe("an image for several platforms", () => {
       [outer, middle, index, ...amd.blobs],
     );
     const { images } = await read(members);
-    expect(images[0]?.documents.map(({ digest }) => digest)).toEqual(
+    expect(images[0]?.manifests.map(({ digest }) => digest)).toEqual(
       [outer, middle, index, amd.manifest, amd.config].map(({ descriptor }) => descriptor.digest),
     );
   });
@@ -76,7 +76,7 @@ describe("an image for several platforms", () => {
     const { images } = await read(
       ociLayout([{ ...levels[0]?.descriptor, ...named("web:1") }], [...levels, ...amd.blobs]),
     );
-    expect(images[0]?.documents).toHaveLength(10);
+    expect(images[0]?.manifests).toHaveLength(10);
   });
 
   it("may have statements about it beside it, which are no images without a name", async () => {

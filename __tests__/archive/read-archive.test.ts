@@ -74,7 +74,7 @@ describe("an archive of docker save", () => {
     // Written down from containerd 2.3.7's importer, which was given this archive.
     const image = imageOf([Buffer.from("lower"), Buffer.from("upper")]);
     const archive = await read(dockerSaveOld([{ image, tags: ["web:1"] }]));
-    const [manifest, config] = archive.images[0]?.documents ?? [];
+    const [manifest, config] = archive.images[0]?.manifests ?? [];
     expect(manifest?.bytes.toString()).toBe(
       '{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",' +
         '"config":{"mediaType":"application/vnd.docker.container.image.v1+json","digest":"sha256:aabd30884024cef257fdbf321554f0ee3436f6fa8d2954b4e2b67e342c583971","size":256},' +

@@ -1,6 +1,11 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { expect } from "vitest";
-import { BadArchive, type ImageArchive, type Layer, readArchive } from "../../src/archive/read-archive.ts";
+import {
+  type ImageArchive,
+  InvalidArchiveError,
+  type Layer,
+  readArchive,
+} from "../../src/archive/read-archive.ts";
 import type { Platform } from "../../src/docker/images.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { compressed, digestOf, type Sample, writeArchive } from "./archives.ts";
@@ -31,7 +36,7 @@ export function layerBytes({ file }: ImageArchive, { offset, size }: Layer): Buf
 
 /** An image as tests look at it: its parts, each with the digest of the bytes that the archive has for it. */
 export const shown = (archive: ImageArchive) =>
-  archive.images.map(({ names, id, layers, documents }) => {
+  archive.images.map(({ names, id, layers, manifests: documents }) => {
     for (const { bytes, digest, size } of documents) {
       expect([digestOf(bytes), bytes.length]).toEqual([digest, size]);
     }
@@ -50,7 +55,7 @@ export async function refusal(archive: readonly Member[] | Buffer): Promise<stri
   const scratch = temporaryFolder();
   const on = { platform: amd64, scratch };
   const error = await readArchive(path, on).catch((caught: unknown) => caught);
-  if (!(error instanceof BadArchive)) throw new Error("was not refused", { cause: error });
+  if (!(error instanceof InvalidArchiveError)) throw new Error("was not refused", { cause: error });
   expect(readdirSync(scratch)).toEqual([]);
   const said = `${path} cannot be loaded: `;
   expect(error.message.startsWith(said)).toBe(true);

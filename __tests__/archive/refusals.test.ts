@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { BadArchive, readArchive } from "../../src/archive/read-archive.ts";
+import { InvalidArchiveError, readArchive } from "../../src/archive/read-archive.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import {
   type Blob,
@@ -231,6 +231,6 @@ describe("a path that cannot be read", () => {
   ])("is refused: %s", async (path, reason) => {
     const on = { platform: { os: "linux", architecture: "amd64" }, scratch: temporaryFolder() };
     await expect(readArchive(path, on)).rejects.toThrow(`${path} cannot be loaded: ${reason}. `);
-    await expect(readArchive(path, on)).rejects.toThrow(BadArchive);
+    await expect(readArchive(path, on)).rejects.toThrow(InvalidArchiveError);
   });
 });

@@ -1,8 +1,8 @@
 import { open, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { OpenFile } from "../../src/archive/open-file.ts";
-import { mostHeaderBytes, mostMembers, readTarIndex } from "../../src/archive/tar-index.ts";
+import { RandomAccessFile } from "../../src/archive/open-file.ts";
+import { maxHeaderBytes, maxMembers, readTarIndex } from "../../src/archive/tar-index.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { type Member, noise, pax, summed, tar } from "./tar-files.ts";
 
@@ -12,7 +12,7 @@ async function opened(archive: readonly Member[] | Buffer) {
   await writeFile(path, bytes);
   const handle = await open(path);
   onTestFinished(() => handle.close());
-  return { file: await OpenFile.of(handle), bytes, handle, path };
+  return { file: await RandomAccessFile.of(handle), bytes, handle, path };
 }
 
 /** The content that a tar has under a name. */
@@ -213,7 +213,7 @@ describe("a tar is refused", () => {
     ],
     [
       "with PAX records of 2 MiB",
-      [{ name: "x", kind: "pax", content: Buffer.alloc(2 * mostHeaderBytes, "a") }, { name: "a" }],
+      [{ name: "x", kind: "pax", content: Buffer.alloc(2 * maxHeaderBytes, "a") }, { name: "a" }],
       "its header at byte 0 announces a name of 2097152 bytes",
     ],
     [
@@ -228,7 +228,7 @@ describe("a tar is refused", () => {
     ],
     [
       "with more members than any image",
-      Buffer.concat(Array(mostMembers + 1).fill(tar([{ name: "a" }]).subarray(0, 512))),
+      Buffer.concat(Array(maxMembers + 1).fill(tar([{ name: "a" }]).subarray(0, 512))),
       "it holds more than 50000 members, which no image does",
     ],
   ])("%s", async (_, archive, reason) => {

@@ -4,7 +4,7 @@ import {
   defaultClusterConfig,
   parseClusterConfig,
   renderClusterConfig,
-  withImages,
+  replaceNodeImages,
 } from "../../src/cluster/config.ts";
 import { configOf } from "../fixtures/cluster-config.ts";
 
@@ -417,11 +417,13 @@ describe("what a configuration is given beside the user's own", () => {
   });
 
   it("is a network that is not kind's to make, whatever else the user says of it", () => {
-    expect(render("networking: {podSubnet: 10.1.0.0/16}\n", { ownNetwork: true }).networking).toEqual({
+    expect(render("networking: {podSubnet: 10.1.0.0/16}\n", { disableDefaultCni: true }).networking).toEqual({
       podSubnet: "10.1.0.0/16",
       disableDefaultCNI: true,
     });
-    expect(render("networking:\n", { ownNetwork: true }).networking).toEqual({ disableDefaultCNI: true });
+    expect(render("networking:\n", { disableDefaultCni: true }).networking).toEqual({
+      disableDefaultCNI: true,
+    });
   });
 
   it("leaves a list that the user shares between places as it is elsewhere", () => {
@@ -444,12 +446,12 @@ describe("a configuration whose images have other names in the Docker daemon", (
       ["one@sha256:aa", "restored:aa"],
       ["two@sha256:bb", "restored:bb"],
     ]);
-    expect(imagesIn(withImages(config, names))).toEqual(["restored:aa", "restored:bb"]);
+    expect(imagesIn(replaceNodeImages(config, names))).toEqual(["restored:aa", "restored:bb"]);
   });
 
   it("has the name for every node of an image, and leaves the others as they are", () => {
     const config = rendered(`${two}- role: worker\n`, "one", "two", "one");
-    expect(imagesIn(withImages(config, new Map([["one", "restored:aa"]])))).toEqual([
+    expect(imagesIn(replaceNodeImages(config, new Map([["one", "restored:aa"]])))).toEqual([
       "restored:aa",
       "two",
       "restored:aa",
@@ -469,11 +471,11 @@ kubeadmConfigPatches:
       image: one
 `;
     const config = rendered(source, "one");
-    expect(withImages(config, new Map())).toBe(config);
-    expect(withImages(config, new Map([["one", "one"]]))).toBe(config);
+    expect(replaceNodeImages(config, new Map())).toBe(config);
+    expect(replaceNodeImages(config, new Map([["one", "one"]]))).toBe(config);
     const line = "\n    image: one\n";
     expect(config.split(line)).toHaveLength(2);
-    expect(withImages(config, new Map([["one", "restored:aa"]]))).toBe(
+    expect(replaceNodeImages(config, new Map([["one", "restored:aa"]]))).toBe(
       config.replace(line, "\n    image: restored:aa\n"),
     );
   });
@@ -481,7 +483,7 @@ kubeadmConfigPatches:
   it("keeps its nodes' mounts and patches, and those that stand for each other", () => {
     const source =
       "nodes:\n- &w\n  role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- *w\n";
-    const config = withImages(rendered(source, "one", "two"), new Map([["two", "restored:bb"]]));
+    const config = replaceNodeImages(rendered(source, "one", "two"), new Map([["two", "restored:bb"]]));
     const node = { role: "control-plane", extraMounts: [{ hostPath: "/a", containerPath: "/b" }] };
     expect(parse(config).nodes).toEqual([
       { ...node, image: "one" },

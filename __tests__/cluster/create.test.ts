@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCluster } from "../../src/cluster/create.ts";
-import type { Kind } from "../../src/cluster/kind-cli.ts";
+import { createKindCluster } from "../../src/cluster/create.ts";
+import type { KindCli } from "../../src/cluster/kind-cli.ts";
 import { ProgramError } from "../../src/lib/subprocess.ts";
 import type { FastStartPlan } from "../../src/plan/plan.ts";
 import { recordingLog } from "../fixtures/recording.ts";
@@ -19,7 +19,7 @@ error: error unmarshaling configuration: strict decoding error: unknown field "e
 async function create({ fast = true, answers = [] as (Error | undefined)[] } = {}) {
   const folder = temporaryFolder();
   const made: string[] = [];
-  const kind: Kind = {
+  const kind: KindCli = {
     create: async ({ config }) => {
       made.push(`create ${config}`);
       const answer = answers.shift();
@@ -33,7 +33,7 @@ async function create({ fast = true, answers = [] as (Error | undefined)[] } = {
     folder: join(folder, "patches"),
     files: { "etcd+strategic.yaml": "kind: Pod\n" },
     configWithout: "plain",
-    network: undefined,
+    cni: undefined,
   };
   const log = recordingLog();
   const cluster = {
@@ -44,7 +44,7 @@ async function create({ fast = true, answers = [] as (Error | undefined)[] } = {
     verbosity: 0,
     fastStart: fast ? fastStart : undefined,
   };
-  const outcome = createCluster(kind, cluster, folder, log);
+  const outcome = createKindCluster(kind, cluster, folder, log);
   outcome.catch(() => {});
   return { outcome, made, log, patches: fastStart.folder };
 }

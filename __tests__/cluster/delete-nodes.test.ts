@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { removeNodes } from "../../src/cluster/delete-nodes.ts";
+import { deleteNodes } from "../../src/cluster/delete-nodes.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 
 async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
@@ -19,7 +19,7 @@ describe("removing the nodes of a cluster", () => {
       nodeContainer("shop", "external-load-balancer"),
       nodeContainer("shop-2", "control-plane"),
     );
-    await removeNodes(daemon.engine, "shop", { stillMade: false });
+    await deleteNodes(daemon.engine, "shop", { stillMade: false });
     expect(namesOf(daemon)).toEqual(["shop-2-control-plane"]);
   });
 
@@ -30,7 +30,7 @@ describe("removing the nodes of a cluster", () => {
       call.startsWith("DELETE") && refusals-- > 0
         ? { status: 409, message: "removal of container is already in progress" }
         : undefined;
-    await removeNodes(daemon.engine, "shop", { stillMade: false });
+    await deleteNodes(daemon.engine, "shop", { stillMade: false });
     expect(namesOf(daemon)).toEqual([]);
   });
 
@@ -38,7 +38,7 @@ describe("removing the nodes of a cluster", () => {
     const daemon = await dockerDaemon();
     const late = nodeContainer("shop", "control-plane");
     setTimeout(() => daemon.containers.set(late.id, late), 300);
-    await removeNodes(daemon.engine, "shop", { stillMade: true });
+    await deleteNodes(daemon.engine, "shop", { stillMade: true });
     expect(daemon.changes).toEqual([`DELETE /containers/${late.id}`]);
     expect(namesOf(daemon)).toEqual([]);
   });
@@ -46,6 +46,6 @@ describe("removing the nodes of a cluster", () => {
   it("is an error when the daemon does not answer", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
-    await expect(removeNodes(daemon.engine, "shop", { stillMade: false })).rejects.toThrow("shutting down");
+    await expect(deleteNodes(daemon.engine, "shop", { stillMade: false })).rejects.toThrow("shutting down");
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   describeNetwork,
+  ensureNetwork,
   fixedAddresses,
-  makeNetwork,
   removeNetwork,
 } from "../../src/cluster/docker-network.ts";
 import type { Network } from "../../src/docker/networks.ts";
@@ -81,7 +81,7 @@ describe("the network of a cluster", () => {
 describe("making the network", () => {
   it("makes it as kind would, with kind's IPv6 subnet, and labels it as this run's", async () => {
     const daemon = await dockerDaemon();
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(true);
     expect(daemon.networks.get("kind")).toEqual({
       name: "kind",
       labels: { "kind-action.run": "run-1" },
@@ -92,21 +92,21 @@ describe("making the network", () => {
 
   it("gives IPv6 to no network of another name: its subnet would be kind's to choose", async () => {
     const daemon = await dockerDaemon();
-    expect(await makeNetwork(daemon.engine, "mine", "run-1")).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "mine", "run-1")).toBe(true);
     expect(daemon.networks.get("mine")?.subnets).toEqual([]);
   });
 
   it("takes over the MTU of Docker's default network", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("bridge", { name: "bridge", options: { "com.docker.network.driver.mtu": "1400" } });
-    await makeNetwork(daemon.engine, "kind", "run-1");
+    await ensureNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.get("kind")?.options).toMatchObject({ "com.docker.network.driver.mtu": "1400" });
   });
 
   it("leaves one that is there as it is", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", { name: "kind", labels: { owner: "me" } });
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
     expect(daemon.changes).toEqual([]);
   });
 
@@ -116,7 +116,7 @@ describe("making the network", () => {
       call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
         ? { status: 500, message: "Cannot read IPv6 setup for bridge" }
         : undefined;
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(true);
     expect(daemon.networks.get("kind")?.subnets).toEqual([]);
   });
 
@@ -127,7 +127,7 @@ describe("making the network", () => {
       daemon.networks.set("kind", { name: "kind", labels: { "kind-action.run": "run-2" } });
       return { status: 409, message: "network with name kind already exists" };
     };
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
     expect(daemon.networks.get("kind")?.labels).toEqual({ "kind-action.run": "run-2" });
   });
 
@@ -135,7 +135,7 @@ describe("making the network", () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call === "POST /networks/create" ? { status: 403, message: "not allowed" } : undefined;
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
   });
 });
 
@@ -155,7 +155,7 @@ describe("making the network in the same moment as another job, on a daemon that
   it("keeps the one that is older, and removes its own", async () => {
     // Docker leaves out zeros at the end, and may write its own time zone.
     const daemon = await daemonWithAnother("2026-01-02T03:04:05.6789Z");
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
     expect(labels(daemon)).toEqual([{ "kind-action.run": "run-2" }]);
   });
 
@@ -165,7 +165,7 @@ describe("making the network in the same moment as another job, on a daemon that
     const wait = async () => {
       if (++waits === 3) daemon.networks.delete("theirs");
     };
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(true);
     expect(labels(daemon)).toEqual([{ "kind-action.run": "run-1" }]);
     expect(waits).toBe(3);
   });
@@ -177,7 +177,7 @@ describe("making the network in the same moment as another job, on a daemon that
     const wait = async (milliseconds: number) => {
       waited += milliseconds;
     };
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", { fixedAddresses: false, wait })).toBe(false);
     expect(daemon.networks.size).toBe(2);
     expect(waited).toBe(5_000);
   });
@@ -185,7 +185,7 @@ describe("making the network in the same moment as another job, on a daemon that
   it("takes no network of a longer name for it", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind-of-mine", { name: "kind-of-mine" });
-    expect(await makeNetwork(daemon.engine, "kind", "run-1")).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(true);
     expect([...daemon.networks.keys()]).toEqual(["kind-of-mine", "kind"]);
   });
 });
@@ -202,7 +202,7 @@ describe("making the network for containers that are to have addresses of their 
 
   it("demands the subnet that Docker would choose, beside kind's of IPv6: Docker gives addresses out there", async () => {
     const daemon = await daemonWithSubnet();
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
     expect([...daemon.networks.values()]).toEqual([
       {
         name: "kind",
@@ -215,14 +215,14 @@ describe("making the network for containers that are to have addresses of their 
 
   it("demands it of a network with another name as well", async () => {
     const daemon = await daemonWithSubnet("192.168.96.0/20");
-    await makeNetwork(daemon.engine, "mine", "run-1", fixed);
+    await ensureNetwork(daemon.engine, "mine", "run-1", fixed);
     expect(daemon.networks.get("mine")).toMatchObject({ subnets: [{ subnet: "192.168.96.0/20" }] });
     expect(daemon.networks.get("mine")?.chosen).toBeUndefined();
   });
 
   it("lets Docker choose unless such addresses are wanted", async () => {
     const daemon = await daemonWithSubnet();
-    await makeNetwork(daemon.engine, "kind", "run-1");
+    await ensureNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.get("kind")?.chosen).toBe(true);
   });
 
@@ -233,7 +233,7 @@ describe("making the network for containers that are to have addresses of their 
       if (call === "POST /networks/create") made.push(body);
       return undefined;
     };
-    await makeNetwork(daemon.engine, "kind", "run-1", fixed);
+    await ensureNetwork(daemon.engine, "kind", "run-1", fixed);
     expect([...daemon.networks.keys()]).toEqual(["kind"]);
     expect(made).toHaveLength(2);
     for (const body of made) expect(body).toMatchObject({ Labels: { "kind-action.run": "run-1" } });
@@ -250,7 +250,7 @@ describe("making the network for containers that are to have addresses of their 
       first = false;
       return { status: 500, message: "could not find an available, non-overlapping IPv4 address pool" };
     };
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
     expect([...daemon.networks.keys()]).toEqual(["kind"]);
     expect(daemon.networks.get("kind")).toMatchObject({ chosen: true });
   });
@@ -262,7 +262,7 @@ describe("making the network for containers that are to have addresses of their 
         daemon.networks.set("theirs", { name: "theirs", subnets: [{ subnet: "172.18.0.0/16" }] });
       return undefined;
     };
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
     expect([...daemon.networks.keys()].toSorted()).toEqual(["kind", "theirs"]);
     expect(daemon.networks.get("kind")).toMatchObject({
       chosen: true,
@@ -276,14 +276,14 @@ describe("making the network for containers that are to have addresses of their 
       call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
         ? { status: 500, message: "Cannot read IPv6 setup for bridge" }
         : undefined;
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
     expect(daemon.networks.get("kind")?.subnets).toEqual([{ subnet: "172.18.0.0/16" }]);
   });
 
   it("leaves one that is there as it is, and looks for no subnet", async () => {
     const daemon = await daemonWithSubnet();
     daemon.networks.set("kind", { name: "kind" });
-    expect(await makeNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(false);
+    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(false);
     expect(daemon.changes).toEqual([]);
   });
 });

@@ -3,8 +3,8 @@ import { access, chmod, mkdir, readFile, realpath, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { kindAt } from "../../src/cluster/kind-cli.ts";
-import { programRunner } from "../../src/lib/subprocess.ts";
+import { createKindCli } from "../../src/cluster/kind-cli.ts";
+import { createProgramRunner } from "../../src/lib/subprocess.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
@@ -16,8 +16,8 @@ async function fakeKind(script = "") {
     'echo "cwd=$PWD"; echo "docker=$DOCKER_HOST"; echo "provider=$KIND_EXPERIMENTAL_PROVIDER"; printf "%s\\n" "$@"';
   await writeFile(path, `#!/bin/sh\n${report}\n${script}\n`);
   await chmod(path, 0o755);
-  const run = programRunner(randomUUID(), { PATH: process.env.PATH ?? "" });
-  const kind = kindAt(path, run, { DOCKER_HOST: "unix:///run/other.sock" });
+  const run = createProgramRunner(randomUUID(), { PATH: process.env.PATH ?? "" });
+  const kind = createKindCli(path, run, { DOCKER_HOST: "unix:///run/other.sock" });
   return { kind, folder, log: recordingLog() };
 }
 

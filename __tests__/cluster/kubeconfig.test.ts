@@ -1,7 +1,12 @@
 import { access, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { contextOf, protect, removeIfEmpty, removeStaleLock } from "../../src/cluster/kubeconfig.ts";
+import {
+  contextName,
+  removeIfEmpty,
+  removeStaleLock,
+  restrictPermissions,
+} from "../../src/cluster/kubeconfig.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
 const exists = (file: string) =>
@@ -29,14 +34,14 @@ const emptied = "apiVersion: v1\nkind: Config\npreferences: {}\n";
 
 describe("a cluster's context", () => {
   it("has the name that kind gives it", () => {
-    expect(contextOf("shop")).toBe("kind-shop");
+    expect(contextName("shop")).toBe("kind-shop");
   });
 });
 
 describe("a kubeconfig", () => {
   it("can be read by nobody else, whatever it was before", async () => {
     const file = await kubeconfig(withContext);
-    await protect(file);
+    await restrictPermissions(file);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 

@@ -14,7 +14,7 @@ describe("the containers of kind", () => {
     ])
       daemon.containers.set(container.id, container);
     const names = async (cluster?: string) =>
-      (await daemon.engine.containers.nodes(cluster)).map(({ name }) => name);
+      (await daemon.engine.containers.listNodes(cluster)).map(({ name }) => name);
     expect(await names("a")).toEqual(["a-control-plane"]);
     expect(await names()).toEqual(["a-control-plane", "b-worker"]);
   });
@@ -42,7 +42,7 @@ describe("a container", () => {
         { Type: "bind", Source: "/lib/modules", Destination: "/lib/modules", Mode: "ro", RW: false },
       ],
     });
-    expect(await daemon.engine.containers.find("id")).toEqual({
+    expect(await daemon.engine.containers.inspect("id")).toEqual({
       id: "id",
       image: "sha256:node",
       running: true,
@@ -69,9 +69,9 @@ describe("a container", () => {
 
   it("may be gone, or have ended", async () => {
     const daemon = await dockerDaemon();
-    expect(await daemon.engine.containers.find("id")).toBeUndefined();
+    expect(await daemon.engine.containers.inspect("id")).toBeUndefined();
     daemon.containers.set("id", { id: "id", name: "n", labels: {}, stopped: true });
-    expect(await daemon.engine.containers.find("id")).toMatchObject({ running: false });
+    expect(await daemon.engine.containers.inspect("id")).toMatchObject({ running: false });
   });
 });
 
@@ -161,7 +161,7 @@ describe("a container for one program alone", () => {
     const daemon = await dockerDaemon();
     daemon.program = async ({ argv, stdin, stdout }) =>
       void stdout.write(`${argv.join("|")}: ${await text(stdin)}`);
-    const { id, program, volume } = await daemon.engine.containers.runAlone(wanted);
+    const { id, program, volume } = await daemon.engine.containers.runHelper(wanted);
     const container = daemon.containers.get(id);
     expect(container).toMatchObject({ image: "sha256:node", labels: wanted.labels });
     expect(container?.mounts).toContainEqual(
@@ -174,7 +174,7 @@ describe("a container for one program alone", () => {
 
   it("has no rights, and of the machine what is bound alone", async () => {
     const daemon = await dockerDaemon();
-    const { id } = await daemon.engine.containers.runAlone(wanted);
+    const { id } = await daemon.engine.containers.runHelper(wanted);
     expect(daemon.containers.get(id)?.made?.HostConfig).toMatchObject({
       NetworkMode: "host",
       ReadonlyRootfs: true,
@@ -189,20 +189,20 @@ describe("a container for one program alone", () => {
 
   it("is gone when the program has ended", async () => {
     const daemon = await dockerDaemon();
-    const { id, program } = await daemon.engine.containers.runAlone(wanted);
-    const removed = daemon.engine.containers.removed(id);
+    const { id, program } = await daemon.engine.containers.runHelper(wanted);
+    const removed = daemon.engine.containers.waitUntilRemoved(id);
     program.close();
     await removed;
     expect(daemon.containers.size).toBe(0);
     // It may have been gone before anybody asked.
-    await daemon.engine.containers.removed(id);
+    await daemon.engine.containers.waitUntilRemoved(id);
   });
 
   it("is not left behind when it cannot be started", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call.endsWith("/start") ? { status: 500, message: "exec: bash: not found in $PATH" } : undefined;
-    await expect(daemon.engine.containers.runAlone(wanted)).rejects.toThrow("bash: not found in $PATH");
+    await expect(daemon.engine.containers.runHelper(wanted)).rejects.toThrow("bash: not found in $PATH");
     expect(daemon.containers.size).toBe(0);
   });
 });
@@ -218,7 +218,7 @@ describe("a published port", () => {
     const { engine, containers } = await dockerDaemon();
     const ports = { "6443/tcp": [{ HostIp, HostPort: "40123" }], "9000/tcp": null };
     containers.set("a", { id: "a", name: "a", labels: {}, ports });
-    expect((await engine.containers.find("a"))?.ports).toEqual(new Map([["6443/tcp", address]]));
+    expect((await engine.containers.inspect("a"))?.ports).toEqual(new Map([["6443/tcp", address]]));
   });
 });
 

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { resolveEndpoint } from "../../src/docker/endpoint.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 
 /** What `docker context inspect` prints, by Docker 28. */
 const context = (more: object) => JSON.stringify([{ Name: "default", Metadata: {}, ...more }]);
 
 /** A docker CLI that answers the question for its context so. */
 const prints =
-  (stdout: string): Run =>
+  (stdout: string): RunProgram =>
   async (program, args) => {
     expect([program, ...args]).toEqual(["docker", "context", "inspect"]);
     return { exitCode: 0, stdout, stderr: "" };
   };
 
-const nobodyAsks: Run = async (program, args) => {
+const nobodyAsks: RunProgram = async (program, args) => {
   throw new Error(`nobody should run ${program} ${args.join(" ")}`);
 };
 
@@ -83,7 +83,7 @@ describe("the Docker endpoint", () => {
   );
 
   it("cannot be found out without the docker CLI, and it is said where to get one", async () => {
-    const missing: Run = async () => {
+    const missing: RunProgram = async () => {
       throw new Error("Unable to locate executable file: docker.");
     };
     await expect(resolveEndpoint({}, missing)).rejects.toThrow(
@@ -93,7 +93,7 @@ describe("the Docker endpoint", () => {
 
   it("is refused with the CLI's own words when that knows no such context", async () => {
     const output = { exitCode: 1, stdout: "", stderr: 'context "work" does not exist' };
-    const failing: Run = async (program, args) => {
+    const failing: RunProgram = async (program, args) => {
       throw new ProgramError(program, args, output, "failed with exit code 1");
     };
     await expect(resolveEndpoint({}, failing)).rejects.toThrow('context "work" does not exist');

@@ -50,7 +50,7 @@ describe.each([
   });
 
   it("lists kind's containers with their names, clusters and roles, stopped ones too", async () => {
-    expect(await (await engineOf(file)).containers.nodes("kind")).toEqual([
+    expect(await (await engineOf(file)).containers.listNodes("kind")).toEqual([
       {
         id: "4b96502152a9790dc27165ecd58e7ccb7d54c8df86fd78b72ef6c58b690b0741",
         name: "kind-control-plane",
@@ -67,7 +67,7 @@ describe.each([
   });
 
   it("tells a network's subnets, and the addresses of what is on it without their prefix", async () => {
-    const network = await (await engineOf(file)).networks.find("kind");
+    const network = await (await engineOf(file)).networks.inspect("kind");
     expect(network).toMatchObject({
       id: "3e9494fcaa72cb4c8b68106848e43d560528edf3f0dfc3b393ceaef2139b7120",
       name: "kind",
@@ -81,7 +81,7 @@ describe.each([
   });
 
   it("copes with a network that has no subnet, no label and no container", async () => {
-    expect(await (await engineOf(file)).networks.find("none")).toMatchObject({
+    expect(await (await engineOf(file)).networks.inspect("none")).toMatchObject({
       labels: {},
       options: {},
       subnets: [],
@@ -91,19 +91,19 @@ describe.each([
 
   it("tells the ID of an image that is there, and nothing of one that is not", async () => {
     const engine = await engineOf(file);
-    expect(await engine.images.id("kindest/node:v1.34.4")).toBe(
+    expect(await engine.images.findId("kindest/node:v1.34.4")).toBe(
       "sha256:b81fcd126ee45cce673599cf57680b3f969fba8e127d56286e0d1115ebf07831",
     );
-    expect(await engine.images.id("kindest/node:v1.99.0")).toBeUndefined();
+    expect(await engine.images.findId("kindest/node:v1.99.0")).toBeUndefined();
   });
 
   it("tells volumes and their labels", async () => {
-    const volumes = await (await engineOf(file)).volumes.labelled("kind-action.run");
+    const volumes = await (await engineOf(file)).volumes.listByLabel("kind-action.run");
     expect(volumes.get("kind-action.kind")).toEqual({ "kind-action.run": "56332011619-1-1b2f97" });
   });
 
   it("has nothing for a network that is not there", async () => {
-    expect(await (await engineOf(file)).networks.find("nonesuch")).toBeUndefined();
+    expect(await (await engineOf(file)).networks.inspect("nonesuch")).toBeUndefined();
   });
 });
 
@@ -138,12 +138,12 @@ describe("where the daemon is", () => {
     const host = `tcp://127.0.0.1:${await listen(server)}`;
 
     const trusted = new Engine({ DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder });
-    expect(await trusted.containers.nodes()).toEqual([]);
+    expect(await trusted.containers.listNodes()).toEqual([]);
 
     const stranger = makeCertificate("IP:127.0.0.1");
     await writeFile(join(folder, "ca.pem"), stranger.certificate);
     const deceived = new Engine({ DOCKER_HOST: host, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder });
-    await expect(deceived.containers.nodes()).rejects.toThrow(/self-signed certificate/);
+    await expect(deceived.containers.listNodes()).rejects.toThrow(/self-signed certificate/);
   });
 });
 

@@ -42,7 +42,7 @@ describe("an image's name", () => {
 
   it("may be given to one that has none, by its ID", async () => {
     const { engine, images } = await daemonWith();
-    expect(await engine.images.id(web.id)).toBe(web.id);
+    expect(await engine.images.findId(web.id)).toBe(web.id);
     await engine.images.tag(web.id, "web:1");
     expect(images.get("web:1")).toBe(web.id);
   });
@@ -179,7 +179,7 @@ describe("a layer that is to be an image", () => {
     const { engine, images, contents } = await dockerDaemon();
     const id = await engine.images.import(bytes(), {});
     expect(contents.get(id)?.layers).toEqual([layer]);
-    expect(await engine.images.id(id)).toBe(id);
+    expect(await engine.images.findId(id)).toBe(id);
     expect(images.size).toBe(0);
   });
 
@@ -214,9 +214,9 @@ describe("a layer that is to be an image", () => {
     await engine.images.import(bytes(), { "kind-action.run": "13-1-def" });
     await engine.images.import(bytes(), {});
     for (const [label, value] of Object.entries(said))
-      expect(await engine.images.labelled(label, value)).toEqual([id]);
-    expect(await engine.images.labelled("kind-action.run", "14")).toEqual([]);
-    expect(await engine.images.labelled("other", "12-1-abc")).toEqual([]);
+      expect(await engine.images.listByLabel(label, value)).toEqual([id]);
+    expect(await engine.images.listByLabel("kind-action.run", "14")).toEqual([]);
+    expect(await engine.images.listByLabel("other", "12-1-abc")).toEqual([]);
   });
 
   it("is all that an image lies on: then an archive need not have it", async () => {
@@ -278,7 +278,7 @@ describe("a file of an image", () => {
   ])("is read without starting anything, $form, and nothing is left", async ({ members }) => {
     const { engine, archives, containers, changes } = await dockerDaemon();
     archives.set("/kind/manifests/default-cni.yaml", tar(members));
-    const file = await engine.images.file("kindest/node:v1", "/kind/manifests/default-cni.yaml", {
+    const file = await engine.images.readFile("kindest/node:v1", "/kind/manifests/default-cni.yaml", {
       "kind-action.run": "1",
     });
     expect(file.toString()).toBe("kind: DaemonSet\n");
@@ -288,7 +288,7 @@ describe("a file of an image", () => {
 
   it("may not be there: that is an error, and nothing is left", async () => {
     const { engine, containers } = await dockerDaemon();
-    await expect(engine.images.file("kindest/node:v1", "/kind/none", {})).rejects.toThrow(
+    await expect(engine.images.readFile("kindest/node:v1", "/kind/none", {})).rejects.toThrow(
       "Could not find the file",
     );
     expect(containers.size).toBe(0);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { NewServer } from "../../src/docker/containers.ts";
+import type { ServiceContainer } from "../../src/docker/containers.ts";
 import { Engine } from "../../src/docker/engine.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
 
-const wanted: NewServer = {
+const wanted: ServiceContainer = {
   name: "kind-registry",
   image: "registry:3@sha256:aa",
   labels: { "kind-action.run": "12-1-abc" },
@@ -23,7 +23,7 @@ async function daemonWithNetwork() {
 describe("a container that serves others", () => {
   it("has its name, its labels and its environment, and is on the network of those", async () => {
     const { engine, containers, networks } = await daemonWithNetwork();
-    const id = await engine.containers.startServer(wanted);
+    const id = await engine.containers.startService(wanted);
     expect(containers.get(id)).toMatchObject({
       name: "kind-registry",
       image: "registry:3@sha256:aa",
@@ -36,7 +36,7 @@ describe("a container that serves others", () => {
   it("has no rights, and of the machine what is bound alone", async () => {
     const { engine, containers } = await daemonWithNetwork();
     const binds = [{ source: "/tmp/proxies/docker.io", target: "/var/lib/registry" }];
-    const id = await engine.containers.startServer({ ...wanted, binds, user: "1001:118" });
+    const id = await engine.containers.startService({ ...wanted, binds, user: "1001:118" });
     const { made } = containers.get(id) ?? {};
     expect(made?.User).toBe("1001:118");
     expect(made?.HostConfig).toMatchObject({
@@ -49,21 +49,21 @@ describe("a container that serves others", () => {
 
   it("runs as its image says unless it is told otherwise", async () => {
     const { engine, containers } = await daemonWithNetwork();
-    const id = await engine.containers.startServer(wanted);
+    const id = await engine.containers.startService(wanted);
     expect(containers.get(id)?.made?.User).toBe("");
   });
 
   it("has the address that it is to have", async () => {
     const { engine, networks } = await daemonWithNetwork();
-    const id = await engine.containers.startServer({ ...wanted, address: "172.18.255.199" });
+    const id = await engine.containers.startService({ ...wanted, address: "172.18.255.199" });
     expect(networks.get("kind")?.containers?.[id]?.ipv4).toBe("172.18.255.199/16");
   });
 
   it("publishes its port to this machine alone, at the port that is wanted or at any that is free", async () => {
     const { engine } = await daemonWithNetwork();
     const published = async (name: string, hostPort: number | undefined) => {
-      const id = await engine.containers.startServer({ ...wanted, name, publish: { port: 5000, hostPort } });
-      return (await engine.containers.find(id))?.ports.get("5000/tcp");
+      const id = await engine.containers.startService({ ...wanted, name, publish: { port: 5000, hostPort } });
+      return (await engine.containers.inspect(id))?.ports.get("5000/tcp");
     };
     expect(await published("one", 5001)).toBe("127.0.0.1:5001");
     expect(await published("other", undefined)).toMatch(/^127\.0\.0\.1:\d+$/);
@@ -71,21 +71,21 @@ describe("a container that serves others", () => {
 
   it("publishes nothing unless that is asked for", async () => {
     const { engine } = await daemonWithNetwork();
-    const id = await engine.containers.startServer(wanted);
-    expect((await engine.containers.find(id))?.ports).toEqual(new Map());
+    const id = await engine.containers.startService(wanted);
+    expect((await engine.containers.inspect(id))?.ports).toEqual(new Map());
   });
 
   it("is not left behind when it cannot be started", async () => {
     const daemon = await daemonWithNetwork();
     daemon.failing = () => "driver failed programming external connectivity: port is already allocated";
-    await expect(daemon.engine.containers.startServer(wanted)).rejects.toThrow("port is already allocated");
+    await expect(daemon.engine.containers.startService(wanted)).rejects.toThrow("port is already allocated");
     expect(daemon.containers.size).toBe(0);
   });
 
   it("is not made where another one has its name, which stays", async () => {
     const { engine, containers } = await daemonWithNetwork();
     containers.set("theirs", { id: "theirs", name: "kind-registry", labels: {} });
-    await expect(engine.containers.startServer(wanted)).rejects.toThrow(
+    await expect(engine.containers.startService(wanted)).rejects.toThrow(
       /name "\/kind-registry" is already in use/,
     );
     expect([...containers.keys()]).toEqual(["theirs"]);

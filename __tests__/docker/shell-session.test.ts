@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { PassThrough, Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Conversation, ConversationError } from "../../src/docker/shell-session.ts";
+import { ShellSession, ShellSessionError } from "../../src/docker/shell-session.ts";
 
 /** The streams of a program in a container. @param pipe bytes that wait for the program to read them */
 function containerProgram(pipe = 64 * 1024) {
@@ -32,7 +32,7 @@ function talkTo(answer: (line: string) => { says?: string; complains?: string; s
       program.stdout.write(says + endWith(status));
     }
   });
-  return { program, conversation: new Conversation(program, "kind-worker") };
+  return { program, conversation: new ShellSession(program, "kind-worker") };
 }
 
 const soon = 5_000;
@@ -42,24 +42,24 @@ const aMoment = () => new Promise((resolve) => setImmediate(resolve));
 describe("a program that answers lines", () => {
   it("is told a command and its words, and answers with what it prints", async () => {
     const { conversation } = talkTo((line) => ({ says: `you said ${line}\nand no more\n` }));
-    expect(await conversation.ask(["tag", "web:1", "web:2"], soon)).toBe(
+    expect(await conversation.run(["tag", "web:1", "web:2"], soon)).toBe(
       "you said tag web:1 web:2\nand no more",
     );
   });
 
   it("may have nothing to say", async () => {
     const { conversation } = talkTo(() => ({}));
-    expect(await conversation.ask(["tag", "a", "b"], soon)).toBe("");
+    expect(await conversation.run(["tag", "a", "b"], soon)).toBe("");
   });
 
   it("may be asked several things at once, and answers each in its turn", async () => {
     const { conversation } = talkTo((line) => ({ says: `${line}!\n`, status: line === "two" ? 3 : 0 }));
     const answers = await Promise.allSettled(
-      ["one", "two", "three"].map((word) => conversation.ask([word], soon)),
+      ["one", "two", "three"].map((word) => conversation.run([word], soon)),
     );
     expect(answers).toEqual([
       { status: "fulfilled", value: "one!" },
-      { status: "rejected", reason: expect.any(ConversationError) },
+      { status: "rejected", reason: expect.any(ShellSessionError) },
       { status: "fulfilled", value: "three!" },
     ]);
   });
@@ -74,9 +74,9 @@ describe("a program that answers lines", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(answer, { minLength: 1, maxLength: 4 }), cuts, async (answers, at) => {
         const program = containerProgram();
-        const conversation = new Conversation(program, "kind-worker");
+        const conversation = new ShellSession(program, "kind-worker");
         for (const lines of answers) {
-          const asked = conversation.ask(["say"], soon);
+          const asked = conversation.run(["say"], soon);
           await aMoment();
           const bytes = Buffer.from(lines.map((text) => `${text}\n`).join("") + endWith(0));
           let from = 0;
@@ -96,21 +96,21 @@ describe("a program that answers lines", () => {
 describe("a command that fails", () => {
   it("fails with who it was, which command, and what was complained about", async () => {
     const { conversation } = talkTo(() => ({ complains: "ctr: image web:1: not found\n", status: 1 }));
-    const asked = conversation.ask(["tag", "web:1", "web:2"], soon);
-    await expect(asked).rejects.toThrow(ConversationError);
+    const asked = conversation.run(["tag", "web:1", "web:2"], soon);
+    await expect(asked).rejects.toThrow(ShellSessionError);
     await expect(asked).rejects.toThrow("kind-worker: tag failed: ctr: image web:1: not found");
   });
 
   it("fails with its status where nothing was complained about", async () => {
     const { conversation } = talkTo(() => ({ status: 137 }));
-    await expect(conversation.ask(["import", "5"], soon)).rejects.toThrow(
+    await expect(conversation.run(["import", "5"], soon)).rejects.toThrow(
       "kind-worker: import failed: exit status 137",
     );
   });
 
   it("tells a complaint that comes a moment after its end, through the other pipe", async () => {
     const program = containerProgram();
-    const asked = new Conversation(program, "kind-worker").ask(["ingest"], soon);
+    const asked = new ShellSession(program, "kind-worker").run(["ingest"], soon);
     await aMoment();
     program.stdout.write(endWith(1));
     program.stderr.write("no space left on device\n");
@@ -119,7 +119,7 @@ describe("a command that fails", () => {
 
   it("tells the end of a long complaint", async () => {
     const { conversation } = talkTo(() => ({ complains: `${"x".repeat(10_000)} disk full\n`, status: 1 }));
-    const error = await conversation.ask(["import"], soon).catch((caught: Error) => caught.message);
+    const error = await conversation.run(["import"], soon).catch((caught: Error) => caught.message);
     expect(error).toMatch(/ disk full$/);
     expect(error).toHaveLength(`kind-worker: import failed: `.length + 1_999);
   });
@@ -128,9 +128,9 @@ describe("a command that fails", () => {
     const { conversation } = talkTo((line) =>
       line === "bad" ? { complains: "that was bad\n", status: 1 } : { status: line === "worse" ? 2 : 0 },
     );
-    await expect(conversation.ask(["bad"], soon)).rejects.toThrow("that was bad");
-    expect(await conversation.ask(["good"], soon)).toBe("");
-    await expect(conversation.ask(["worse"], soon)).rejects.toThrow("worse failed: exit status 2");
+    await expect(conversation.run(["bad"], soon)).rejects.toThrow("that was bad");
+    expect(await conversation.run(["good"], soon)).toBe("");
+    await expect(conversation.run(["worse"], soon)).rejects.toThrow("worse failed: exit status 2");
   });
 });
 
@@ -138,29 +138,29 @@ describe("a program that does not answer", () => {
   it("is given up on when its time is over, with everything else it was asked", async () => {
     const { program, conversation } = talkTo((line) => ({ says: line, status: 0 }));
     program.stdout.write = () => true;
-    const asked = conversation.ask(["tag", "a", "b"], 20);
-    const others = conversation.ask(["inventory"], soon);
+    const asked = conversation.run(["tag", "a", "b"], 20);
+    const others = conversation.run(["inventory"], soon);
     await expect(asked).rejects.toThrow("kind-worker: tag failed: no answer within 0.02 s");
     await expect(others).rejects.toThrow("kind-worker: inventory failed: no answer within 0.02 s");
     expect(program.isClosed()).toBe(true);
-    await expect(conversation.ask(["tag", "a", "b"], soon)).rejects.toThrow("no answer within 0.02 s");
+    await expect(conversation.run(["tag", "a", "b"], soon)).rejects.toThrow("no answer within 0.02 s");
   });
 
   it("is not waited for when it has ended", async () => {
     const program = containerProgram();
-    const conversation = new Conversation(program, "kind-worker");
-    const asked = conversation.ask(["inventory"], soon);
+    const conversation = new ShellSession(program, "kind-worker");
+    const asked = conversation.run(["inventory"], soon);
     program.stdout.write("half of an ans");
     program.stdout.end();
     await expect(asked).rejects.toThrow("kind-worker: inventory failed: the connection ended");
-    await expect(conversation.ask(["inventory"], soon)).rejects.toThrow("the connection ended");
+    await expect(conversation.run(["inventory"], soon)).rejects.toThrow("the connection ended");
   });
 
   it.each(["stdin", "stdout"] as const)(
     "is not waited for when the connection breaks at its %s",
     async (at) => {
       const program = containerProgram();
-      const asked = new Conversation(program, "kind-worker").ask(["inventory"], soon);
+      const asked = new ShellSession(program, "kind-worker").run(["inventory"], soon);
       program[at].destroy(new Error("read ECONNRESET"));
       await expect(asked).rejects.toThrow("kind-worker: inventory failed: read ECONNRESET");
     },
@@ -169,7 +169,7 @@ describe("a program that does not answer", () => {
   it("is not asked anything more when the conversation is closed", async () => {
     const { conversation } = talkTo(() => ({}));
     conversation.close();
-    await expect(conversation.ask(["tag", "a", "b"], soon)).rejects.toThrow("kind-worker: tag failed: ");
+    await expect(conversation.run(["tag", "a", "b"], soon)).rejects.toThrow("kind-worker: tag failed: ");
   });
 });
 
@@ -183,8 +183,8 @@ describe("what a command reads", () => {
       heard = Buffer.concat([heard, data]);
       if (heard.length === wanted.length) program.stdout.write(endWith(0));
     });
-    const conversation = new Conversation(program, "kind-worker");
-    await conversation.ask(["import", "100007"], soon, Readable.from(bytes));
+    const conversation = new ShellSession(program, "kind-worker");
+    await conversation.run(["import", "100007"], soon, Readable.from(bytes));
     conversation.close();
     expect(heard.equals(wanted)).toBe(true);
   });
@@ -210,7 +210,7 @@ describe("what a command reads", () => {
   it("is read no faster than the program takes it", async () => {
     const program = containerProgram(4 * 1024);
     const { taken, bytes } = endless();
-    const asked = new Conversation(program, "kind-worker").ask(["import", "1"], soon, bytes);
+    const asked = new ShellSession(program, "kind-worker").run(["import", "1"], soon, bytes);
     for (let turn = 0; turn < 100; turn++) await aMoment();
     const before = taken.chunks;
     for (let turn = 0; turn < 50; turn++) await aMoment();
@@ -226,7 +226,7 @@ describe("what a command reads", () => {
   it("is not read any more when the command has failed", async () => {
     const program = containerProgram();
     const { taken, bytes } = endless();
-    const asked = new Conversation(program, "kind-worker").ask(["import", "1"], soon, bytes);
+    const asked = new ShellSession(program, "kind-worker").run(["import", "1"], soon, bytes);
     await once(program.stdin, "readable");
     program.stderr.write("ctr: no such image format\n");
     program.stdout.write(endWith(1));
@@ -241,7 +241,7 @@ describe("what a command reads", () => {
       yield Buffer.from("half");
       throw new Error("web.tar became shorter while it was loaded.");
     })();
-    await expect(conversation.ask(["import", "8"], soon, broken)).rejects.toThrow(
+    await expect(conversation.run(["import", "8"], soon, broken)).rejects.toThrow(
       "kind-worker: import failed: web.tar became shorter while it was loaded.",
     );
   });
@@ -249,7 +249,7 @@ describe("what a command reads", () => {
   it("leaves nothing behind on the connection, however often it had to wait", async () => {
     const program = containerProgram(1);
     const { taken, bytes } = endless();
-    const asked = new Conversation(program, "kind-worker").ask(["import", "1"], soon, bytes);
+    const asked = new ShellSession(program, "kind-worker").run(["import", "1"], soon, bytes);
     program.stdin.resume();
     await expect.poll(() => taken.chunks).toBeGreaterThan(50);
     expect(program.stdin.listenerCount("close")).toBeLessThan(5);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { removeNodes } from "../../src/cluster/delete-nodes.ts";
+import { deleteNodes } from "../../src/cluster/delete-nodes.ts";
 import { Engine } from "../../src/docker/engine.ts";
 import { docker, removeClusters } from "./machine.ts";
 
@@ -28,7 +28,7 @@ describe("removing a node", () => {
       ...["kind-action-lab/busybox:1", "sh", "-c", freezing],
     );
     await expect.poll(() => docker("logs", id)).toEqual(["frozen"]);
-    await removeNodes(new Engine({}), cluster, { stillMade: false });
+    await deleteNodes(new Engine({}), cluster, { stillMade: false });
     expect(await docker("ps", "--all", "--quiet", "--filter", `id=${id}`)).toEqual([]);
   });
 });

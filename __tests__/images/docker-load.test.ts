@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { dockerArchive, giveImage, type ImageLayer } from "../../src/images/docker-load.ts";
+import { createDockerArchive, type LoadableLayer, loadIntoDaemon } from "../../src/images/docker-load.ts";
 import { digestOf, imageOf, type Sample, sample } from "../archive/archives.ts";
 import { expected, read, shown } from "../archive/reading.ts";
 import { noise } from "../archive/tar-files.ts";
@@ -26,7 +26,7 @@ const pathOf = (layer: Buffer) => join(folder, hex(digestOf(layer)));
 /** Lays out a layer. */
 const lay = (layer: Buffer) => writeFileSync(pathOf(layer), layer);
 
-type LayerFile = Pick<ImageLayer, "path" | "written">;
+type LayerFile = Pick<LoadableLayer, "path" | "written">;
 
 /** A layer that is there. */
 function fileOf(layer: Buffer): LayerFile {
@@ -54,7 +54,7 @@ const partsOf = ({ config, id, layers }: Sample, files: LayerFile[] = []) => ({
   name,
   layers: layers.map((layer, index) => ({
     diffId: hex(digestOf(layer)),
-    leave: async () => {},
+    release: async () => {},
     ...(files[index] ?? fileOf(layer)),
   })),
 });
@@ -68,7 +68,7 @@ const layersIn = async (archive: Buffer) =>
 describe("the archive that gives an image to a Docker daemon", () => {
   it("is read back as the same image, under its name", async () => {
     const image = sample("web", { layers: 3 });
-    const archive = await buffer(dockerArchive(partsOf(image)));
+    const archive = await buffer(createDockerArchive(partsOf(image)));
     expect(shown(await read(archive))).toEqual([
       expected(image, ["docker.io/kind-action/restored:0123456789abcdef"]),
     ]);
@@ -76,7 +76,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
 
   it("is a tar that a strict reader takes: config, layers, and the list of them, to the byte", async () => {
     const image = sample("web", { layers: 2 });
-    const members = await membersOf(await buffer(dockerArchive(partsOf(image))));
+    const members = await membersOf(await buffer(createDockerArchive(partsOf(image))));
     const paths = image.layers.map((layer) => `${hex(digestOf(layer))}/layer.tar`);
     const list = [{ Config: `${hex(image.id)}.json`, RepoTags: [name], Layers: paths }];
     expect(members.map((member) => [member.name, member.content.toString("latin1")])).toEqual([
@@ -87,7 +87,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
   });
 
   it("ends as a tar does, so that nobody waits for more", async () => {
-    const archive = await buffer(dockerArchive(partsOf(sample("web"))));
+    const archive = await buffer(createDockerArchive(partsOf(sample("web"))));
     expect(archive.length % 512).toBe(0);
     expect(archive.subarray(-1024).equals(Buffer.alloc(1024))).toBe(true);
   });
@@ -97,7 +97,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
     async (size) => {
       const layer = Buffer.alloc(size, "0123456789abc");
       const members = await membersOf(
-        await buffer(dockerArchive(partsOf(imageOf([layer, noise("other", 700)])))),
+        await buffer(createDockerArchive(partsOf(imageOf([layer, noise("other", 700)])))),
       );
       const path = `${hex(digestOf(layer))}/layer.tar`;
       expect(members.find((member) => member.name === path)?.content.equals(layer)).toBe(true);
@@ -106,7 +106,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
 
   it("may have no layer at all", async () => {
     const image = imageOf([]);
-    const archive = await buffer(dockerArchive(partsOf(image)));
+    const archive = await buffer(createDockerArchive(partsOf(image)));
     expect((await membersOf(archive)).map((member) => member.name)).toEqual([
       `${hex(image.id)}.json`,
       "manifest.json",
@@ -116,7 +116,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
   it("has a config that is not ASCII alone", async () => {
     const config = JSON.stringify({ author: "Jürgen – 日本", rootfs: { type: "layers", diff_ids: [] } });
     const id = hex(digestOf(Buffer.from(config)));
-    const [first] = await membersOf(await buffer(dockerArchive({ config, id, name, layers: [] })));
+    const [first] = await membersOf(await buffer(createDockerArchive({ config, id, name, layers: [] })));
     expect(first?.content.toString()).toBe(config);
   });
 });
@@ -129,7 +129,7 @@ describe("the layers of an archive that is being made", () => {
       lateFile(layer, Promise.resolve(arrivals[index]?.promise)),
     );
     const parts = partsOf(image, files);
-    const made = dockerArchive(parts);
+    const made = createDockerArchive(parts);
     const ended = once(made, "end");
     const chunks: Buffer[] = [];
     made.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -149,7 +149,7 @@ describe("the layers of an archive that is being made", () => {
   it("are in it once, though an image has the same one twice", async () => {
     const [one, other] = [noise("one", 700), noise("other", 700)];
     const image = imageOf([one, other, one, one]);
-    const archive = await buffer(dockerArchive(partsOf(image)));
+    const archive = await buffer(createDockerArchive(partsOf(image)));
     expect(await layersIn(archive)).toEqual([one, other].map((layer) => hex(digestOf(layer))));
     expect(shown(await read(archive))).toEqual([expected(image, [`docker.io/${name}`])]);
   });
@@ -158,13 +158,13 @@ describe("the layers of an archive that is being made", () => {
     const image = sample("broken", { layers: 3 });
     const never = { path: join(folder, "never"), written: new Promise(() => {}) };
     const parts = partsOf(image, [fileOf(image.layers[0] ?? Buffer.alloc(0)), missingFile(), never]);
-    await expect(buffer(dockerArchive(parts))).rejects.toThrow("the layer sha256:aa: miss");
+    await expect(buffer(createDockerArchive(parts))).rejects.toThrow("the layer sha256:aa: miss");
   });
 
   it("end it with an error when a file is gone before it is read", async () => {
     const gone = { path: join(folder, "gone"), written: Promise.resolve() };
     const parts = partsOf(sample("gone", { layers: 1 }), [gone]);
-    await expect(buffer(dockerArchive(parts))).rejects.toThrow("ENOENT");
+    await expect(buffer(createDockerArchive(parts))).rejects.toThrow("ENOENT");
   });
 });
 
@@ -172,7 +172,7 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
   it("has the others, and the list of all", async () => {
     const image = sample("web", { layers: 3 });
     const parts = partsOf(image);
-    const members = await membersOf(await buffer(dockerArchive(parts, Promise.resolve())));
+    const members = await membersOf(await buffer(createDockerArchive(parts, Promise.resolve())));
     const paths = parts.layers.map(({ diffId }) => `${diffId}/layer.tar`);
     const list = [{ Config: `${hex(image.id)}.json`, RepoTags: [name], Layers: paths }];
     expect(members.map((member) => member.name)).toEqual([
@@ -185,14 +185,14 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
 
   it("has it where the image has it once more above others: there it is asked for", async () => {
     const [one, other] = [noise("one", 700), noise("other", 700)];
-    const archive = await buffer(dockerArchive(partsOf(imageOf([one, other, one])), Promise.resolve()));
+    const archive = await buffer(createDockerArchive(partsOf(imageOf([one, other, one])), Promise.resolve()));
     expect(await layersIn(archive)).toEqual([other, one].map((layer) => hex(digestOf(layer))));
   });
 
   it("has its list when the daemon has the first layer, and not before", async () => {
     const image = sample("web", { layers: 2 });
     const first = Promise.withResolvers<void>();
-    const made = dockerArchive(partsOf(image), first.promise);
+    const made = createDockerArchive(partsOf(image), first.promise);
     const ended = once(made, "end");
     const chunks: Buffer[] = [];
     made.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -207,7 +207,7 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
   it("ends with the reason when the daemon does not take that", async () => {
     const refused = Promise.reject(new Error("no space left on device"));
     refused.catch(() => {});
-    const archive = dockerArchive(partsOf(sample("web")), refused);
+    const archive = createDockerArchive(partsOf(sample("web")), refused);
     await expect(buffer(archive)).rejects.toThrow("no space left on device");
   });
 });
@@ -215,14 +215,14 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
 describe("an image that is given to a Docker daemon", () => {
   /** Gives it, and expects that it is there alone. */
   async function expectGiven(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<void> {
-    await giveImage(daemon.engine, partsOf(image, files), labels);
+    await loadIntoDaemon(daemon.engine, partsOf(image, files), labels);
     expect([...daemon.images]).toEqual([[name, image.id]]);
     expect([...daemon.contents.values()]).toEqual([image]);
   }
 
   /** Gives it in vain. @returns why; nothing is there then */
   async function refusal(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<string> {
-    const given = giveImage(daemon.engine, partsOf(image, files), labels);
+    const given = loadIntoDaemon(daemon.engine, partsOf(image, files), labels);
     const error = await given.catch((caught: unknown) => caught);
     expect([daemon.images.size, daemon.contents.size]).toEqual([0, 0]);
     return error instanceof Error ? error.message : "it was taken";
@@ -268,7 +268,7 @@ describe("an image that is given to a Docker daemon", () => {
       },
     }));
     const daemon = await dockerDaemon();
-    await giveImage(daemon.engine, { ...parts, layers }, labels);
+    await loadIntoDaemon(daemon.engine, { ...parts, layers }, labels);
     expect([...daemon.images]).toEqual([[name, image.id]]);
     expect([left[0], new Set(left)]).toEqual([0, new Set([0, 1, 2])]);
   });
@@ -279,7 +279,7 @@ describe("an image that is given to a Docker daemon", () => {
     const theirs = imageOf(image.layers.slice(0, 1));
     daemon.contents.set(theirs.id, theirs);
     daemon.images.set("theirs:1", theirs.id);
-    await giveImage(daemon.engine, partsOf(image), labels);
+    await loadIntoDaemon(daemon.engine, partsOf(image), labels);
     expect(Object.fromEntries(daemon.images)).toEqual({ "theirs:1": theirs.id, [name]: image.id });
     expect([...daemon.contents.keys()]).toEqual([theirs.id, image.id]);
   });

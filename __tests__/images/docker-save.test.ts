@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { atLeast, findDaemonImages, saveDaemonImages } from "../../src/images/docker-save.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
 /** A docker CLI whose pulls bring what is in a registry into the daemon. */
 const cliOf =
-  ({ images }: DockerDaemon, registry: Readonly<Record<string, string>>): Run =>
+  ({ images }: DockerDaemon, registry: Readonly<Record<string, string>>): RunProgram =>
   async (program, args) => {
     const name = args[1] ?? "";
     const id = registry[name];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { restoredTag, saveImage, saveVerdict } from "../../src/cache/entries/node-image.ts";
-import { obtainImage, pinnedImage, savedImages, type WantedImage } from "../../src/images/ensure.ts";
+import { restoredTag, saveImage, saveRestoreTime } from "../../src/cache/entries/node-image.ts";
+import { ensureImage, type ImageRequest, pinImage, savedImages } from "../../src/images/ensure.ts";
 import { sample } from "../archive/archives.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { type MemoryCache, memoryCache } from "../fixtures/memory-cache.ts";
@@ -34,7 +34,7 @@ async function cacheWith(published: PublishedImage, seconds = 12.5): Promise<Mem
 
 /** Obtains an image with a docker CLI that can pull what is published. */
 async function obtain(
-  image: WantedImage,
+  image: ImageRequest,
   on: {
     daemon?: DockerDaemon;
     cache?: MemoryCache;
@@ -48,7 +48,7 @@ async function obtain(
   const store = (on.cache ?? memoryCache()).store();
   const cache = on.cache && { store, onlyIfFaster: on.onlyIfFaster ?? true };
   const { engine, endpoint } = daemon;
-  const outcome = obtainImage(image, { engine, endpoint, run, platform: amd64, cache, labels }, log);
+  const outcome = ensureImage(image, { engine, endpoint, run, platform: amd64, cache, labels }, log);
   return { outcome, daemon, pulls, log, store };
 }
 
@@ -105,7 +105,7 @@ describe("an image that is wanted", () => {
     const labelled = async () =>
       await Promise.all(
         Object.entries(labels).map(
-          async ([label, value]) => await daemon.engine.images.labelled(label, value),
+          async ([label, value]) => await daemon.engine.images.listByLabel(label, value),
         ),
       );
     const { load } = daemon;
@@ -165,7 +165,7 @@ describe("an image that took longer to restore than to pull", () => {
     const cache = await cacheWith(published, -1);
     const { outcome, store } = await obtain({ reference: published.reference }, { cache });
     for (const { restored, seconds } of savedImages([await outcome], "amd64"))
-      if (restored) await saveVerdict(store, pinned(published), seconds, recordingLog());
+      if (restored) await saveRestoreTime(store, pinned(published), seconds, recordingLog());
     return { cache, published };
   }
 
@@ -237,7 +237,7 @@ describe("an image as the cache knows it", () => {
   it.each([`kindest/node@${digest}`, `kindest/node:v1.37.0@${digest}`, `localhost:5000/node@${digest}`])(
     "is named by its digest: %s",
     (reference) => {
-      expect(pinnedImage(reference, amd64)).toEqual({
+      expect(pinImage(reference, amd64)).toEqual({
         reference,
         digest,
         platform: amd64,
@@ -252,11 +252,11 @@ describe("an image as the cache knows it", () => {
     `kindest/node@sha512:${"a".repeat(128)}`,
     `${digest}:v1`,
   ])("is none without one: %s", (reference) => {
-    expect(pinnedImage(reference, amd64)).toBeUndefined();
+    expect(pinImage(reference, amd64)).toBeUndefined();
   });
 
   it("has the name that others use for it", () => {
-    expect(pinnedImage(`envoy:v1@${digest}`, amd64, "envoy:v1")?.tag).toBe("envoy:v1");
+    expect(pinImage(`envoy:v1@${digest}`, amd64, "envoy:v1")?.tag).toBe("envoy:v1");
   });
 });
 

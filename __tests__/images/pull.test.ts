@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { ensureImage } from "../../src/images/pull.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import { pullIfMissing } from "../../src/images/pull.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 
@@ -9,7 +9,7 @@ const image = "kindest/node:v1.34.11@sha256:44e222ee";
 /** A docker CLI whose pulls say so, one after another; the last one is repeated. */
 function dockerThat(...answers: ("pulls" | string)[]) {
   const pulls: { words: readonly string[]; env: Readonly<Record<string, string>> | undefined }[] = [];
-  const run: Run = async (program, args, options = {}) => {
+  const run: RunProgram = async (program, args, options = {}) => {
     const answer = answers[Math.min(pulls.length, answers.length - 1)] ?? "pulls";
     pulls.push({ words: [program, ...args], env: options.env });
     const output = { exitCode: answer === "pulls" ? 0 : 1, stdout: "", stderr: answer };
@@ -19,12 +19,12 @@ function dockerThat(...answers: ("pulls" | string)[]) {
   return { run, pulls };
 }
 
-async function ensure({ run }: { run: Run }, there = false) {
+async function ensure({ run }: { run: RunProgram }, there = false) {
   const { engine, endpoint, images } = await dockerDaemon();
   if (there) images.set(image, "sha256:id");
   const log = recordingLog();
   const pauses: number[] = [];
-  const outcome = ensureImage(image, { engine, endpoint, run }, log, async (milliseconds) =>
+  const outcome = pullIfMissing(image, { engine, endpoint, run }, log, async (milliseconds) =>
     pauses.push(milliseconds),
   );
   return { outcome, log, pauses, endpoint };
@@ -84,7 +84,7 @@ describe("the node image", () => {
 
   it("is not asked for again where there is no docker CLI", async () => {
     let starts = 0;
-    const run: Run = async () => {
+    const run: RunProgram = async () => {
       starts++;
       throw new Error("Unable to locate executable file: docker.");
     };

@@ -101,7 +101,7 @@ describe("the changes of a list", () => {
     const api = client(url, identity);
     const selected = "/api/v1/namespaces/default/serviceaccounts?fieldSelector=metadata.name%3Ddefault";
     for (const path of ["/api/v1/nodes", selected])
-      expect(await all(api.changes(path, "41", untilTheEnd()))).toEqual([]);
+      expect(await all(api.watch(path, "41", untilTheEnd()))).toEqual([]);
     expect(asked).toEqual([
       "/api/v1/nodes?watch=1&resourceVersion=41&timeoutSeconds=30",
       `${selected}&watch=1&resourceVersion=41&timeoutSeconds=30`,
@@ -120,7 +120,7 @@ describe("the changes of a list", () => {
       }
       response.end();
     });
-    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
     expect((await changes.next()).value).toEqual(added("a"));
     seen();
     expect(await all(changes)).toEqual([added("b"), added("ü")]);
@@ -128,7 +128,7 @@ describe("the changes of a list", () => {
 
   it("are refused like everything else", async () => {
     const { url, identity } = await apiServer((_, response) => response.writeHead(410).end("too old"));
-    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
     await expect(changes.next()).rejects.toMatchObject({ name: "ApiError", status: 410 });
   });
 
@@ -137,7 +137,7 @@ describe("the changes of a list", () => {
       response.write(`${told("a")}\n{"type":`);
       setImmediate(() => response.destroy());
     });
-    const changes = client(url, identity).changes("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
     await expect(all(changes)).rejects.toThrow(/aborted|socket hang up/);
   });
 
@@ -148,7 +148,7 @@ describe("the changes of a list", () => {
       response.write(`${told("a")}\n`);
     });
     const stop = new AbortController();
-    const changes = client(url, identity).changes("/api/v1/nodes", "1", stop.signal);
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", stop.signal);
     await changes.next();
     const next = changes.next();
     stop.abort();

@@ -2,9 +2,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
-  askCluster,
+  diagnose,
+  highlightLogs,
   readyPods,
-  tellingLines,
   unreadyPods,
   warningEvents,
 } from "../../src/kubernetes/diagnosis.ts";
@@ -146,14 +146,14 @@ describe("asking a cluster", () => {
       "/api/v1/pods": { items: [readyPod, pod("slow", { phase: "Running" })] },
       "/api/v1/events?limit=500": { items: [event("web"), event("slow")] },
     });
-    expect(await askCluster(api)).toEqual([
+    expect(await diagnose(api)).toEqual([
       "pod shop/slow is Running",
       "pod shop/slow: Unhealthy: probe failed",
     ]);
   });
 
   it("is an error when it does not answer", async () => {
-    await expect(askCluster(new FakeApi({ "/api/v1/pods": new Error("socket hang up") }))).rejects.toThrow(
+    await expect(diagnose(new FakeApi({ "/api/v1/pods": new Error("socket hang up") }))).rejects.toThrow(
       "socket hang up",
     );
   });
@@ -181,7 +181,7 @@ describe("the logs of nodes", () => {
       "kind-worker3": { "serial.log": "write: no space left on device\n" },
       "kind-worker": { "journal.log": "kernel: Out of memory: Killed process 1234 (java)\n" },
     });
-    expect((await tellingLines(folder)).toSorted()).toEqual([
+    expect((await highlightLogs(folder)).toSorted()).toEqual([
       "kind-control-plane: E1121 12:47:46.322172     1 run.go:72] failed to run Kubelet: no swap",
       "kind-worker2: failed to pull: certificate has expired",
       "kind-worker3: write: no space left on device",
@@ -197,7 +197,7 @@ describe("the logs of nodes", () => {
           'Nov 21 12:00:09 E1121 12:00:09.700000 1 pod_workers.go:1] "ErrImagePull" pod="web"\n',
       },
     });
-    expect(await tellingLines(folder)).toEqual([
+    expect(await highlightLogs(folder)).toEqual([
       'node: Nov 21 12:00:09 E1121 12:00:09.700000 1 pod_workers.go:1] "ErrImagePull" pod="web"',
     ]);
   });
@@ -208,7 +208,7 @@ describe("the logs of nodes", () => {
         "kubelet.log": 'Nov 21 12:00:01 I1121 12:00:01.100000 1 x.go:1] "DiskPressure" status=False\n',
       },
     });
-    expect(await tellingLines(folder)).toEqual([]);
+    expect(await highlightLogs(folder)).toEqual([]);
   });
 
   it("give the last few lines of a node, and no line without end", async () => {
@@ -220,7 +220,7 @@ describe("the logs of nodes", () => {
           .join("\n"),
       },
     });
-    const lines = await tellingLines(folder, 3);
+    const lines = await highlightLogs(folder, 3);
     expect(lines.map((line) => line.slice(0, 35))).toEqual([
       "node: no space left on device hhhhh",
       "node: no space left on device iiiii",
@@ -232,6 +232,6 @@ describe("the logs of nodes", () => {
   it("may be missing", async () => {
     const folder = await exported({ node: {} });
     await writeFile(join(folder, "kind-version.txt"), "CrashLoopBackOff");
-    expect(await tellingLines(folder)).toEqual([]);
+    expect(await highlightLogs(folder)).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import {
   missingDaemons,
   missingNodes,
   missingReplicas,
-  NotReady,
+  NotReadyError,
   type Readiness,
   waitUntilReady,
 } from "../../src/kubernetes/readiness.ts";
@@ -213,7 +213,7 @@ describe("waiting for a cluster", () => {
       [account]: { items: [] },
     });
     const waited = waitFor(api, { wait: 90_000, nodes: 2 });
-    await expect(waited).rejects.toBeInstanceOf(NotReady);
+    await expect(waited).rejects.toBeInstanceOf(NotReadyError);
     await expect(waited).rejects.toThrow(
       `The cluster "shop" was not ready after 90 s:
 - node kind-control-plane is not Ready: cni plugin not initialized
@@ -231,7 +231,7 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
 
   it("looks once more when the time is up, even if the API has fallen silent", async () => {
     const api = new FakeApi(unready, ready);
-    api.changes = async function* (_path, _version, signal) {
+    api.watch = async function* (_path, _version, signal) {
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     };
     expect(await waitFor(api, { wait: 5_000 })).toBe(5_000);

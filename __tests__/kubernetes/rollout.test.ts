@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseWorkload, restart } from "../../src/kubernetes/rollout.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import { parseWorkload, restartWorkloads } from "../../src/kubernetes/rollout.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 
 describe("a workload to restart", () => {
@@ -49,7 +49,7 @@ const [web, db] = [
 function kubectl(failures: Readonly<Record<string, string>> = {}) {
   const calls: string[] = [];
   const deadlines: (number | undefined)[] = [];
-  const run: Run = async (program, args, options = {}) => {
+  const run: RunProgram = async (program, args, options = {}) => {
     const call = [program, ...args].join(" ");
     calls.push(call);
     deadlines.push(options.deadline);
@@ -64,7 +64,7 @@ function kubectl(failures: Readonly<Record<string, string>> = {}) {
 describe("a restart", () => {
   it("replaces the pods of each workload, and waits for the new ones", async () => {
     const { run, calls } = kubectl();
-    await restart([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
+    await restartWorkloads([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
     const of = (name: string) => calls.filter((call) => call.includes(name));
     expect(of("deployment/web")).toEqual([
       "kubectl --context kind-shop rollout restart deployment/web",
@@ -79,13 +79,13 @@ describe("a restart", () => {
   it("is of all at once: none waits for the pods of another", async () => {
     const { run, calls } = kubectl();
     const statusAsked = Promise.withResolvers<void>();
-    const slow: Run = async (program, args, options) => {
+    const slow: RunProgram = async (program, args, options) => {
       // The first workload is not through before the second has been restarted.
       if (args.includes("status") && args.includes(web.name)) await statusAsked.promise;
       if (args.includes("restart") && args.includes(db.name)) statusAsked.resolve();
       return await run(program, args, options);
     };
-    await restart([web, db], { run: slow, context: "kind-shop", deadline: 90_000 }, recordingLog());
+    await restartWorkloads([web, db], { run: slow, context: "kind-shop", deadline: 90_000 }, recordingLog());
     expect(calls).toHaveLength(4);
   });
 
@@ -94,34 +94,34 @@ describe("a restart", () => {
       "rollout status statefulset/db": "error: timed out waiting for the condition",
     });
     await expect(
-      restart([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
+      restartWorkloads([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
     ).rejects.toThrow(/^statefulset\/db was not restarted: .*error: timed out waiting for the condition$/s);
   });
 
   it("of what is not there does not wait for it", async () => {
     const { run, calls } = kubectl({ "rollout restart": 'deployments.apps "web" not found' });
     await expect(
-      restart([web], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
+      restartWorkloads([web], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
     ).rejects.toThrow(/^deployment\/web was not restarted: .*"web" not found$/s);
     expect(calls).toHaveLength(1);
   });
 
   it("lets kubectl tell that time is over before kubectl itself is ended", async () => {
     const { run, deadlines } = kubectl();
-    await restart([web], { run, context: "kind-shop", deadline: 90_500 }, recordingLog());
+    await restartWorkloads([web], { run, context: "kind-shop", deadline: 90_500 }, recordingLog());
     expect(deadlines[1]).toBeGreaterThan(91_000);
   });
 
   it("waits for nothing where it may take no time", async () => {
     const { run, calls } = kubectl();
-    await restart([web], { run, context: "kind-shop", deadline: 0 }, recordingLog());
+    await restartWorkloads([web], { run, context: "kind-shop", deadline: 0 }, recordingLog());
     // kubectl would take a timeout of 0 for none.
     expect(calls).toEqual(["kubectl --context kind-shop rollout restart deployment/web"]);
   });
 
   it("of nothing does nothing", async () => {
     const { run, calls } = kubectl();
-    await restart([], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
+    await restartWorkloads([], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
     expect(calls).toEqual([]);
   });
 });

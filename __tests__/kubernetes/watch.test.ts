@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { ApiError } from "../../src/kubernetes/client.ts";
-import { follow } from "../../src/kubernetes/watch.ts";
+import { watchList } from "../../src/kubernetes/watch.ts";
 import { type Answers, FakeApi } from "../fixtures/kubernetes-api.ts";
 
 const path = "/api/v1/namespaces/shop/pods";
@@ -23,7 +23,7 @@ function followed(...looks: readonly Answers[]) {
     told.push(
       list && Object.fromEntries(Pods.parse(list.items).map((pod) => [pod.metadata.name, pod.phase])),
     );
-  const end = follow(api, path, changed, stop.signal, () => setImmediate());
+  const end = watchList(api, path, changed, stop.signal, () => setImmediate());
   return { api, told, stop, end, last: () => told.at(-1) };
 }
 
@@ -88,9 +88,9 @@ describe("a list that is followed", () => {
 
   it("is read anew where following it is refused", async () => {
     const { api, last } = followed(pods({ web: "Pending" }), pods({ web: "Running" }));
-    const { changes } = api;
-    api.changes = async function* () {
-      api.changes = changes;
+    const { watch: changes } = api;
+    api.watch = async function* () {
+      api.watch = changes;
       throw new ApiError(`GET ${path}?watch=1`, 410, "too old resource version");
       // biome-ignore lint/correctness/noUnreachable: a generator yields.
       yield;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { harmless } from "../../src/lib/log.ts";
+import { escapeWorkflowCommands } from "../../src/lib/log.ts";
 
 /** What the runner obeys, see its ActionCommand: `::` behind white space, or `##[` anywhere. */
 const isObeyed = (line: string) => line.trimStart().startsWith("::") || line.includes("##[");
@@ -22,15 +22,15 @@ describe("a line of another program", () => {
     "::warning::first\r  ##[error]second",
     "::warning::\r",
   ])("gives the runner no command: %j", (line) => {
-    expect(isObeyed(harmless(line))).toBe(false);
-    expect(harmless(line)).not.toContain("\r");
+    expect(isObeyed(escapeWorkflowCommands(line))).toBe(false);
+    expect(escapeWorkflowCommands(line)).not.toContain("\r");
   });
 
   it.each(["::error::no space left", "  ::set-output name=a::b", "see ##[error]here"])(
     "still says what it said, but for a space: %s",
     (line) => {
       const letters = (text: string) => text.replaceAll(" ", "");
-      expect(letters(harmless(line))).toBe(letters(line));
+      expect(letters(escapeWorkflowCommands(line))).toBe(letters(line));
     },
   );
 
@@ -43,17 +43,17 @@ describe("a line of another program", () => {
     "  indented",
     ":single",
   ])("stays as it is where it is harmless: %j", (line) => {
-    expect(harmless(line)).toBe(line);
+    expect(escapeWorkflowCommands(line)).toBe(line);
   });
 
   it("is what a terminal would show of a progress bar in the end", () => {
-    expect(harmless("99 %\r100 %")).toBe("100 %");
-    expect(harmless("done\r")).toBe("done");
-    expect(harmless("done\r\r")).toBe("done");
+    expect(escapeWorkflowCommands("99 %\r100 %")).toBe("100 %");
+    expect(escapeWorkflowCommands("done\r")).toBe("done");
+    expect(escapeWorkflowCommands("done\r\r")).toBe("done");
   });
 
   it("is cut where nobody reads on", () => {
-    const line = harmless(`start ${"x".repeat(10_000_000)}`);
+    const line = escapeWorkflowCommands(`start ${"x".repeat(10_000_000)}`);
     expect(line.startsWith("start x")).toBe(true);
     expect(line.length).toBeLessThanOrEqual(4_000);
   });
@@ -65,6 +65,6 @@ describe("a line that hides a command", () => {
     ["behind a line separator and an update", "a\u2028b\r::error::x"],
     ["behind white space that only .NET trims", "\u0085::error::x"],
   ])("%s is not obeyed", (_, line) => {
-    expect(harmless(line).replace(/^[\s\u0085]+/, "")).not.toMatch(/^::/);
+    expect(escapeWorkflowCommands(line).replace(/^[\s\u0085]+/, "")).not.toMatch(/^::/);
   });
 });

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { endProcesses, programRunner } from "../../src/lib/subprocess.ts";
+import { createProgramRunner, killMarkedProcesses } from "../../src/lib/subprocess.ts";
 
 // Programs take their time on a busy machine.
 vi.setConfig({ testTimeout: 30_000 });
 
 function runner() {
   const mark = `unit-${randomBytes(6).toString("hex")}`;
-  onTestFinished(async () => void (await endProcesses(mark, 0)));
-  return programRunner(mark, { PATH: process.env.PATH ?? "" });
+  onTestFinished(async () => void (await killMarkedProcesses(mark, 0)));
+  return createProgramRunner(mark, { PATH: process.env.PATH ?? "" });
 }
 
 it.each(["", "one line", "two\nlines\n", "größer\0", "x".repeat(1_000_000)])(

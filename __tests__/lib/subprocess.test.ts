@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { chmod, mkdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { endProcesses, ProgramError, programRunner } from "../../src/lib/subprocess.ts";
+import { createProgramRunner, killMarkedProcesses, ProgramError } from "../../src/lib/subprocess.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
@@ -16,11 +16,11 @@ const environment = { PATH: process.env.PATH ?? "" };
 /** A mark that no other test has; what carries it, or it with more behind, is ended with the test. */
 function freshMark(): string {
   const mark = `unit-${randomBytes(6).toString("hex")}`;
-  onTestFinished(async () => void (await endProcesses(mark, 0)));
+  onTestFinished(async () => void (await killMarkedProcesses(mark, 0)));
   return mark;
 }
 
-const runner = (mark = freshMark()) => programRunner(mark, environment);
+const runner = (mark = freshMark()) => createProgramRunner(mark, environment);
 
 /** Whether a process is there and does more than wait to be buried. */
 function isAlive(pid: number): boolean {
@@ -75,7 +75,7 @@ describe("a program", () => {
   it("runs where it is told to, with the runner's variables and more", async () => {
     const folder = join(temporaryFolder(), "work space");
     await mkdir(folder);
-    const run = programRunner(freshMark(), { ...environment, FROM_RUNNER: "a", BOTH: "runner's" });
+    const run = createProgramRunner(freshMark(), { ...environment, FROM_RUNNER: "a", BOTH: "runner's" });
     const { stdout } = await run("sh", ["-c", 'pwd; echo "$FROM_RUNNER $MORE $BOTH $HOME."'], {
       cwd: folder,
       env: { MORE: "b", BOTH: "its own" },
@@ -258,16 +258,16 @@ describe("ending what a step has started", () => {
   it("finds what has lost its parent and its session, and waits until it is gone", async () => {
     const mark = freshMark();
     const pid = await orphan(mark);
-    expect(await endProcesses(mark)).toBeGreaterThan(0);
+    expect(await killMarkedProcesses(mark)).toBeGreaterThan(0);
     expect(isAlive(pid)).toBe(false);
-    expect(await endProcesses(mark)).toBe(0);
+    expect(await killMarkedProcesses(mark)).toBe(0);
   });
 
   it("leaves another step's alone, though its mark begin in the same way", async () => {
     const mark = freshMark();
     const [mine, others] = [await orphan(`${mark}-1`), await orphan(`${mark}-10`)];
-    onTestFinished(async () => void (await endProcesses(`${mark}-10`, 0)));
-    await endProcesses(`${mark}-1`);
+    onTestFinished(async () => void (await killMarkedProcesses(`${mark}-10`, 0)));
+    await killMarkedProcesses(`${mark}-1`);
     expect(isAlive(mine)).toBe(false);
     expect(isAlive(others)).toBe(true);
   });
@@ -275,11 +275,11 @@ describe("ending what a step has started", () => {
   it("does not ask for ever: what will not end is killed", async () => {
     const mark = freshMark();
     const pid = await orphan(mark, "trap '' TERM; exec sleep 300");
-    await endProcesses(mark, 100);
+    await killMarkedProcesses(mark, 100);
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 20_000);
   });
 
   it("is done at once where nothing was started", async () => {
-    expect(await endProcesses(freshMark())).toBe(0);
+    expect(await killMarkedProcesses(freshMark())).toBe(0);
   });
 });

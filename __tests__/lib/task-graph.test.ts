@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { timeline } from "../../src/lib/task-graph.ts";
+import { createTaskGraph } from "../../src/lib/task-graph.ts";
 import { recordingPrinter } from "../fixtures/recording.ts";
 
 /** Something that a task waits for until the test lets it go on. */
@@ -14,7 +14,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 function started() {
   const printer = recordingPrinter();
   const clock = { now: 1_000 };
-  return { run: timeline(printer, () => clock.now), shown: printer.shown, clock };
+  return { run: createTaskGraph(printer, () => clock.now), shown: printer.shown, clock };
 }
 
 describe("tasks", () => {
@@ -22,11 +22,11 @@ describe("tasks", () => {
     const { run } = started();
     const [first, second] = [gate(), gate()];
     const running: string[] = [];
-    run.task("first", [], async () => {
+    run.add("first", [], async () => {
       running.push("first");
       await first.promise;
     });
-    run.task("second", [], async () => {
+    run.add("second", [], async () => {
       running.push("second");
       await second.promise;
     });
@@ -34,16 +34,16 @@ describe("tasks", () => {
     expect(running).toEqual(["first", "second"]);
     second.resolve();
     first.resolve();
-    await run.finish();
+    await run.waitForAll();
   });
 
   it("start as soon as all that they wait for is done, and get its results in order", async () => {
     const { run } = started();
     const [slow, quick] = [gate<number>(), gate<string>()];
-    const a = run.task("a", [], () => slow.promise);
-    const b = run.task("b", [], () => quick.promise);
+    const a = run.add("a", [], () => slow.promise);
+    const b = run.add("b", [], () => quick.promise);
     let got: unknown;
-    const c = run.task("c", [a, b], async (_, number, text) => {
+    const c = run.add("c", [a, b], async (_, number, text) => {
       got = [number, text];
       return "done";
     });
@@ -57,14 +57,14 @@ describe("tasks", () => {
 
   it("never start when something that they wait for failed, and fail with its error", async () => {
     const { run, shown } = started();
-    const failed = run.task("download", [], async () => {
+    const failed = run.add("download", [], async () => {
       throw new Error("no network");
     });
     let began = false;
-    const waiting = run.task("create", [failed], async () => {
+    const waiting = run.add("create", [failed], async () => {
       began = true;
     });
-    const later = run.task("load", [waiting], async () => {
+    const later = run.add("load", [waiting], async () => {
       began = true;
     });
     await expect(later.result).rejects.toThrow("no network");
@@ -75,7 +75,7 @@ describe("tasks", () => {
 
   it("that fail unseen end no process", async () => {
     const { run } = started();
-    run.task("fails", [], () => Promise.reject(new Error("nobody asks")));
+    run.add("fails", [], () => Promise.reject(new Error("nobody asks")));
     // An unhandled rejection would fail the test run.
     await settled();
   });
@@ -85,9 +85,9 @@ describe("the end of all tasks", () => {
   it("is waited for", async () => {
     const { run } = started();
     const last = gate();
-    run.task("last", [], () => last.promise);
+    run.add("last", [], () => last.promise);
     let finished = false;
-    const end = run.finish().then(() => {
+    const end = run.waitForAll().then(() => {
       finished = true;
     });
     await settled();
@@ -100,16 +100,16 @@ describe("the end of all tasks", () => {
   it("comes at once when one fails, while others still run, and shows what these said", async () => {
     const { run, shown } = started();
     const never = gate();
-    run.task("endless", [], async () => never.promise);
-    run.task("quiet one", [], async (log) => {
+    run.add("endless", [], async () => never.promise);
+    run.add("quiet one", [], async (log) => {
       log.line("half way");
       await never.promise;
     });
-    run.task("broken", [], async (log) => {
+    run.add("broken", [], async (log) => {
       log.line("trying");
       throw new Error("no network");
     });
-    await expect(run.finish()).rejects.toThrow("no network");
+    await expect(run.waitForAll()).rejects.toThrow("no network");
     expect(shown).toEqual([
       "> endless",
       "<",
@@ -127,7 +127,7 @@ describe("the end of all tasks", () => {
   });
 
   it("comes at once when there is none", async () => {
-    await started().run.finish();
+    await started().run.waitForAll();
   });
 });
 
@@ -135,12 +135,12 @@ describe("what tasks say", () => {
   it("is shown by the oldest as it goes, and kept for the others until their turn", async () => {
     const { run, shown } = started();
     const [first, second] = [gate(), gate()];
-    run.task("first", [], async (log) => {
+    run.add("first", [], async (log) => {
       log.line("one");
       await first.promise;
       log.line("two");
     });
-    run.task("second", [], async (log) => {
+    run.add("second", [], async (log) => {
       log.line("three");
       await second.promise;
       log.line("four");
@@ -151,7 +151,7 @@ describe("what tasks say", () => {
     await settled();
     expect(shown).toEqual(["> first", "one", "two", "<", "✓ first (0.0 s)", "> second", "three"]);
     second.resolve();
-    await run.finish();
+    await run.waitForAll();
     expect(shown.slice(5)).toEqual(["> second", "three", "four", "<", "✓ second (0.0 s)"]);
   });
 
@@ -159,7 +159,7 @@ describe("what tasks say", () => {
     const { run, shown } = started();
     const gates = [gate(), gate(), gate(), gate()];
     gates.forEach((until, task) => {
-      run.task(`task ${task}`, [], async (log) => {
+      run.add(`task ${task}`, [], async (log) => {
         log.line(`${task} begins`);
         await until.promise;
         log.line(`${task} ends`);
@@ -169,7 +169,7 @@ describe("what tasks say", () => {
       gates[task]?.resolve();
       await settled();
     }
-    await run.finish();
+    await run.waitForAll();
     expect(shown).toEqual(
       [0, 1, 2, 3].flatMap((task) => [
         `> task ${task}`,
@@ -184,15 +184,15 @@ describe("what tasks say", () => {
   it("gives the runner no commands, while warnings are annotations at once", async () => {
     const { run, shown } = started();
     const first = gate();
-    run.task("first", [], () => first.promise);
-    run.task("second", [], async (log) => {
+    run.add("first", [], () => first.promise);
+    run.add("second", [], async (log) => {
       log.line("::set-output name=a::b");
       log.warning("the cache is slow");
     });
     await settled();
     expect(shown).toEqual(["> first", "! the cache is slow"]);
     first.resolve();
-    await run.finish();
+    await run.waitForAll();
     expect(shown).toContain(": :set-output name=a::b");
   });
 });
@@ -201,16 +201,16 @@ describe("the times of tasks", () => {
   it("are when each began and how long it took, in seconds, by their beginning", async () => {
     const { run, clock, shown } = started();
     const [first, second] = [gate(), gate()];
-    const a = run.task("a", [], () => first.promise);
+    const a = run.add("a", [], () => first.promise);
     await settled();
     clock.now += 500;
-    run.task("b", [], () => second.promise);
+    run.add("b", [], () => second.promise);
     await settled();
     clock.now += 1_000;
     second.resolve();
     await settled();
     clock.now += 1_000;
-    const c = run.task("c", [a], async () => {
+    const c = run.add("c", [a], async () => {
       clock.now += 250;
       throw new Error("broken");
     });
@@ -228,11 +228,11 @@ describe("the times of tasks", () => {
   it("are only of those that have ended", async () => {
     const { run } = started();
     const until = gate();
-    run.task("a", [], () => until.promise);
+    run.add("a", [], () => until.promise);
     await settled();
     expect(run.timings()).toEqual([]);
     until.resolve();
-    await run.finish();
+    await run.waitForAll();
     expect(run.timings()).toHaveLength(1);
   });
 });

@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Kind } from "../../src/cluster/kind-cli.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import type { KindCli } from "../../src/cluster/kind-cli.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { collectLogs } from "../../src/logs/collect.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
@@ -10,7 +10,7 @@ import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 const unused = () => Promise.reject(new Error("collecting logs changes nothing"));
 
 /** A kind that exports files, by path. */
-function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): Kind {
+function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): KindCli {
   return {
     create: unused,
     delete: unused,
@@ -26,7 +26,7 @@ function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): Kind {
 
 /** A kubectl that answers questions; for an exit code, one that gets no answer itself. */
 const kubectlWith =
-  (answers: Readonly<Record<string, string>>, exitCode = 0): Run =>
+  (answers: Readonly<Record<string, string>>, exitCode = 0): RunProgram =>
   async (program, args, options = {}) => {
     const question = args.slice(args.findIndex((word) => word === "get" || word === "describe")).join(" ");
     const output =
@@ -37,7 +37,7 @@ const kubectlWith =
     return output;
   };
 
-async function collect(kind: Kind, run: Run, kubectl: string | undefined = "/tools/kubectl") {
+async function collect(kind: KindCli, run: RunProgram, kubectl: string | undefined = "/tools/kubectl") {
   const folder = join(temporaryFolder(), "logs");
   const log = recordingLog();
   const cache = join(folder, "..", "cache");
@@ -138,7 +138,7 @@ describe("the logs of a cluster", () => {
 });
 
 describe("a source of logs that fails", () => {
-  const late: Run = async (program, args) => {
+  const late: RunProgram = async (program, args) => {
     throw new ProgramError(program, args, { exitCode: 1, stdout: "", stderr: "" }, "was ended after 20 s");
   };
 

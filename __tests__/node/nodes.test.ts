@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { clusterNodes, nodeNames, onlyHost, selectNodes, waitForNodes } from "../../src/node/nodes.ts";
+import {
+  listNodes,
+  nodeNames,
+  selectNodes,
+  soleSchedulableNode,
+  waitForNodeContainers,
+} from "../../src/node/nodes.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 
 async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
@@ -16,7 +22,7 @@ describe("the nodes of a cluster", () => {
       { ...nodeContainer("shop", "control-plane"), image: "sha256:node" },
       nodeContainer("other", "control-plane"),
     );
-    const nodes = await clusterNodes(engine, "shop");
+    const nodes = await listNodes(engine, "shop");
     expect(nodes.map(({ name, role }) => [name, role])).toEqual([
       ["shop-control-plane", "control-plane"],
       ["shop-worker", "worker"],
@@ -35,7 +41,7 @@ describe("the nodes of a cluster", () => {
       nodeContainer("shop", "control-plane"),
       { ...nodeContainer("shop", "worker"), stopped: true },
     );
-    const nodes = await clusterNodes(engine, "shop");
+    const nodes = await listNodes(engine, "shop");
     expect(nodes.map(({ name, container }) => [name, container.running])).toEqual([
       ["shop-control-plane", true],
       ["shop-worker", false],
@@ -48,13 +54,11 @@ describe("the nodes of a cluster", () => {
       call === "GET /containers/id-of-shop-worker/json"
         ? { status: 404, message: "No such container: id-of-shop-worker" }
         : undefined;
-    expect((await clusterNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual([
-      "shop-control-plane",
-    ]);
+    expect((await listNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual(["shop-control-plane"]);
   });
 
   it("may be none", async () => {
-    expect(await clusterNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
+    expect(await listNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
   });
 });
 
@@ -64,14 +68,19 @@ describe("waiting for nodes", () => {
     const worker = nodeContainer("shop", "worker");
     daemon.containers.set(worker.id, { ...worker, stopped: true });
     setTimeout(() => daemon.containers.set(worker.id, worker), 100);
-    const nodes = await waitForNodes(daemon.engine, "shop", ["shop-control-plane", "shop-worker"], 5_000);
+    const nodes = await waitForNodeContainers(
+      daemon.engine,
+      "shop",
+      ["shop-control-plane", "shop-worker"],
+      5_000,
+    );
     expect(nodes.map(({ name }) => name)).toEqual(["shop-control-plane", "shop-worker"]);
   });
 
   it("ends when it has lasted too long, and what is missing is named", async () => {
     const { engine } = await daemonWith(nodeContainer("shop", "control-plane"));
     const names = ["shop-control-plane", "shop-worker", "shop-worker2"];
-    await expect(waitForNodes(engine, "shop", names, 100)).rejects.toThrow(
+    await expect(waitForNodeContainers(engine, "shop", names, 100)).rejects.toThrow(
       "No container shop-worker, shop-worker2 came up within 0.1 s.",
     );
   });
@@ -79,7 +88,7 @@ describe("waiting for nodes", () => {
   it("ends when the daemon does not answer", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
-    await expect(waitForNodes(daemon.engine, "shop", ["shop-worker"], 5_000)).rejects.toThrow(
+    await expect(waitForNodeContainers(daemon.engine, "shop", ["shop-worker"], 5_000)).rejects.toThrow(
       "shutting down",
     );
   });
@@ -140,6 +149,6 @@ describe("the node that all pods run on", () => {
       host: undefined,
     },
   ])("is $cluster", ({ given, host }) => {
-    expect(onlyHost(given)?.name).toBe(host);
+    expect(soleSchedulableNode(given)?.name).toBe(host);
   });
 });

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { askNode } from "../../src/node/session.ts";
+import { connectNode } from "../../src/node/session.ts";
 import { type Machine, machine, type SimulatedNode } from "../fixtures/machine.ts";
 
 const soon = 5_000;
 
 async function ask({ daemon }: Machine, { id, name }: SimulatedNode) {
-  const container = await daemon.engine.containers.find(id);
+  const container = await daemon.engine.containers.inspect(id);
   if (container === undefined) throw new Error(`${name} is gone`);
-  return await askNode(daemon.engine, { name, container }, soon);
+  return await connectNode(daemon.engine, { name, container }, soon);
 }
 
 describe("asking a node", () => {
@@ -18,7 +18,7 @@ describe("asking a node", () => {
     const asked = ask(to, node);
     setTimeout(() => void node.start(), 100);
     const { containerd, inventory } = await asked;
-    expect(inventory.ids).toEqual(new Set());
+    expect(inventory.imageIds).toEqual(new Set());
     containerd.close();
   });
 
@@ -38,10 +38,10 @@ describe("asking a node", () => {
   it("is given up on when its time is over", async () => {
     const to = await machine(["shop-control-plane"]);
     const [node] = to.nodes;
-    const container = await to.daemon.engine.containers.find(node?.id ?? "");
+    const container = await to.daemon.engine.containers.inspect(node?.id ?? "");
     if (node === undefined || container === undefined) throw new Error("there is a node");
     node.containerd.fail = () => "server is not initialized yet";
-    await expect(askNode(to.daemon.engine, { name: node.name, container }, 100)).rejects.toThrow(
+    await expect(connectNode(to.daemon.engine, { name: node.name, container }, 100)).rejects.toThrow(
       /^it cannot be asked what it has: containerd: \S+ failed: server is not initialized yet$/,
     );
   });

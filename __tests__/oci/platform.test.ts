@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Platform } from "../../src/docker/images.ts";
-import { fitness, platformOf, platformText } from "../../src/oci/platform.ts";
+import { configPlatform, fitness, formatPlatform } from "../../src/oci/platform.ts";
 
 const platform = (text: string): Platform => {
   const [os = "", architecture = "", variant] = text.split("/");
@@ -40,12 +40,12 @@ describe("an image runs on a node", () => {
 
   it("if it does not say what it is for", () => {
     const node = platform("linux/arm64");
-    expect(platformOf({ os: "linux" }, node)).toBe(node);
-    expect(platformOf({}, node)).toBe(node);
+    expect(configPlatform({ os: "linux" }, node)).toBe(node);
+    expect(configPlatform({}, node)).toBe(node);
   });
 
   it("of a platform that people write with slashes", () => {
-    expect(platformText(platform("linux/arm64/v8"))).toBe("linux/arm64/v8");
-    expect(platformText({ os: "linux", architecture: "amd64", variant: "" })).toBe("linux/amd64");
+    expect(formatPlatform(platform("linux/arm64/v8"))).toBe("linux/arm64/v8");
+    expect(formatPlatform({ os: "linux", architecture: "amd64", variant: "" })).toBe("linux/amd64");
   });
 });

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { PinnedImage } from "../../src/cache/entries/node-image.ts";
 import type { Platform } from "../../src/docker/images.ts";
-import { pinnedImage } from "../../src/images/ensure.ts";
-import { ProgramError, type Run } from "../../src/lib/subprocess.ts";
+import { pinImage } from "../../src/images/ensure.ts";
+import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { type Blob, ociImage, ociIndex, type Sample } from "../archive/archives.ts";
 import type { DockerDaemon } from "../fixtures/docker-daemon.ts";
 import type { MemoryCache } from "../fixtures/memory-cache.ts";
@@ -50,7 +50,7 @@ export async function publish(
 
 /** The image as the cache knows it. */
 export function pinned({ reference }: PublishedImage, tag?: string): PinnedImage {
-  const image = pinnedImage(reference, amd64, tag);
+  const image = pinImage(reference, amd64, tag);
   if (image === undefined) throw new Error(`${reference} has no digest`);
   return image;
 }
@@ -65,9 +65,9 @@ export function give(daemon: DockerDaemon, { image, reference }: PublishedImage)
 export function dockerCli(
   daemon: DockerDaemon,
   ...published: readonly PublishedImage[]
-): { run: Run; pulls: string[] } {
+): { run: RunProgram; pulls: string[] } {
   const pulls: string[] = [];
-  const run: Run = async (program, args) => {
+  const run: RunProgram = async (program, args) => {
     const name = args[1] ?? "";
     pulls.push(name);
     const found = published.find(({ reference }) => reference === name);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fullName } from "../../src/oci/reference.ts";
+import { normalizeReference } from "../../src/oci/reference.ts";
 
 const hex = "0123456789abcdef".repeat(4);
 
@@ -33,7 +33,7 @@ describe("the full name of an image", () => {
     [`web:${"t".repeat(128)}`, `docker.io/library/web:${"t".repeat(128)}`],
     ["a".repeat(247), `docker.io/library/${"a".repeat(247)}:latest`],
   ])("of %s is %s", (reference, name) => {
-    expect(fullName(reference)).toBe(name);
+    expect(normalizeReference(reference)).toBe(name);
   });
 
   it("stays the same when it is asked for again", () => {
@@ -42,7 +42,7 @@ describe("the full name of an image", () => {
       "localhost/web:1",
       `docker.io/library/web@sha256:${hex}`,
     ]) {
-      expect(fullName(name)).toBe(name);
+      expect(normalizeReference(name)).toBe(name);
     }
   });
 
@@ -75,7 +75,7 @@ describe("the full name of an image", () => {
     ["a".repeat(248), "has a repository of more than 255 characters"],
     ["a-".repeat(600), "is too long for the name of an image"],
   ])("is not to be had of %j, which %s", (reference, problem) => {
-    expect(fullName(reference)).toEqual({ problem });
+    expect(normalizeReference(reference)).toEqual({ problem });
   });
 
   it("is decided in no time, whatever the text", () => {
@@ -86,7 +86,7 @@ describe("the full name of an image", () => {
       `${"a".repeat(1_000)}!`,
       `${"-".repeat(1_000)}/a`,
     ])
-      fullName(text);
+      normalizeReference(text);
     expect(performance.now() - began).toBeLessThan(100);
   });
 });

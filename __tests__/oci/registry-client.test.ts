@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { LoginRefused, RegistryClient, registryUrl } from "../../src/oci/registry-client.ts";
+import { LoginRefusedError, RegistryClient, registryUrl } from "../../src/oci/registry-client.ts";
 import { makeCertificate } from "../fixtures/certificate.ts";
 import { authorizationOf, basicOf, basicRegistry, tokenRegistry } from "../fixtures/registry.ts";
 import { files, listen, serve, unusedPort } from "../fixtures/web-server.ts";
@@ -154,12 +154,12 @@ describe("a registry that gives tokens", () => {
       const { url } = await serve(tokenRegistry({ answer: says("found"), gives: () => false, refusal }));
       const { host } = new URL(url);
       const anonymous = new RegistryClient(url).get(path);
-      await expect(anonymous).rejects.toBeInstanceOf(LoginRefused);
+      await expect(anonymous).rejects.toBeInstanceOf(LoginRefusedError);
       await expect(anonymous).rejects.toThrow(
         `${host} gives no token for ${host} without a login (status ${refusal}).`,
       );
       const wrong = new RegistryClient(url, credentials).get(path);
-      await expect(wrong).rejects.toBeInstanceOf(LoginRefused);
+      await expect(wrong).rejects.toBeInstanceOf(LoginRefusedError);
       await expect(wrong).rejects.toThrow(
         `${host} does not accept the credentials for ${host} (status ${refusal}).`,
       );
@@ -186,7 +186,7 @@ describe("a registry that gives tokens", () => {
     await expect(asked).rejects.toThrow(
       `${url}/token should give a token for ${new URL(url).host}, and answers with status ${status}.`,
     );
-    await expect(asked).rejects.not.toBeInstanceOf(LoginRefused);
+    await expect(asked).rejects.not.toBeInstanceOf(LoginRefusedError);
   });
 
   it("is believed once: who is still not let in has an answer", async () => {

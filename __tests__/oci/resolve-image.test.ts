@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Platform } from "../../src/docker/images.ts";
 import { RegistryClient } from "../../src/oci/registry-client.ts";
-import { documentsOf, verifyDocuments } from "../../src/oci/resolve-image.ts";
+import { fetchManifestChain, verifyManifestChain } from "../../src/oci/resolve-image.ts";
 import { digestOf, tokenRegistry } from "../fixtures/registry.ts";
 import { files, serve, unusedPort } from "../fixtures/web-server.ts";
 
@@ -86,11 +86,11 @@ describe("documents", () => {
     ["Docker's", docker],
   ])("of %s kinds lead from an index to the image for a platform", (_, types) => {
     const { index, one, other, digest } = both(types);
-    expect(verifyDocuments(digest, amd64, [index, one.manifest, one.config])).toEqual({
+    expect(verifyManifestChain(digest, amd64, [index, one.manifest, one.config])).toEqual({
       configDigest: digestOf(one.config),
       diffIds: one.diffIds,
     });
-    expect(verifyDocuments(digest, arm64, [index, other.manifest, other.config])).toEqual({
+    expect(verifyManifestChain(digest, arm64, [index, other.manifest, other.config])).toEqual({
       configDigest: digestOf(other.config),
       diffIds: other.diffIds,
     });
@@ -101,33 +101,33 @@ describe("documents", () => {
     ["Docker's", docker],
   ])("of %s kinds may begin with the manifest", (_, types) => {
     const { manifest, config, diffIds } = image(types);
-    const verified = verifyDocuments(digestOf(manifest), amd64, [manifest, config]);
+    const verified = verifyManifestChain(digestOf(manifest), amd64, [manifest, config]);
     expect(verified).toEqual({ configDigest: digestOf(config), diffIds });
   });
 
   it("need not say of what kind they are", () => {
     const { manifest, config } = image(oci, amd64, { manifest: { mediaType: undefined } });
     const index = JSON.stringify({ manifests: [to(manifest, oci.manifest, { platform: amd64 })] });
-    const verified = verifyDocuments(digestOf(index), amd64, [index, manifest, config]);
+    const verified = verifyManifestChain(digestOf(index), amd64, [index, manifest, config]);
     expect(verified.configDigest).toBe(digestOf(config));
   });
 
   it("lead to what fits best where several do", () => {
     const [v3, plain] = [image(oci, { ...amd64, variant: "v3" }), image(oci, amd64)];
     const index = indexOf([entryOf(v3, { ...amd64, variant: "v3" }), entryOf(plain, amd64)]);
-    const verified = verifyDocuments(digestOf(index), amd64, [index, plain.manifest, plain.config]);
+    const verified = verifyManifestChain(digestOf(index), amd64, [index, plain.manifest, plain.config]);
     expect(verified.configDigest).toBe(digestOf(plain.config));
   });
 
   it("may be of an image without layers", () => {
     const { manifest, config } = image(oci, amd64, { config: { rootfs: null }, manifest: { layers: null } });
-    expect(verifyDocuments(digestOf(manifest), amd64, [manifest, config]).diffIds).toEqual([]);
+    expect(verifyManifestChain(digestOf(manifest), amd64, [manifest, config]).diffIds).toEqual([]);
   });
 
   it("are followed by the index, whatever the config says that it is for", () => {
     const { manifest, config } = image(oci, arm64);
     const index = indexOf([to(manifest, oci.manifest, { platform: amd64 })]);
-    expect(() => verifyDocuments(digestOf(index), amd64, [index, manifest, config])).not.toThrow();
+    expect(() => verifyManifestChain(digestOf(index), amd64, [index, manifest, config])).not.toThrow();
   });
 });
 
@@ -137,38 +137,42 @@ describe("documents are refused", () => {
 
   it.each([0, 1, 2])("when the one at place %s is not what led to it", (place) => {
     const changed = good.with(place, `${good[place]} `);
-    expect(() => verifyDocuments(digest, amd64, changed)).toThrow(
+    expect(() => verifyManifestChain(digest, amd64, changed)).toThrow(
       `What should be ${digestOf(good[place] ?? "")} hashes to ${digestOf(changed[place] ?? "")}.`,
     );
   });
 
   it("when they are of another image", () => {
     const another = image(oci, amd64, { config: { author: "somebody else" } });
-    expect(() => verifyDocuments(digestOf(one.manifest), amd64, [another.manifest, another.config])).toThrow(
+    expect(() =>
+      verifyManifestChain(digestOf(one.manifest), amd64, [another.manifest, another.config]),
+    ).toThrow("hashes to");
+    expect(() => verifyManifestChain(digest, amd64, [index, another.manifest, another.config])).toThrow(
       "hashes to",
     );
-    expect(() => verifyDocuments(digest, amd64, [index, another.manifest, another.config])).toThrow(
+    expect(() => verifyManifestChain(digest, amd64, [index, one.manifest, another.config])).toThrow(
       "hashes to",
     );
-    expect(() => verifyDocuments(digest, amd64, [index, one.manifest, another.config])).toThrow("hashes to");
   });
 
   it("when they are of the right image for another platform", () => {
-    expect(() => verifyDocuments(digest, amd64, [index, other.manifest, other.config])).toThrow("hashes to");
-    const alone = image(oci, arm64);
-    expect(() => verifyDocuments(digestOf(alone.manifest), amd64, [alone.manifest, alone.config])).toThrow(
-      `${digestOf(alone.manifest)} is for linux/arm64/v8, not for linux/amd64.`,
+    expect(() => verifyManifestChain(digest, amd64, [index, other.manifest, other.config])).toThrow(
+      "hashes to",
     );
+    const alone = image(oci, arm64);
+    expect(() =>
+      verifyManifestChain(digestOf(alone.manifest), amd64, [alone.manifest, alone.config]),
+    ).toThrow(`${digestOf(alone.manifest)} is for linux/arm64/v8, not for linux/amd64.`);
   });
 
   it("when there are too few, too many, or they are in another order", () => {
     for (const few of [[], [index], [index, one.manifest]])
-      expect(() => verifyDocuments(digest, amd64, few)).toThrow(/ is not among the documents of sha256:/);
+      expect(() => verifyManifestChain(digest, amd64, few)).toThrow(/ is not among the documents of sha256:/);
     expect(() =>
-      verifyDocuments(digestOf(one.manifest), amd64, [one.manifest, one.config, one.config]),
+      verifyManifestChain(digestOf(one.manifest), amd64, [one.manifest, one.config, one.config]),
     ).toThrow("There is one document too many");
-    expect(() => verifyDocuments(digest, amd64, [...good, "{}"])).toThrow("is no list of three texts");
-    expect(() => verifyDocuments(digest, amd64, good.toReversed())).toThrow("hashes to");
+    expect(() => verifyManifestChain(digest, amd64, [...good, "{}"])).toThrow("is no list of three texts");
+    expect(() => verifyManifestChain(digest, amd64, good.toReversed())).toThrow("hashes to");
   });
 
   it.each([
@@ -180,35 +184,35 @@ describe("documents are refused", () => {
     ["lists", [[index]]],
     ["bytes", good.map((text) => Buffer.from(text))],
   ])("when they are %s", (_, documents) => {
-    expect(() => verifyDocuments(digest, amd64, documents)).toThrow("is no list of three texts");
+    expect(() => verifyManifestChain(digest, amd64, documents)).toThrow("is no list of three texts");
   });
 
   it.each(["", "sha256:", digest.toUpperCase(), digest.replace("sha256:", ""), `sha512:${"0".repeat(128)}`])(
     "when the digest is none: %j",
     (none) => {
-      expect(() => verifyDocuments(none, amd64, good)).toThrow("hashes to");
+      expect(() => verifyManifestChain(none, amd64, good)).toThrow("hashes to");
     },
   );
 
   it("when the index has nothing for the platform, and it is told what it has", () => {
-    expect(() => verifyDocuments(digest, { os: "linux", architecture: "s390x" }, good)).toThrow(
+    expect(() => verifyManifestChain(digest, { os: "linux", architecture: "s390x" }, good)).toThrow(
       `${digest} lists no image for linux/s390x, but for unknown/unknown, linux/amd64, linux/arm64/v8.`,
     );
     const many = indexOf(
       Array.from({ length: 20 }, (_, number) => entryOf(one, { os: "linux", architecture: `a${number}` })),
     );
-    expect(() => verifyDocuments(digestOf(many), amd64, [many])).toThrow("linux/a9, ….");
+    expect(() => verifyManifestChain(digestOf(many), amd64, [many])).toThrow("linux/a9, ….");
     const none = indexOf([]);
-    expect(() => verifyDocuments(digestOf(none), amd64, [none])).toThrow("but for no platform at all");
+    expect(() => verifyManifestChain(digestOf(none), amd64, [none])).toThrow("but for no platform at all");
   });
 
   it("when an index is in the index", () => {
     const nested = indexOf([to(index, oci.index, { platform: amd64 })]);
-    expect(() => verifyDocuments(digestOf(nested), amd64, [nested, index, one.manifest])).toThrow(
+    expect(() => verifyManifestChain(digestOf(nested), amd64, [nested, index, one.manifest])).toThrow(
       "lists no image for linux/amd64",
     );
     const disguised = indexOf([to(index, oci.manifest, { platform: amd64 })]);
-    expect(() => verifyDocuments(digestOf(disguised), amd64, [disguised, index, one.manifest])).toThrow(
+    expect(() => verifyManifestChain(digestOf(disguised), amd64, [disguised, index, one.manifest])).toThrow(
       `${digest} is no image manifest: \`mediaType\` is not the type of a manifest`,
     );
   });
@@ -229,11 +233,13 @@ describe("documents are refused", () => {
     ],
   ])("when the first is %s", (_, json, says) => {
     const text = JSON.stringify(json);
-    expect(() => verifyDocuments(digestOf(text), amd64, [text])).toThrow(says);
+    expect(() => verifyManifestChain(digestOf(text), amd64, [text])).toThrow(says);
   });
 
   it.each(["", "{", "\ufeff{}", "undefined"])("when one is not JSON: %j", (text) => {
-    expect(() => verifyDocuments(digestOf(text), amd64, [text])).toThrow(`${digestOf(text)} is not JSON.`);
+    expect(() => verifyManifestChain(digestOf(text), amd64, [text])).toThrow(
+      `${digestOf(text)} is not JSON.`,
+    );
   });
 
   it.each<[string, object, RegExp]>([
@@ -255,7 +261,7 @@ describe("documents are refused", () => {
     ["with fewer layers", { layers: [] }, /has 0 layers, and 2 according to its config/],
   ])("when the manifest is one %s", (_, parts, says) => {
     const { manifest, config } = image(oci, amd64, { manifest: parts });
-    expect(() => verifyDocuments(digestOf(manifest), amd64, [manifest, config])).toThrow(says);
+    expect(() => verifyManifestChain(digestOf(manifest), amd64, [manifest, config])).toThrow(says);
   });
 
   it.each<[string, object, RegExp]>([
@@ -272,12 +278,12 @@ describe("documents are refused", () => {
     ["a platform that is none", { architecture: "a\nb" }, /`architecture` is not a word/],
   ])("when the config has %s", (_, parts, says) => {
     const { manifest, config } = image(oci, amd64, { config: parts });
-    expect(() => verifyDocuments(digestOf(manifest), amd64, [manifest, config])).toThrow(says);
+    expect(() => verifyManifestChain(digestOf(manifest), amd64, [manifest, config])).toThrow(says);
   });
 
   it("when one is huge, before anything is done with it", () => {
     const huge = JSON.stringify({ manifests: [], x: "x".repeat(4 * 1024 ** 2) });
-    expect(() => verifyDocuments(digestOf(huge), amd64, [huge])).toThrow("more than the 4194304 bytes");
+    expect(() => verifyManifestChain(digestOf(huge), amd64, [huge])).toThrow("more than the 4194304 bytes");
   });
 
   it("unless not a letter of them is another", () => {
@@ -291,7 +297,7 @@ describe("documents are refused", () => {
           const start = at % text.length;
           const changed = text.slice(0, start) + more + text.slice(start + more.length);
           fc.pre(changed !== text);
-          expect(() => verifyDocuments(digest, amd64, good.with(place, changed))).toThrow();
+          expect(() => verifyManifestChain(digest, amd64, good.with(place, changed))).toThrow();
         },
       ),
       { numRuns: 300 },
@@ -311,13 +317,13 @@ describe("the documents of an image", () => {
 
   it("come from its registry, as they are", async () => {
     const { url, requests } = await serve(files(paths));
-    const found = await documentsOf(at(url), amd64);
+    const found = await fetchManifestChain(at(url), amd64);
     expect(found).toEqual({
       documents: [index, one.manifest, one.config],
       configDigest: digestOf(one.config),
       diffIds: one.diffIds,
     });
-    expect(verifyDocuments(digest, amd64, found.documents)).toMatchObject({
+    expect(verifyManifestChain(digest, amd64, found.chain)).toMatchObject({
       configDigest: found.configDigest,
     });
     expect(requests).toEqual(Object.keys(paths).map((path) => `GET ${path}`));
@@ -325,13 +331,16 @@ describe("the documents of an image", () => {
 
   it("are two where the digest is that of a manifest", async () => {
     const { url } = await serve(files(paths));
-    const { documents } = await documentsOf(at(url, `kindest/node@${digestOf(one.manifest)}`), amd64);
+    const { chain: documents } = await fetchManifestChain(
+      at(url, `kindest/node@${digestOf(one.manifest)}`),
+      amd64,
+    );
     expect(documents).toEqual([one.manifest, one.config]);
   });
 
   it("are asked for by the digest, whatever the tag", async () => {
     const { url, requests } = await serve(files(paths));
-    await documentsOf(at(url, `kindest/node:v1.34.11@${digest}`), amd64);
+    await fetchManifestChain(at(url, `kindest/node:v1.34.11@${digest}`), amd64);
     expect(requests[0]).toBe(`GET /v2/kindest/node/manifests/${digest}`);
   });
 
@@ -342,7 +351,7 @@ describe("the documents of an image", () => {
       files(paths)(request, response);
     };
     const { url } = await serve(tokenRegistry({ answer, scope: "repository:kindest/node:pull" }));
-    await documentsOf(at(url), amd64);
+    await fetchManifestChain(at(url), amd64);
     expect(accepted).toEqual([
       [oci.index, docker.index, oci.manifest, docker.manifest].join(", "),
       [oci.index, docker.index, oci.manifest, docker.manifest].join(", "),
@@ -357,7 +366,7 @@ describe("the documents of an image", () => {
     [`ghcr.io/a/b/c@${digest}`, `/v2/a/b/c/manifests/${digest}`],
   ])("can be asked for elsewhere: those of %s at %s", async (reference, path) => {
     const { url, requests } = await serve(files({}));
-    await expect(documentsOf(reference, amd64, new RegistryClient(url))).rejects.toThrow(
+    await expect(fetchManifestChain(reference, amd64, new RegistryClient(url))).rejects.toThrow(
       `The documents of ${reference} cannot be had: the registry answers with status 404`,
     );
     expect(requests).toEqual([`GET ${path}`]);
@@ -370,7 +379,7 @@ describe("the documents of an image", () => {
     `kindest/node@sha512:${"0".repeat(128)}`,
     `Web@${digest}`,
   ])("are not to be had without its SHA-256 digest: %j", async (reference) => {
-    await expect(documentsOf(reference, amd64)).rejects.toThrow(
+    await expect(fetchManifestChain(reference, amd64)).rejects.toThrow(
       `${JSON.stringify(reference)} is not the name of an image with its SHA-256 digest.`,
     );
   });
@@ -378,7 +387,7 @@ describe("the documents of an image", () => {
   it.each([0, 1, 2])("are not those of somebody else: at place %s", async (place) => {
     const path = Object.keys(paths)[place] ?? "";
     const { url } = await serve(files({ ...paths, [path]: '{"hello":"world"}' }));
-    await expect(documentsOf(at(url), amd64)).rejects.toThrow(
+    await expect(fetchManifestChain(at(url), amd64)).rejects.toThrow(
       `What should be ${path.slice(path.indexOf("sha256:"))} hashes to ${digestOf('{"hello":"world"}')}.`,
     );
   });
@@ -392,14 +401,14 @@ describe("the documents of an image", () => {
     [204, "it should have it"],
   ])("are not there when the registry answers with status %s", async (status, why) => {
     const { url } = await serve((_, response) => response.writeHead(status).end());
-    await expect(documentsOf(at(url), amd64)).rejects.toThrow(
+    await expect(fetchManifestChain(at(url), amd64)).rejects.toThrow(
       `The documents of ${at(url)} cannot be had: the registry answers with status ${status} when asked for ${digest}: ${why}.`,
     );
   });
 
   it("are not there when the registry is not", async () => {
     const reference = `127.0.0.1:${await unusedPort()}/${name}`;
-    await expect(documentsOf(reference, amd64)).rejects.toThrow(
+    await expect(fetchManifestChain(reference, amd64)).rejects.toThrow(
       /^The documents of \S+ cannot be had: http:\S+ cannot be read: .*ECONNREFUSED/,
     );
   });
@@ -407,13 +416,15 @@ describe("the documents of an image", () => {
   it("are not read on and on: neither one that is huge, nor one that says so", async () => {
     const huge = Buffer.alloc(5 * 1024 ** 2, " ");
     const { url } = await serve(files({ [`/v2/kindest/node/manifests/${digest}`]: huge }));
-    await expect(documentsOf(at(url), amd64)).rejects.toThrow("the answer has more than 4194304 bytes");
+    await expect(fetchManifestChain(at(url), amd64)).rejects.toThrow(
+      "the answer has more than 4194304 bytes",
+    );
     const announced = indexOf([{ ...entryOf(one, amd64), size: 5_000_000 }]);
     const path = `/v2/kindest/node/manifests/${digestOf(announced)}`;
     const other = await serve(files({ ...paths, [path]: announced }));
-    await expect(documentsOf(at(other.url, `kindest/node@${digestOf(announced)}`), amd64)).rejects.toThrow(
-      "has more than the 4194304 bytes that are read of a document",
-    );
+    await expect(
+      fetchManifestChain(at(other.url, `kindest/node@${digestOf(announced)}`), amd64),
+    ).rejects.toThrow("has more than the 4194304 bytes that are read of a document");
     expect(other.requests).toEqual([`GET ${path}`]);
   });
 
@@ -421,6 +432,6 @@ describe("the documents of an image", () => {
     const bytes = Buffer.from([0x7b, 0xff, 0x7d]);
     const broken = digestOf(bytes);
     const { url } = await serve(files({ [`/v2/kindest/node/manifests/${broken}`]: bytes }));
-    await expect(documentsOf(at(url, `kindest/node@${broken}`), amd64)).rejects.toThrow("hashes to");
+    await expect(fetchManifestChain(at(url, `kindest/node@${broken}`), amd64)).rejects.toThrow("hashes to");
   });
 });

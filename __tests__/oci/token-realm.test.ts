@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { mayGetCredentials } from "../../src/oci/token-realm.ts";
+import { isRealmAllowed } from "../../src/oci/token-realm.ts";
 
-const may = (realm: string, registry: string) => mayGetCredentials(new URL(realm), new URL(registry));
+const may = (realm: string, registry: string) => isRealmAllowed(new URL(realm), new URL(registry));
 
 describe("a place that gives tokens", () => {
   it.each([

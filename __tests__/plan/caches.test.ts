@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { proxiesPrefix, savesCaches, toolKey } from "../../src/cache/keys.ts";
+import { proxyKeyPrefix, shouldSaveCaches, toolKey } from "../../src/cache/keys.ts";
 
 describe("the key of a tool", () => {
   it("is another for another tool and for another content", () => {
@@ -43,23 +43,25 @@ describe("a job leaves caches", () => {
     { on: "an issue", name: "issues", ref: main, saves: false },
     { on: "nothing that is known", name: "", ref: "", saves: false },
   ])("on $on: $saves", ({ name, ref, saves }) => {
-    expect(savesCaches({ name, ref, defaultBranch: "main" }, "auto")).toBe(saves);
+    expect(shouldSaveCaches({ name, ref, defaultBranch: "main" }, "auto")).toBe(saves);
   });
 
   it("only where the default branch is known", () => {
-    expect(savesCaches({ name: "push", ref: main, defaultBranch: undefined }, "auto")).toBe(false);
-    expect(savesCaches({ name: "push", ref: "refs/heads/trunk", defaultBranch: "trunk" }, "auto")).toBe(true);
+    expect(shouldSaveCaches({ name: "push", ref: main, defaultBranch: undefined }, "auto")).toBe(false);
+    expect(shouldSaveCaches({ name: "push", ref: "refs/heads/trunk", defaultBranch: "trunk" }, "auto")).toBe(
+      true,
+    );
   });
 
   it.each(["pull_request", "pull_request_target", "workflow_run"])(
     "on %s where the user says always",
     (name) => {
-      expect(savesCaches({ name, ref: main, defaultBranch: "main" }, "always")).toBe(true);
+      expect(shouldSaveCaches({ name, ref: main, defaultBranch: "main" }, "always")).toBe(true);
     },
   );
 
   it("nowhere where the user says never", () => {
-    expect(savesCaches({ name: "push", ref: main, defaultBranch: "main" }, "never")).toBe(false);
+    expect(shouldSaveCaches({ name: "push", ref: main, defaultBranch: "main" }, "never")).toBe(false);
   });
 });
 
@@ -72,12 +74,12 @@ describe("what proxies had", () => {
       { ...job, id: "lint" },
       { ...job, architecture: "arm64" },
     ];
-    const prefixes = [job, ...others].map(proxiesPrefix);
+    const prefixes = [job, ...others].map(proxyKeyPrefix);
     expect(new Set(prefixes).size).toBe(4);
     expect(prefixes[0]).toMatch(/^kind-action-proxies-v1-amd64-[0-9a-f]{16}-$/);
   });
 
   it("is shared by a job's matrix, whose values are no part of it", () => {
-    expect(proxiesPrefix({ ...job })).toBe(proxiesPrefix(job));
+    expect(proxyKeyPrefix({ ...job })).toBe(proxyKeyPrefix(job));
   });
 });

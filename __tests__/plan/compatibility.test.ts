@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { incompatibilities } from "../../src/plan/compatibility.ts";
+import { findIncompatibilities } from "../../src/plan/compatibility.ts";
 import { nodeImageFor } from "../../src/versions/releases.ts";
 import { configOf } from "../fixtures/cluster-config.ts";
 
@@ -20,7 +20,7 @@ const cgroupProblem = (kubernetes: string) =>
 
 describe("Kubernetes 1.35 and later on cgroup v1", () => {
   const on = (kubernetes: string, cgroupVersion: 1 | 2 | undefined, config = configOf()) =>
-    incompatibilities({
+    findIncompatibilities({
       kindVersion: "v0.33.0",
       images: [imageOf("v0.33.0", kubernetes)],
       config,
@@ -54,7 +54,12 @@ describe("Kubernetes 1.35 and later on cgroup v1", () => {
 
   it("are known by the image's tag, too", () => {
     const refused = (image: string) =>
-      incompatibilities({ kindVersion: "v0.33.0", images: [image], config: configOf(), cgroupVersion: 1 });
+      findIncompatibilities({
+        kindVersion: "v0.33.0",
+        images: [image],
+        config: configOf(),
+        cgroupVersion: 1,
+      });
     expect(refused("registry.example/kindest/node:v1.35.0")).toEqual([cgroupProblem("v1.35.0")]);
     expect(refused("registry.example/kindest/node:v1.34.99")).toEqual([]);
     expect(refused("registry.example/node:latest")).toEqual([]);
@@ -63,7 +68,7 @@ describe("Kubernetes 1.35 and later on cgroup v1", () => {
 
 describe("a node image that is too new for kind's `load`", () => {
   const on = (kindVersion: string, image: string) =>
-    incompatibilities({ kindVersion, images: [image], config: configOf(), cgroupVersion: 2 });
+    findIncompatibilities({ kindVersion, images: [image], config: configOf(), cgroupVersion: 2 });
 
   it("is refused with the kind that can, and the Kubernetes that this one has", () => {
     const image = imageOf("v0.32.0", "1.35");
@@ -102,7 +107,7 @@ describe("a node image that is too new for kind's `load`", () => {
 
 describe("a patch of kubeadm's configuration", () => {
   const on = (kubernetes: string, ...patches: string[]) =>
-    incompatibilities({
+    findIncompatibilities({
       kindVersion: "v0.33.0",
       images: [imageOf("v0.33.0", kubernetes)],
       config: patched(...patches),
@@ -161,7 +166,7 @@ describe("a patch of kubeadm's configuration", () => {
     { image: "node:v1.22.17", written: beta4, refused: false },
     { image: "node:latest", written: beta4, refused: false },
   ])("for $written is refused with $image: $refused", ({ image, written, refused }) => {
-    const problems = incompatibilities({
+    const problems = findIncompatibilities({
       kindVersion: "v0.33.0",
       images: [image],
       config: patched(patch("ClusterConfiguration", written)),
@@ -174,7 +179,7 @@ describe("a patch of kubeadm's configuration", () => {
 describe("a cluster of several images", () => {
   it("tells each problem once, whichever nodes have it", () => {
     const image = imageOf("v0.33.0", "1.35");
-    const problems = incompatibilities({
+    const problems = findIncompatibilities({
       kindVersion: "v0.33.0",
       images: [image, image, imageOf("v0.33.0", "1.36")],
       config: configOf(),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import type { Archive } from "../../src/archive/find-archives.ts";
-import { BadInputs } from "../../src/lib/errors.ts";
-import { makePlan, type Situation } from "../../src/plan/plan.ts";
+import type { ArchiveFile } from "../../src/archive/find-archives.ts";
+import { InvalidInputsError } from "../../src/lib/errors.ts";
+import { createPlan, type PlanContext } from "../../src/plan/plan.ts";
 import { readInputs } from "../../src/runner/inputs.ts";
 import { type Daemon, type Job, readJob } from "../../src/runner/job.ts";
 import { nodeImageFor } from "../../src/versions/releases.ts";
@@ -35,19 +35,19 @@ const daemon: Daemon = {
 /** What is planned for inputs as a workflow gives them, on a runner that has all it takes unless said otherwise. */
 async function planFor(
   given: Readonly<Record<string, string>> = {},
-  on: Partial<Omit<Situation, "job" | "inputs">> & {
+  on: Partial<Omit<PlanContext, "job" | "inputs">> & {
     job?: Partial<Job>;
-    archives?: readonly Archive[];
+    archives?: readonly ArchiveFile[];
   } = {},
 ) {
   const read = await readInputs((name) => given[name] ?? "", "/workspace");
   const inputs =
     on.archives === undefined ? read : { ...read, load: { ...read.load, archives: on.archives } };
-  const { plan, problems } = makePlan({
+  const { plan, problems } = createPlan({
     inputs,
     daemon,
     latest: undefined,
-    run: "12-1-abc",
+    runId: "12-1-abc",
     event: { name: "push", ref: "refs/heads/main", defaultBranch: "main" },
     ...on,
     job: { ...job, ...on.job },
@@ -56,7 +56,7 @@ async function planFor(
     plan,
     problems: problems.map(({ input, reason }) => `${input}: ${reason}`),
     /** As the user reads it. */
-    message: new BadInputs(problems).message,
+    message: new InvalidInputsError(problems).message,
     cluster: plan.cluster,
   };
 }
@@ -564,7 +564,7 @@ describe("fast start", () => {
     expect(Object.keys(cluster?.fastStart?.files ?? {})).toContain("etcd+strategic.yaml");
     expect(listOf(cluster?.config ?? "").length).toBeGreaterThan(0);
     expect(parse(cluster?.config ?? "").nodes[0].extraMounts[0].hostPath).toBe(folder);
-    expect(parse(cluster?.fastStart?.network?.config ?? "").networking).toEqual({ disableDefaultCNI: true });
+    expect(parse(cluster?.fastStart?.cni?.config ?? "").networking).toEqual({ disableDefaultCNI: true });
   });
 
   it("is nothing at all with `false`: the user's configuration, its name and its image", async () => {
@@ -588,7 +588,7 @@ describe("fast start", () => {
 
   it("makes no network where the user brings one", async () => {
     const config = configWith("networking: {disableDefaultCNI: true}");
-    expect((await planFor({ config })).cluster?.fastStart?.network).toBeUndefined();
+    expect((await planFor({ config })).cluster?.fastStart?.cni).toBeUndefined();
   });
 
   it.each([
@@ -597,13 +597,13 @@ describe("fast start", () => {
     { networking: "{podSubnet: 10.1.0.0/16}", subnet: "10.1.0.0/16" },
   ])("gives pods the addresses that kind would: $networking", async ({ networking, subnet }) => {
     const { cluster } = await planFor({ config: configWith(`networking: ${networking}`) });
-    expect(cluster?.fastStart?.network?.podSubnet).toBe(subnet);
+    expect(cluster?.fastStart?.cni?.podSubnet).toBe(subnet);
   });
 
   it("lets nodes find several control planes behind their load balancer", async () => {
     const config = configWith("nodes: [{role: worker}, {role: control-plane}, {role: control-plane}]");
     const { cluster } = await planFor({ config });
-    expect(cluster?.fastStart?.network).toMatchObject({
+    expect(cluster?.fastStart?.cni).toMatchObject({
       controlPlane: "kind-control-plane",
       endpoint: "kind-external-load-balancer:6443",
     });
@@ -662,7 +662,7 @@ describe("registries", () => {
     const mount = { hostPath: shared, containerPath: "/kind-action/proxies", readOnly: true };
     expect(mountsIn(cluster?.config)).toEqual([[mount]]);
     const { cluster: fast } = await planFor({ registry_proxies: "ghcr.io" });
-    for (const config of [fast?.config, fast?.fastStart?.network?.config])
+    for (const config of [fast?.config, fast?.fastStart?.cni?.config])
       expect(mountsIn(config)).toEqual([expect.arrayContaining([mount])]);
     expect(mountsIn(fast?.fastStart?.configWithout)).toEqual([[mount]]);
   });
@@ -691,7 +691,7 @@ describe("registries", () => {
     for (const config of [
       cluster?.config,
       cluster?.fastStart?.configWithout,
-      cluster?.fastStart?.network?.config,
+      cluster?.fastStart?.cni?.config,
     ])
       expect(parse(config ?? "").containerdConfigPatches).toBeUndefined();
   });
@@ -709,7 +709,7 @@ describe("registries", () => {
       const { cluster } = await planFor(given);
       expect(patchesOf(cluster?.config)).toEqual([patch]);
       expect(patchesOf(cluster?.fastStart?.configWithout)).toEqual([patch]);
-      expect(patchesOf(cluster?.fastStart?.network?.config)).toEqual([patch]);
+      expect(patchesOf(cluster?.fastStart?.cni?.config)).toEqual([patch]);
       expect(patchesOf((await planFor({ ...given, fast_start: "false" })).cluster?.config)).toEqual([patch]);
     });
 

@@ -4,11 +4,11 @@ import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { endProcesses, programRunner, type Run } from "../../src/lib/subprocess.ts";
+import { createProgramRunner, killMarkedProcesses, type RunProgram } from "../../src/lib/subprocess.ts";
 import {
   checkCredentials,
-  dockerLogin,
   parseCredentials,
+  readDockerLogin,
   secretsOf,
 } from "../../src/registries/credentials.ts";
 import { basicOf, basicRegistry, tokenRegistry } from "../fixtures/registry.ts";
@@ -222,15 +222,15 @@ describe("credentials", () => {
 
 describe("what `docker login` has left", () => {
   let folder: string;
-  let run: Run;
+  let run: RunProgram;
   beforeEach(() => {
     folder = temporaryFolder();
     vi.stubEnv("PATH", `${join(folder, "bin")}:${process.env.PATH}`);
     onTestFinished(() => void vi.unstubAllEnvs());
     // Each test's own: what ends one test's helper in time may still look for it when the next one starts.
     const mark = `unit-${randomBytes(6).toString("hex")}`;
-    run = programRunner(mark, { PATH: process.env.PATH ?? "" });
-    onTestFinished(async () => void (await endProcesses(mark, 0)));
+    run = createProgramRunner(mark, { PATH: process.env.PATH ?? "" });
+    onTestFinished(async () => void (await killMarkedProcesses(mark, 0)));
   });
 
   /** Docker's configuration of somebody's, and what is found in it for a registry. */
@@ -243,7 +243,7 @@ describe("what `docker login` has left", () => {
     await mkdir(join(home, ".docker"), { recursive: true });
     const text = typeof config === "string" ? config : JSON.stringify(config);
     if (config !== undefined) await writeFile(join(home, ".docker", "config.json"), text);
-    return await dockerLogin(registry, { dockerConfig: undefined, ...on, home, run });
+    return await readDockerLogin(registry, { dockerConfig: undefined, ...on, home, run });
   }
 
   /** A credential helper. */

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { Credentials } from "../../src/oci/registry-client.ts";
 import {
-  hostsOfProxies,
-  makeProxiesFolder,
+  createProxiesFolder,
   type ProxiesPlan,
+  proxyHosts,
   sharedFolders,
   startProxies,
 } from "../../src/registries/proxies.ts";
@@ -203,15 +203,15 @@ describe("a proxy that cannot be started", () => {
 describe("the folder of the proxies", () => {
   it("is made by the first cluster of a job, and found by the later ones: the first has to remove it", async () => {
     const folder = join(temporaryFolder(), "temp/proxies");
-    expect(await makeProxiesFolder(folder)).toBe(true);
-    expect(await makeProxiesFolder(folder)).toBe(false);
+    expect(await createProxiesFolder(folder)).toBe(true);
+    expect(await createProxiesFolder(folder)).toBe(false);
     expect((await stat(folder)).isDirectory()).toBe(true);
   });
 
   it("cannot be made where there is a file instead of a folder above it", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "");
-    await expect(makeProxiesFolder(join(file, "proxies"))).rejects.toThrow();
+    await expect(createProxiesFolder(join(file, "proxies"))).rejects.toThrow();
   });
 });
 
@@ -219,7 +219,7 @@ describe("what nodes are told of proxies", () => {
   it("is to ask the proxy, then the mirror, and the registry itself in the end", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf(["docker.io=https://mirror.example"]));
-    expect(hostsOfProxies(proxies)).toEqual([
+    expect(proxyHosts(proxies)).toEqual([
       {
         name: "docker.io",
         hosts: ["http://shop-proxy-docker.io:5000", "https://mirror.example"],

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { NewServer } from "../../src/docker/containers.ts";
+import type { ServiceContainer } from "../../src/docker/containers.ts";
 import { registryEnvironment, startRegistry } from "../../src/registries/registry-container.ts";
 import type { KeptNetwork } from "../fixtures/daemon-networks.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { failed, listening, misused, panicked, starting } from "../fixtures/registry-words.ts";
 
-const registry: NewServer = {
+const registry: ServiceContainer = {
   name: "kind-registry",
   image: "registry:3",
   labels: { "kind-action.run": "run-1" },
@@ -34,7 +34,7 @@ describe("a registry", () => {
     daemon.printed = () => words.shift() ?? "";
     const id = await startRegistry(daemon.engine, registry, patient);
     expect(words).toEqual([]);
-    expect((await daemon.engine.containers.find(id))?.running).toBe(true);
+    expect((await daemon.engine.containers.inspect(id))?.running).toBe(true);
   });
 
   it("sends no traces, for which there is no collector: it would complain at each request", async () => {
@@ -106,7 +106,7 @@ describe("a registry", () => {
       daemon.printed = () => listening;
       const id = await startRegistry(daemon.engine, withAddress, patient);
       expect([...daemon.containers.keys()]).toEqual([id]);
-      return (await daemon.engine.networks.find("kind"))?.containers.get(id);
+      return (await daemon.engine.networks.inspect("kind"))?.containers.get(id);
     }
 
     it("has it on a network whose subnet was demanded", async () => {

@@ -1,7 +1,13 @@
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { addBlob, isBlob, linkBlobs, readStorage, requestedBlobs } from "../../src/registries/storage.ts";
+import {
+  addBlob,
+  linkBlobs,
+  matchesDigest,
+  readStorage,
+  requestedBlobs,
+} from "../../src/registries/storage.ts";
 import { blobOf, put, storeImage, textsIn } from "../fixtures/registry-storage.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
@@ -185,13 +191,13 @@ describe("a file that is called a blob", () => {
   it("is one when it holds what it is called", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "layer of web");
-    expect(await isBlob(file, layer)).toBe(true);
+    expect(await matchesDigest(file, layer)).toBe(true);
   });
 
   it("is one when it is empty, and called so", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "");
-    expect(await isBlob(file, blobOf(""))).toBe(true);
+    expect(await matchesDigest(file, blobOf(""))).toBe(true);
   });
 
   it.each([
@@ -202,23 +208,23 @@ describe("a file that is called a blob", () => {
   ])("is none when it %s", async (_, content) => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, content);
-    expect(await isBlob(file, layer)).toBe(false);
+    expect(await matchesDigest(file, layer)).toBe(false);
   });
 
   it("is none when it is a link, even to the blob: the next time that may lead elsewhere", async () => {
     const folder = temporaryFolder();
     await writeFile(join(folder, "blob"), "layer of web");
     await symlink("blob", join(folder, "link"));
-    expect(await isBlob(join(folder, "link"), layer)).toBe(false);
+    expect(await matchesDigest(join(folder, "link"), layer)).toBe(false);
   });
 
   it("is none when it is a folder, or not there", async () => {
     const folder = temporaryFolder();
-    expect(await isBlob(folder, layer)).toBe(false);
-    expect(await isBlob(join(folder, "none"), layer)).toBe(false);
+    expect(await matchesDigest(folder, layer)).toBe(false);
+    expect(await matchesDigest(join(folder, "none"), layer)).toBe(false);
     await writeFile(join(folder, "file"), "layer of web");
     await rename(join(folder, "file"), join(folder, "other"));
-    expect(await isBlob(join(folder, "file"), layer)).toBe(false);
+    expect(await matchesDigest(join(folder, "file"), layer)).toBe(false);
   });
 });
 

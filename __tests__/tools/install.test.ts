@@ -52,7 +52,7 @@ function cacheWith(entries: Readonly<Record<string, string>> = {}): CacheStore {
       await writeFile(join(folder, "cache", path), entry);
       return { outcome: "hit", key };
     },
-    wants: () => Promise.resolve(false),
+    isMissing: () => Promise.resolve(false),
     close: async () => {},
     save: () => Promise.reject(new Error("installing saves nothing")),
   };

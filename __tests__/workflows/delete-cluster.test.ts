@@ -3,11 +3,11 @@ import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { sha256 } from "../../src/lib/sha256.ts";
-import { programRunner } from "../../src/lib/subprocess.ts";
+import { sha256File } from "../../src/lib/sha256.ts";
+import { createProgramRunner } from "../../src/lib/subprocess.ts";
 import { readJob } from "../../src/runner/job.ts";
 import type { State } from "../../src/runner/state.ts";
-import { removeCluster, wantsLogs } from "../../src/workflows/delete-cluster.ts";
+import { deleteCluster, shouldCollectLogs } from "../../src/workflows/delete-cluster.ts";
 import { tar } from "../archive/tar-files.ts";
 import { cacheProgramOf } from "../fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
@@ -35,7 +35,7 @@ describe("the logs of a cluster are kept", () => {
     { when: "never", job: "failure", main: false, kept: false },
     { when: "never", job: "cancelled", main: true, kept: false },
   ] as const)("$kept with `logs: $when`, job $job, main succeeded $main", ({ when, job, main, kept }) => {
-    expect(wantsLogs(logs(when), job, main)).toBe(kept);
+    expect(shouldCollectLogs(logs(when), job, main)).toBe(kept);
   });
 });
 
@@ -90,7 +90,7 @@ async function program(name: string, script: string): Promise<{ path: string; ch
   const path = join(folder, name);
   await writeFile(path, `#!/bin/sh\n${script}\n`);
   await chmod(path, 0o755);
-  return { path, checksum: await sha256(path) };
+  return { path, checksum: await sha256File(path) };
 }
 
 /** Runs post after a main that has left its state, in a job that ended so. */
@@ -99,14 +99,14 @@ async function post(left: State | undefined, jobStatus = "success") {
   vi.stubEnv("INPUT_JOB_STATUS", jobStatus);
   const printer = recordingPrinter();
   const env = { PATH: process.env.PATH ?? "" };
-  const outcome = removeCluster({
+  const outcome = deleteCluster({
     env,
     job: readJob({}),
-    run: "12-1-post",
-    start: programRunner("12-1-post", env),
-    converse: cacheProgramOf(memoryCache()),
+    runId: "12-1-post",
+    runProgram: createProgramRunner("12-1-post", env),
+    spawnWorker: cacheProgramOf(memoryCache()),
     printer,
-    began: Date.now(),
+    startedMs: Date.now(),
   });
   return { outcome, shown: printer.shown };
 }

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { restoreImage } from "../../src/cache/entries/node-image.ts";
 import { restoreProxies } from "../../src/cache/entries/proxy-blobs.ts";
-import { programRunner } from "../../src/lib/subprocess.ts";
+import { createProgramRunner } from "../../src/lib/subprocess.ts";
 import { readStorage } from "../../src/registries/storage.ts";
 import { readJob } from "../../src/runner/job.ts";
 import type { State } from "../../src/runner/state.ts";
-import { removeCluster } from "../../src/workflows/delete-cluster.ts";
+import { deleteCluster } from "../../src/workflows/delete-cluster.ts";
 import { sample } from "../archive/archives.ts";
 import { cacheProgramOf } from "../fixtures/cache-program.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
@@ -49,14 +49,14 @@ async function post(more: Partial<State>, mode?: string): Promise<string[]> {
   vi.stubEnv("INPUT_JOB_STATUS", "success");
   const printer = recordingPrinter();
   const env = { PATH: process.env.PATH ?? "", ...(mode === undefined ? {} : { ACTIONS_CACHE_MODE: mode }) };
-  await removeCluster({
+  await deleteCluster({
     env,
     job: readJob({}),
-    run: "12-1-post",
-    start: programRunner("12-1-post", env),
-    converse: cacheProgramOf(cache),
+    runId: "12-1-post",
+    runProgram: createProgramRunner("12-1-post", env),
+    spawnWorker: cacheProgramOf(cache),
     printer,
-    began: Date.now(),
+    startedMs: Date.now(),
   });
   expect(existsSync(state.folder)).toBe(false);
   return printer.shown;

@@ -1,20 +1,20 @@
 import { createHash } from "node:crypto";
-import type { Kind, Reference } from "../oci/schemas.ts";
-import { quoted, Refused } from "./errors.ts";
-import type { OpenFile } from "./open-file.ts";
+import type { AnnotatedDescriptor, OciSchema } from "../oci/schemas.ts";
+import { ArchiveError, quote } from "./errors.ts";
+import type { RandomAccessFile } from "./open-file.ts";
 import type { Descriptor } from "./read-archive.ts";
 import type { TarIndex } from "./tar-index.ts";
 
 /** A JSON document of an image, as it is in the archive: its bytes hash to its digest. */
-export interface Document extends Descriptor {
+export interface ManifestBlob extends Descriptor {
   readonly bytes: Buffer;
 }
 
 /** An archive whose members are known. */
-export interface Contents {
-  readonly file: OpenFile;
+export interface ArchiveContents {
+  readonly file: RandomAccessFile;
   readonly tar: TarIndex;
-  readonly documents: Documents;
+  readonly blobs: BlobReader;
 }
 
 /**
@@ -26,12 +26,12 @@ const mostOfDocument = 4 * 1024 ** 2;
 const mostOfAll = 32 * 1024 ** 2;
 
 /** Reads the documents of an archive: of bounded size, one by one and together, and nothing that is not what it should be. */
-export class Documents {
+export class BlobReader {
   readonly #tar: TarIndex;
-  readonly #file: OpenFile;
+  readonly #file: RandomAccessFile;
   #left = mostOfAll;
 
-  constructor(tar: TarIndex, file: OpenFile) {
+  constructor(tar: TarIndex, file: RandomAccessFile) {
     this.#tar = tar;
     this.#file = file;
   }
@@ -41,30 +41,33 @@ export class Documents {
    *
    * @throws Refused when it is not in the archive, too large, damaged, or not of the kind
    */
-  async read<T>(of: Reference, kind: Kind<T>): Promise<{ document: Document; content: T }> {
+  async read<T>(
+    of: AnnotatedDescriptor,
+    kind: OciSchema<T>,
+  ): Promise<{ document: ManifestBlob; content: T }> {
     const name = `the ${kind.name} ${of.digest}`;
-    const bytes = await this.#bytes(blobPath(of.digest), name);
+    const bytes = await this.#bytes(layoutBlobPath(of.digest), name);
     if (bytes === undefined)
-      throw new Refused(`${name} is not in it`, "Make the archive again with the whole image in it");
+      throw new ArchiveError(`${name} is not in it`, "Make the archive again with the whole image in it");
     if (bytes.length !== of.size)
-      throw new Refused(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
+      throw new ArchiveError(`it is damaged: ${name} should have ${of.size} bytes, and has ${bytes.length}`);
     if (digestOf(bytes) !== of.digest)
-      throw new Refused(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
+      throw new ArchiveError(`it is damaged: ${name} hashes to ${digestOf(bytes)}`);
     const { digest, size, mediaType } = of;
     return { document: { digest, size, mediaType, bytes }, content: parse(bytes, name, kind) };
   }
 
   /** Reads a document by its name in the archive. @returns undefined when nothing has the name */
-  async named<T>(file: string, kind: Kind<T>): Promise<{ bytes: Buffer; content: T } | undefined> {
-    const bytes = await this.#bytes(file, quoted(file));
-    return bytes && { bytes, content: parse(bytes, `${quoted(file)} in it`, kind) };
+  async readNamed<T>(file: string, kind: OciSchema<T>): Promise<{ bytes: Buffer; content: T } | undefined> {
+    const bytes = await this.#bytes(file, quote(file));
+    return bytes && { bytes, content: parse(bytes, `${quote(file)} in it`, kind) };
   }
 
   /** Counts a document that was made, not read, to those that are held. */
   count(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0)
-      throw new Refused(
+      throw new ArchiveError(
         `its indexes, manifests and configs have more than ${mostOfAll} bytes`,
         "Save fewer images in one archive",
       );
@@ -74,7 +77,7 @@ export class Documents {
     const content = this.#tar.find(file);
     if (content === undefined) return undefined;
     if (content.size > mostOfDocument)
-      throw new Refused(
+      throw new ArchiveError(
         `${name} in it has ${content.size} bytes, more than the ${mostOfDocument} that are read`,
         "Build the image with fewer labels",
       );
@@ -84,21 +87,21 @@ export class Documents {
 }
 
 /** Where an OCI layout has what a digest names. */
-export const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
+export const layoutBlobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
 
 export const digestOf = (bytes: Buffer): string =>
   `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-function parse<T>(bytes: Buffer, name: string, kind: Kind<T>): T {
+function parse<T>(bytes: Buffer, name: string, kind: OciSchema<T>): T {
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString());
   } catch (error) {
-    throw new Refused(`${name} is not JSON`, undefined, { cause: error });
+    throw new ArchiveError(`${name} is not JSON`, undefined, { cause: error });
   }
   const read = kind.schema.safeParse(json);
   if (read.success) return read.data;
   const [issue] = read.error.issues;
   const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
-  throw new Refused(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
+  throw new ArchiveError(`${name} is no ${kind.name}: ${place}${issue?.message ?? ""}`);
 }

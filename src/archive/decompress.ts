@@ -3,8 +3,8 @@ import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { Refused } from "./errors.ts";
-import type { OpenFile } from "./open-file.ts";
+import { ArchiveError } from "./errors.ts";
+import type { RandomAccessFile } from "./open-file.ts";
 
 /** What this action can decompress, and containerd too. */
 export type Compression = "gzip" | "zstd";
@@ -31,14 +31,14 @@ export function compressionOf(head: Buffer): Compression | undefined {
 }
 
 /** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
-export function refuseForeign(head: Buffer): void {
+export function rejectUnsupportedFormat(head: Buffer): void {
   const bytes = head.toString("hex", 0, signatureBytes);
   const found = foreign.find(([, signature]) => signature.test(bytes));
-  if (found !== undefined) throw new Refused(`it is ${found[0]}, which cannot be read`, found[2]);
+  if (found !== undefined) throw new ArchiveError(`it is ${found[0]}, which cannot be read`, found[2]);
 }
 
 /** What is too much of a compressed archive. */
-export interface Limits {
+export interface DecompressionLimits {
   /** That may come out. */
   readonly bytes: number;
   /** That it may be made of, if zstd made it. */
@@ -51,7 +51,7 @@ export interface Limits {
  *
  * @param compressed bytes of the archive
  */
-export const limitsOf = (compressed: number): Limits => ({
+export const decompressionLimits = (compressed: number): DecompressionLimits => ({
   bytes: Math.max(1024 ** 3, 100 * compressed),
   frames: 2_000,
 });
@@ -68,10 +68,10 @@ const chunkSize = 1024 * 1024;
  * @throws Refused when the archive is damaged, cut off, or a decompression bomb
  */
 export async function decompress(
-  archive: OpenFile,
+  archive: RandomAccessFile,
   compression: Compression,
   folder: string,
-  limits: Limits = limitsOf(archive.size),
+  limits: DecompressionLimits = decompressionLimits(archive.size),
 ): Promise<string> {
   const copy = join(folder, `${randomUUID()}.tar`);
   try {
@@ -84,7 +84,7 @@ export async function decompress(
         for await (const chunk of chunks) {
           bytes += chunk.length;
           if (bytes > limits.bytes)
-            throw new Refused(
+            throw new ArchiveError(
               `it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`,
               "Leave it uncompressed if it really is that large",
             );
@@ -96,11 +96,11 @@ export async function decompress(
     return copy;
   } catch (error) {
     await rm(copy, { force: true });
-    throw refusal(error, compression);
+    throw toArchiveError(error, compression);
   }
 }
 
-async function* gunzipped(archive: OpenFile): AsyncGenerator<Buffer> {
+async function* gunzipped(archive: RandomAccessFile): AsyncGenerator<Buffer> {
   const decompressor = createGunzip({ chunkSize });
   const fed = pipeline(archive.stream(0, archive.size), decompressor);
   fed.catch(() => {});
@@ -109,11 +109,11 @@ async function* gunzipped(archive: OpenFile): AsyncGenerator<Buffer> {
 }
 
 /** Node's decompressor stops after the first zstd frame: each gets one of its own. */
-async function* unzstd(archive: OpenFile, most: number): AsyncGenerator<Buffer> {
+async function* unzstd(archive: RandomAccessFile, most: number): AsyncGenerator<Buffer> {
   let start = 0;
   for (let frames = 0; start < archive.size; frames++) {
     if (frames === most)
-      throw new Refused(
+      throw new ArchiveError(
         `it is made of more than ${most} zstd frames`,
         "Compress it in one piece, with `zstd`",
       );
@@ -135,21 +135,21 @@ async function* unzstd(archive: OpenFile, most: number): AsyncGenerator<Buffer> 
   }
 }
 
-function refusal(error: unknown, compression: Compression): unknown {
+function toArchiveError(error: unknown, compression: Compression): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "Z_BUF_ERROR")
-    return new Refused(`its ${compression} stream is cut off`, undefined, { cause: error });
+    return new ArchiveError(`its ${compression} stream is cut off`, undefined, { cause: error });
   if (code === "ZSTD_error_frameParameter_windowTooLarge") {
-    return new Refused(
+    return new ArchiveError(
       "its zstd stream needs more than 128 MB of memory to be read",
       "Compress it without `--long` or `--ultra`",
       { cause: error },
     );
   }
   if (/^(?:Z|ZSTD)_/.test(code))
-    return new Refused(`its ${compression} stream is damaged`, undefined, { cause: error });
+    return new ArchiveError(`its ${compression} stream is damaged`, undefined, { cause: error });
   if (error instanceof Error && "syscall" in error && error.syscall !== "read")
-    return new Refused(
+    return new ArchiveError(
       `what it holds cannot be written to a file (${error.message})`,
       "Make room for it, or leave it uncompressed",
       { cause: error },

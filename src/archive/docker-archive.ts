@@ -1,21 +1,21 @@
 import { createHash } from "node:crypto";
 import type { Platform } from "../docker/images.ts";
-import { fitness, platformOf, platformText } from "../oci/platform.ts";
+import { configPlatform, fitness, formatPlatform } from "../oci/platform.ts";
 import {
-  configKind,
+  configSchema,
+  type DockerManifestEntry,
   dockerConfig,
   dockerManifest,
-  type SavedImage,
-  savedImagesKind,
+  dockerManifestListSchema,
 } from "../oci/schemas.ts";
-import { type Contents, type Document, digestOf } from "./blob-reader.ts";
+import { type ArchiveContents, digestOf, type ManifestBlob } from "./blob-reader.ts";
 import { compressionOf, signatureBytes } from "./decompress.ts";
-import { quoted, Refused, saveIt } from "./errors.ts";
-import { checkCount, dockerLayer } from "./layers.ts";
-import type { OpenFile } from "./open-file.ts";
+import { ArchiveError, adviseDockerSave, quote } from "./errors.ts";
+import { checkLayerCount, dockerLayer } from "./layers.ts";
+import type { RandomAccessFile } from "./open-file.ts";
 import type { Layer } from "./read-archive.ts";
-import type { Candidate } from "./select.ts";
-import type { Content, TarIndex } from "./tar-index.ts";
+import type { ImageEntry } from "./select.ts";
+import type { TarContent, TarIndex } from "./tar-index.ts";
 
 /**
  * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
@@ -25,29 +25,29 @@ import type { Content, TarIndex } from "./tar-index.ts";
  *
  * @throws Refused when something is missing, damaged, or not as the format has it
  */
-export async function readDockerArchive(contents: Contents, node: Platform): Promise<Candidate[]> {
-  const list = await contents.documents.named("manifest.json", savedImagesKind);
-  if (list === undefined) throw new Refused(whatItIs(contents.tar), saveIt);
+export async function readDockerArchive(contents: ArchiveContents, node: Platform): Promise<ImageEntry[]> {
+  const list = await contents.blobs.readNamed("manifest.json", dockerManifestListSchema);
+  if (list === undefined) throw new ArchiveError(whatItIs(contents.tar), adviseDockerSave);
   const layers = layerReader(contents);
-  const candidates: Candidate[] = [];
+  const candidates: ImageEntry[] = [];
   for (const saved of list.content) candidates.push(await readSaved(saved, contents, layers, node));
   return candidates;
 }
 
 async function readSaved(
-  { Config: configFile, RepoTags: names, Layers: files }: SavedImage,
-  { documents }: Contents,
+  { Config: configFile, RepoTags: names, Layers: files }: DockerManifestEntry,
+  { blobs: documents }: ArchiveContents,
   readLayer: LayerReader,
   node: Platform,
-): Promise<Candidate> {
-  const read = await documents.named(configFile, configKind);
-  if (read === undefined) throw new Refused(`the image config ${quoted(configFile)} is not in it`);
+): Promise<ImageEntry> {
+  const read = await documents.readNamed(configFile, configSchema);
+  if (read === undefined) throw new ArchiveError(`the image config ${quote(configFile)} is not in it`);
   const config = describe(read.bytes, dockerConfig);
   const claimed = digestInName(configFile);
   if (claimed !== undefined && claimed !== config.digest)
-    throw new Refused(`it is damaged: the image config ${quoted(configFile)} hashes to ${config.digest}`);
-  checkCount(files, read.content, config.digest);
-  const platform = platformOf(read.content, node);
+    throw new ArchiveError(`it is damaged: the image config ${quote(configFile)} hashes to ${config.digest}`);
+  checkLayerCount(files, read.content, config.digest);
+  const platform = configPlatform(read.content, node);
   const fit = fitness(platform, node);
   if (fit === 0) return { names, platforms: [platform], fitness: fit, image: undefined };
   const layers: Layer[] = [];
@@ -58,9 +58,9 @@ async function readSaved(
   documents.count(manifest.size);
   const image = {
     id: config.digest,
-    platform: platformText(platform),
+    platform: formatPlatform(platform),
     target: { digest: manifest.digest, size: manifest.size, mediaType: manifest.mediaType },
-    documents: [manifest, config],
+    manifests: [manifest, config],
     layers,
   };
   return { names, platforms: [platform], fitness: fit, image };
@@ -74,7 +74,7 @@ function whatItIs(tar: TarIndex): string {
   return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
 }
 
-const describe = (bytes: Buffer, mediaType: string): Document => ({
+const describe = (bytes: Buffer, mediaType: string): ManifestBlob => ({
   digest: digestOf(bytes),
   size: bytes.length,
   mediaType,
@@ -88,7 +88,7 @@ const digestInName = (file: string): string | undefined => {
 };
 
 /** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
-function manifestOf(config: Document, layers: readonly Layer[]): Buffer {
+function manifestOf(config: ManifestBlob, layers: readonly Layer[]): Buffer {
   return Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
@@ -103,12 +103,12 @@ function manifestOf(config: Document, layers: readonly Layer[]): Buffer {
 type LayerReader = (name: string, diffId: string) => Promise<Layer>;
 
 /** Looks into every layer once: images of one archive share them. */
-function layerReader({ file, tar }: Contents): LayerReader {
+function layerReader({ file, tar }: ArchiveContents): LayerReader {
   /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
   const hashes = new Map<number, string | undefined>();
   return async (name, diffId) => {
     const content = tar.find(name);
-    if (content === undefined) throw new Refused(`the layer ${quoted(name)} is not in it`);
+    if (content === undefined) throw new ArchiveError(`the layer ${quote(name)} is not in it`);
     const { offset, size } = content;
     if (!hashes.has(offset)) {
       const head = await file.bytes(offset, Math.min(size, signatureBytes));
@@ -119,12 +119,12 @@ function layerReader({ file, tar }: Contents): LayerReader {
     if (digest !== undefined) return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
     const claimed = digestInName(name);
     if (claimed !== undefined && claimed !== diffId)
-      throw new Refused(`it is damaged: the layer ${quoted(name)} should hash to ${diffId}`);
+      throw new ArchiveError(`it is damaged: the layer ${quote(name)} should hash to ${diffId}`);
     return { digest: diffId, size, mediaType: dockerLayer, offset };
   };
 }
 
-async function hash(file: OpenFile, { offset, size }: Content): Promise<string> {
+async function hash(file: RandomAccessFile, { offset, size }: TarContent): Promise<string> {
   const sum = createHash("sha256");
   for await (const chunk of file.stream(offset, offset + size)) sum.update(chunk);
   return `sha256:${sum.digest("hex")}`;

@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { create as createGlobber } from "@actions/glob";
-import { unreadable } from "../lib/errors.ts";
+import { describeFileError } from "../lib/errors.ts";
 
 /** An image archive on the runner. */
-export interface Archive {
+export interface ArchiveFile {
   readonly path: string;
   readonly bytes: number;
 }
@@ -17,7 +17,7 @@ export interface Archive {
 export async function findArchives(
   pattern: string,
   workspace: string,
-): Promise<Archive[] | { problem: string }> {
+): Promise<ArchiveFile[] | { problem: string }> {
   const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [resolve(workspace, pattern)];
   if (paths.length === 0) return { problem: "matches no file" };
   try {
@@ -27,7 +27,7 @@ export async function findArchives(
     }
     return entries.map((entry, index) => ({ path: paths[index] ?? "", bytes: entry.size }));
   } catch (error) {
-    return { problem: unreadable(error) };
+    return { problem: describeFileError(error) };
   }
 }
 

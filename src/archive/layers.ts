@@ -1,6 +1,6 @@
 import type { Config, Manifest } from "../oci/schemas.ts";
-import { blobPath } from "./blob-reader.ts";
-import { quoted, Refused } from "./errors.ts";
+import { layoutBlobPath } from "./blob-reader.ts";
+import { ArchiveError, quote } from "./errors.ts";
 import type { Layer } from "./read-archive.ts";
 import type { TarIndex } from "./tar-index.ts";
 
@@ -21,18 +21,18 @@ const foreignTypes =
 export function findLayers(manifest: Manifest, tar: TarIndex): Layer[] {
   return manifest.layers.map(({ digest, size, mediaType, urls }) => {
     if (foreignTypes.test(mediaType) || urls.length > 0)
-      throw new Refused(
+      throw new ArchiveError(
         `its layer ${digest} is not distributable: it is to be fetched from where its maker has it`,
         "Build the image on another one",
       );
     if (!layerTypes.test(mediaType))
-      throw new Refused(
-        `its layer ${digest} is of the type ${quoted(mediaType)}, which containerd does not unpack`,
+      throw new ArchiveError(
+        `its layer ${digest} is of the type ${quote(mediaType)}, which containerd does not unpack`,
         "Build the image with layers that are tar archives, plain or compressed with gzip or zstd",
       );
-    const content = tar.find(blobPath(digest));
+    const content = tar.find(layoutBlobPath(digest));
     if (content !== undefined && content.size !== size)
-      throw new Refused(
+      throw new ArchiveError(
         `it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`,
       );
     return { digest, size, mediaType, offset: content?.offset };
@@ -40,9 +40,9 @@ export function findLayers(manifest: Manifest, tar: TarIndex): Layer[] {
 }
 
 /** @throws Refused when a config is not that of an image with so many layers */
-export function checkCount(layers: readonly unknown[], config: Config, id: string): void {
+export function checkLayerCount(layers: readonly unknown[], config: Config, id: string): void {
   if (layers.length !== config.rootfs.length)
-    throw new Refused(
+    throw new ArchiveError(
       `it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`,
     );
 }

@@ -1,24 +1,24 @@
 import type { Platform } from "../docker/images.ts";
-import { fitness, platformOf, platformText } from "../oci/platform.ts";
+import { configPlatform, fitness, formatPlatform } from "../oci/platform.ts";
 import {
-  configKind,
-  indexKind,
+  type AnnotatedDescriptor,
+  configSchema,
+  dockerManifestListSchema,
+  indexSchema,
   isConfig,
   isIndex,
   isManifest,
-  layoutKind,
-  manifestKind,
-  mostImages,
-  type Reference,
-  savedImagesKind,
+  layoutSchema,
+  manifestSchema,
+  maxImages,
 } from "../oci/schemas.ts";
-import type { Contents, Document } from "./blob-reader.ts";
-import { quoted, Refused, saveIt } from "./errors.ts";
-import { checkCount, findLayers } from "./layers.ts";
-import type { Candidate } from "./select.ts";
+import type { ArchiveContents, ManifestBlob } from "./blob-reader.ts";
+import { ArchiveError, adviseDockerSave, quote } from "./errors.ts";
+import { checkLayerCount, findLayers } from "./layers.ts";
+import type { ImageEntry } from "./select.ts";
 
 /** An index of indexes of images is as deep as any tool goes. */
-const deepest = 8;
+const maxIndexDepth = 8;
 
 /**
  * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
@@ -27,15 +27,18 @@ const deepest = 8;
  * @returns undefined when the archive is none
  * @throws Refused when something is missing, damaged, or not as the format has it
  */
-export async function readOciArchive(contents: Contents, node: Platform): Promise<Candidate[] | undefined> {
-  const layout = await contents.documents.named("oci-layout", layoutKind);
+export async function readOciLayout(
+  contents: ArchiveContents,
+  node: Platform,
+): Promise<ImageEntry[] | undefined> {
+  const layout = await contents.blobs.readNamed("oci-layout", layoutSchema);
   if (layout === undefined) return undefined;
-  const index = await contents.documents.named("index.json", indexKind);
-  if (index === undefined) throw new Refused("it is an OCI layout without an index.json");
+  const index = await contents.blobs.readNamed("index.json", indexSchema);
+  if (index === undefined) throw new ArchiveError("it is an OCI layout without an index.json");
   const saved = await savedNames(contents);
-  const targets = new Map<string, Omit<Candidate, "names">>();
-  const candidates: Candidate[] = [];
-  for (const entry of index.content.manifests.filter((one) => !isAbout(one))) {
+  const targets = new Map<string, Omit<ImageEntry, "names">>();
+  const candidates: ImageEntry[] = [];
+  for (const entry of index.content.manifests.filter((one) => !isAttestation(one))) {
     const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
     targets.set(entry.digest, target);
     const given = nameOf(entry);
@@ -46,13 +49,13 @@ export async function readOciArchive(contents: Contents, node: Platform): Promis
 }
 
 /** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
-const isAbout = ({ annotations, platform }: Reference): boolean =>
+const isAttestation = ({ annotations, platform }: AnnotatedDescriptor): boolean =>
   annotations?.["vnd.docker.reference.type"] !== undefined ||
   annotations?.["io.containerd.manifest.subject"] !== undefined ||
   (platform?.os === "unknown" && platform.architecture === "unknown");
 
 /** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
-function nameOf({ annotations }: Reference): string | undefined {
+function nameOf({ annotations }: AnnotatedDescriptor): string | undefined {
   const name = annotations?.["org.opencontainers.image.ref.name"];
   return (
     annotations?.["io.containerd.image.name"] ?? (name !== undefined && /[/:@]/.test(name) ? name : undefined)
@@ -60,8 +63,8 @@ function nameOf({ annotations }: Reference): string | undefined {
 }
 
 /** The names that `docker save` gives images in its own list, by the digest of their config. */
-async function savedNames({ documents }: Contents): Promise<Map<string, readonly string[]>> {
-  const list = await documents.named("manifest.json", savedImagesKind);
+async function savedNames({ blobs: documents }: ArchiveContents): Promise<Map<string, readonly string[]>> {
+  const list = await documents.readNamed("manifest.json", dockerManifestListSchema);
   return new Map(
     (list?.content ?? []).map(({ Config, RepoTags }) => [
       `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
@@ -71,14 +74,14 @@ async function savedNames({ documents }: Contents): Promise<Map<string, readonly
 }
 
 /** A manifest that a target leads to. */
-interface Lead {
-  readonly manifest: Reference;
+interface ManifestEntry {
+  readonly manifest: AnnotatedDescriptor;
   /** The indexes on the way to it. */
-  readonly indexes: readonly Document[];
+  readonly indexes: readonly ManifestBlob[];
 }
 
 /** A lead, and how well it fits; with what was read to know. */
-interface Rated extends Lead {
+interface RatedManifest extends ManifestEntry {
   readonly platform: Platform;
   readonly read?: ManifestRead;
 }
@@ -86,15 +89,15 @@ interface Rated extends Lead {
 type ManifestRead = Awaited<ReturnType<typeof readManifest>>;
 
 async function readTarget(
-  target: Reference,
-  contents: Contents,
+  target: AnnotatedDescriptor,
+  contents: ArchiveContents,
   node: Platform,
-): Promise<Omit<Candidate, "names">> {
-  const rated: Rated[] = [];
-  const silent: Lead[] = [];
-  for await (const lead of leadsOf(target, contents)) {
-    if (rated.length + silent.length === mostImages)
-      throw new Refused(`${target.digest} in it leads to more than ${mostImages} images`);
+): Promise<Omit<ImageEntry, "names">> {
+  const rated: RatedManifest[] = [];
+  const silent: ManifestEntry[] = [];
+  for await (const lead of manifestEntries(target, contents)) {
+    if (rated.length + silent.length === maxImages)
+      throw new ArchiveError(`${target.digest} in it leads to more than ${maxImages} images`);
     // Without an index around it, containerd goes by the config, whatever index.json says.
     const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
     if (platform) rated.push({ ...lead, platform });
@@ -103,7 +106,7 @@ async function readTarget(
   if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
     for (const lead of silent) {
       const read = await readManifest(lead.manifest, contents);
-      rated.push({ ...lead, platform: platformOf(read.config.content, node), read });
+      rated.push({ ...lead, platform: configPlatform(read.config.content, node), read });
     }
   }
   const platforms = rated.map(({ platform }) => platform);
@@ -112,48 +115,50 @@ async function readTarget(
   if (best === undefined) return { platforms, fitness: 0, image: undefined };
   const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
   const layers = findLayers(manifest.content, contents.tar);
-  checkCount(layers, config.content, config.document.digest);
+  checkLayerCount(layers, config.content, config.document.digest);
   const { digest, size, mediaType } = target;
   const image = {
     id: config.document.digest,
-    platform: platformText(platformOf(config.content, node)),
+    platform: formatPlatform(configPlatform(config.content, node)),
     target: { digest, size, mediaType },
-    documents: [...best.indexes, manifest.document, config.document],
+    manifests: [...best.indexes, manifest.document, config.document],
     layers,
   };
   return { platforms, fitness: fit, image };
 }
 
-async function* leadsOf(
-  reference: Reference,
-  contents: Contents,
-  indexes: readonly Document[] = [],
+async function* manifestEntries(
+  reference: AnnotatedDescriptor,
+  contents: ArchiveContents,
+  indexes: readonly ManifestBlob[] = [],
   seen = new Set<string>(),
-): AsyncGenerator<Lead> {
+): AsyncGenerator<ManifestEntry> {
   const { digest, mediaType } = reference;
-  if (isAbout(reference)) return;
+  if (isAttestation(reference)) return;
   if (isManifest(mediaType)) yield { manifest: reference, indexes };
   else if (isIndex(mediaType)) {
     if (seen.has(digest)) return;
     seen.add(digest);
-    if (indexes.length === deepest) throw new Refused(`its image indexes are more than ${deepest} deep`);
-    const { document, content } = await contents.documents.read(reference, indexKind);
-    for (const child of content.manifests) yield* leadsOf(child, contents, [...indexes, document], seen);
+    if (indexes.length === maxIndexDepth)
+      throw new ArchiveError(`its image indexes are more than ${maxIndexDepth} deep`);
+    const { document, content } = await contents.blobs.read(reference, indexSchema);
+    for (const child of content.manifests)
+      yield* manifestEntries(child, contents, [...indexes, document], seen);
   } else if (indexes.length === 0) {
-    throw new Refused(
-      `${digest} in it is of the type ${quoted(mediaType)}, which is not that of an image`,
-      saveIt,
+    throw new ArchiveError(
+      `${digest} in it is of the type ${quote(mediaType)}, which is not that of an image`,
+      adviseDockerSave,
     );
   }
 }
 
-async function readManifest(reference: Reference, { documents }: Contents) {
-  const manifest = await documents.read(reference, manifestKind);
+async function readManifest(reference: AnnotatedDescriptor, { blobs: documents }: ArchiveContents) {
+  const manifest = await documents.read(reference, manifestSchema);
   const { config } = manifest.content;
   if (!isConfig(config.mediaType))
-    throw new Refused(
-      `${reference.digest} in it is not an image: its config is of the type ${quoted(config.mediaType)}`,
-      saveIt,
+    throw new ArchiveError(
+      `${reference.digest} in it is not an image: its config is of the type ${quote(config.mediaType)}`,
+      adviseDockerSave,
     );
-  return { manifest, config: await documents.read(config, configKind) };
+  return { manifest, config: await documents.read(config, configSchema) };
 }

@@ -1,12 +1,12 @@
 import type { FileHandle } from "node:fs/promises";
-import { Refused } from "./errors.ts";
+import { ArchiveError } from "./errors.ts";
 
 /** What lies this close together is read with one system call: an archive's small members are neighbours. */
 const windowBytes = 64 * 1024;
 const chunkBytes = 1024 * 1024;
 
 /** A file that is read here and there, never as a whole. */
-export class OpenFile {
+export class RandomAccessFile {
   readonly size: number;
   readonly #handle: FileHandle;
   #window: Buffer = Buffer.alloc(0);
@@ -18,9 +18,9 @@ export class OpenFile {
   }
 
   /** @param handle stays the caller's to close */
-  static async of(handle: FileHandle): Promise<OpenFile> {
+  static async of(handle: FileHandle): Promise<RandomAccessFile> {
     const { size } = await handle.stat();
-    return new OpenFile(handle, size);
+    return new RandomAccessFile(handle, size);
   }
 
   /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
@@ -53,7 +53,7 @@ export class OpenFile {
         buffer.length - filled,
         position + filled,
       );
-      if (bytesRead === 0) throw new Refused("it became shorter while it was read");
+      if (bytesRead === 0) throw new ArchiveError("it became shorter while it was read");
       filled += bytesRead;
     }
     return buffer;

@@ -1,12 +1,12 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
 import type { Platform } from "../docker/images.ts";
-import { unreadable } from "../lib/errors.ts";
-import { Documents } from "./blob-reader.ts";
-import { compressionOf, decompress, refuseForeign, signatureBytes } from "./decompress.ts";
+import { describeFileError } from "../lib/errors.ts";
+import { BlobReader } from "./blob-reader.ts";
+import { compressionOf, decompress, rejectUnsupportedFormat, signatureBytes } from "./decompress.ts";
 import { readDockerArchive } from "./docker-archive.ts";
-import { Refused, saveIt } from "./errors.ts";
-import { readOciArchive } from "./oci-layout.ts";
-import { OpenFile } from "./open-file.ts";
+import { ArchiveError, adviseDockerSave } from "./errors.ts";
+import { readOciLayout } from "./oci-layout.ts";
+import { RandomAccessFile } from "./open-file.ts";
 import { selectImages } from "./select.ts";
 import { readTarIndex } from "./tar-index.ts";
 
@@ -40,7 +40,7 @@ export interface ArchiveImage {
   /** What a name points to: the platform's manifest, or the index that lists it. */
   readonly target: Descriptor;
   /** Indexes (if any), the target first, manifest and config: their bytes hash to their digests. */
-  readonly documents: readonly (Descriptor & { readonly bytes: Buffer })[];
+  readonly manifests: readonly (Descriptor & { readonly bytes: Buffer })[];
   /** In the order in which they lie on each other, the lowest first. Their bytes are not verified. */
   readonly layers: readonly Layer[];
 }
@@ -56,7 +56,7 @@ export interface ImageArchive {
 }
 
 /** An archive that cannot be loaded: which, why, and what to do about it. */
-export class BadArchive extends Error {
+export class InvalidArchiveError extends Error {
   override readonly name = "BadArchive";
 
   constructor(path: string, reason: string, advice: string, options?: ErrorOptions) {
@@ -83,9 +83,9 @@ export async function readArchive(
 ): Promise<ImageArchive> {
   try {
     const copy = await opened(path, async (archive) => {
-      if (archive.size === 0) throw new Refused("it is empty", saveIt);
+      if (archive.size === 0) throw new ArchiveError("it is empty", adviseDockerSave);
       const head = await archive.bytes(0, signatureBytes);
-      refuseForeign(head);
+      rejectUnsupportedFormat(head);
       const compression = compressionOf(head);
       return compression && (await decompress(archive, compression, on.scratch));
     });
@@ -97,27 +97,33 @@ export async function readArchive(
       throw error;
     }
   } catch (error) {
-    if (error instanceof Refused) throw new BadArchive(path, error.message, error.advice, { cause: error });
+    if (error instanceof ArchiveError)
+      throw new InvalidArchiveError(path, error.message, error.advice, { cause: error });
     if (!(error instanceof Error && "syscall" in error)) throw error;
-    throw new BadArchive(path, unreadable(error), "See that the file is there and this user may read it", {
-      cause: error,
-    });
+    throw new InvalidArchiveError(
+      path,
+      describeFileError(error),
+      "See that the file is there and this user may read it",
+      {
+        cause: error,
+      },
+    );
   }
 }
 
-async function opened<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
+async function opened<T>(path: string, use: (file: RandomAccessFile) => Promise<T>): Promise<T> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path);
-    return await use(await OpenFile.of(handle));
+    return await use(await RandomAccessFile.of(handle));
   } finally {
     await handle?.close();
   }
 }
 
-async function readImages(file: OpenFile, node: Platform): Promise<ArchiveImage[]> {
+async function readImages(file: RandomAccessFile, node: Platform): Promise<ArchiveImage[]> {
   const tar = await readTarIndex(file);
-  const contents = { file, tar, documents: new Documents(tar, file) };
-  const candidates = (await readOciArchive(contents, node)) ?? (await readDockerArchive(contents, node));
+  const contents = { file, tar, blobs: new BlobReader(tar, file) };
+  const candidates = (await readOciLayout(contents, node)) ?? (await readDockerArchive(contents, node));
   return selectImages(candidates, node);
 }

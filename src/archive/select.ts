@@ -1,11 +1,11 @@
 import type { Platform } from "../docker/images.ts";
-import { platformText } from "../oci/platform.ts";
-import { fullName } from "../oci/reference.ts";
-import { quoted, Refused } from "./errors.ts";
+import { formatPlatform } from "../oci/platform.ts";
+import { normalizeReference } from "../oci/reference.ts";
+import { ArchiveError, quote } from "./errors.ts";
 import type { ArchiveImage } from "./read-archive.ts";
 
 /** What an archive offers under some names. */
-export interface Candidate {
+export interface ImageEntry {
   /** As in the archive: Docker's short names, or full ones. */
   readonly names: readonly string[];
   /** What it is made for. */
@@ -22,8 +22,8 @@ export interface Candidate {
  * @throws Refused when an image has no name or one that is none, when nothing under a name runs on the nodes, or two
  * different images do
  */
-export function selectImages(candidates: readonly Candidate[], node: Platform): ArchiveImage[] {
-  if (candidates.length === 0) throw new Refused("it holds no image", saveNamed);
+export function selectImages(candidates: readonly ImageEntry[], node: Platform): ArchiveImage[] {
+  if (candidates.length === 0) throw new ArchiveError("it holds no image", saveNamed);
   const images = new Map<string, Omit<ArchiveImage, "names"> & { names: string[] }>();
   for (const [name, named] of byName(candidates)) {
     const image = best(name, named, node);
@@ -34,12 +34,15 @@ export function selectImages(candidates: readonly Candidate[], node: Platform): 
   return [...images.values()];
 }
 
-function byName(candidates: readonly Candidate[]): Map<string, Candidate[]> {
-  const named = new Map<string, Candidate[]>();
+function byName(candidates: readonly ImageEntry[]): Map<string, ImageEntry[]> {
+  const named = new Map<string, ImageEntry[]>();
   for (const candidate of candidates) {
     if (candidate.names.length === 0) {
       const id = candidate.image?.id;
-      throw new Refused(`${id === undefined ? "an image" : `the image ${id}`} in it has no name`, saveNamed);
+      throw new ArchiveError(
+        `${id === undefined ? "an image" : `the image ${id}`} in it has no name`,
+        saveNamed,
+      );
     }
     for (const name of new Set(candidate.names.map(checkedName))) {
       const known = named.get(name);
@@ -51,26 +54,26 @@ function byName(candidates: readonly Candidate[]): Map<string, Candidate[]> {
 }
 
 function checkedName(given: string): string {
-  const name = fullName(given);
+  const name = normalizeReference(given);
   if (typeof name === "string") return name;
-  throw new Refused(`the name ${quoted(given)} of an image in it ${name.problem}`, saveNamed);
+  throw new ArchiveError(`the name ${quote(given)} of an image in it ${name.problem}`, saveNamed);
 }
 
-function best(name: string, candidates: readonly Candidate[], node: Platform): Omit<ArchiveImage, "names"> {
+function best(name: string, candidates: readonly ImageEntry[], node: Platform): Omit<ArchiveImage, "names"> {
   const most = Math.max(...candidates.map(({ fitness }) => fitness));
   const images = candidates.flatMap(({ fitness, image }) => (image && fitness === most ? [image] : []));
   const [image] = images;
   if (image === undefined) {
-    const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(platformText)))];
+    const platforms = [...new Set(candidates.flatMap((each) => each.platforms.map(formatPlatform)))];
     const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
-    throw new Refused(
-      `${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${platformText(node)}`,
-      `Build the image for it, with \`docker buildx build --platform ${platformText(node)}\``,
+    throw new ArchiveError(
+      `${name} in it is for ${shown.join(", ") || "no platform"}, and the nodes run ${formatPlatform(node)}`,
+      `Build the image for it, with \`docker buildx build --platform ${formatPlatform(node)}\``,
     );
   }
   const other = images.find(({ id }) => id !== image.id);
   if (other !== undefined)
-    throw new Refused(
+    throw new ArchiveError(
       `${name} in it names two images, ${image.id} and ${other.id}`,
       "Give each a name of its own",
     );

@@ -9,13 +9,13 @@ export const toolKey = (name: string, checksum: string): string => `kind-action-
  *
  * @param architecture of what nodes pull
  */
-export function proxiesPrefix(job: { workflow: string; id: string; architecture: string }): string {
+export function proxyKeyPrefix(job: { workflow: string; id: string; architecture: string }): string {
   const name = createHash("sha256").update(`${job.workflow}\n${job.id}`).digest("hex").slice(0, 16);
   return `kind-action-proxies-v1-${job.architecture}-${name}-`;
 }
 
 /** What of the job's event decides whether its caches are of use to anybody. */
-export interface Event {
+export interface WorkflowEvent {
   readonly name: string;
   /** `refs/heads/main` */
   readonly ref: string;
@@ -29,7 +29,7 @@ export interface Event {
  *
  * @param save what the user says: `auto` is the above
  */
-export function savesCaches({ name, ref, defaultBranch }: Event, save: CacheSave): boolean {
+export function shouldSaveCaches({ name, ref, defaultBranch }: WorkflowEvent, save: CacheSave): boolean {
   if (save !== "auto") return save === "always";
   const trusted = ["push", "schedule", "workflow_dispatch", "repository_dispatch"].includes(name);
   return trusted && defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;

@@ -71,7 +71,7 @@ export interface ConfigAdditions {
   /** Applied after all of the cluster's merge patches, before the user's own of this kind, and those of nodes. */
   readonly json6902: readonly Json6902Patch[];
   /** Whether kind leaves the network to us. */
-  readonly ownNetwork: boolean;
+  readonly disableDefaultCni: boolean;
   /** Folders of this machine in every node, only to read. */
   readonly mounts: readonly FolderMount[];
   /** Patches of containerd's configuration, applied before the user's. */
@@ -213,7 +213,13 @@ export function renderClusterConfig(
   images: readonly string[],
   additions: Partial<ConfigAdditions> = {},
 ): string {
-  const { patches, json6902, ownNetwork, mounts, containerdPatches } = { ...nothingAdded, ...additions };
+  const {
+    patches,
+    json6902,
+    disableDefaultCni: ownNetwork,
+    mounts,
+    containerdPatches,
+  } = { ...nothingAdded, ...additions };
   const document = config.document.clone();
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
@@ -243,13 +249,13 @@ export function renderClusterConfig(
 const nothingAdded: ConfigAdditions = {
   patches: [],
   json6902: [],
-  ownNetwork: false,
+  disableDefaultCni: false,
   mounts: [],
   containerdPatches: [],
 };
 
 /** A rendered configuration with other names for the images of its nodes. */
-export function withImages(config: string, names: ReadonlyMap<string, string>): string {
+export function replaceNodeImages(config: string, names: ReadonlyMap<string, string>): string {
   const document = parseDocument(config, { schema: "failsafe" });
   const nodes = document.get("nodes");
   for (const node of isSeq(nodes) ? nodes.items : []) {

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import type { Log } from "../lib/log.ts";
 import { ProgramError } from "../lib/subprocess.ts";
 import type { ClusterPlan, FastStartPlan } from "../plan/plan.ts";
-import type { Kind } from "./kind-cli.ts";
+import type { KindCli } from "./kind-cli.ts";
 
 /** How a cluster was made. */
-export interface MadeCluster {
+export interface CreatedCluster {
   /** Whether its nodes are not the first ones: whoever talked with those has to begin anew. */
-  readonly anew: boolean;
+  readonly recreated: boolean;
   /** Fast start's settings that it has, for people. */
   readonly settings: readonly string[];
 }
@@ -20,24 +20,24 @@ export interface MadeCluster {
  * @param folder of this run's own, for the configuration
  * @throws kind's own error, that without fast start where it fails both ways
  */
-export async function createCluster(
-  kind: Kind,
+export async function createKindCluster(
+  kind: KindCli,
   plan: Pick<ClusterPlan, "name" | "config" | "workspace" | "kubeconfig" | "verbosity" | "fastStart">,
   folder: string,
   log: Log,
-): Promise<MadeCluster> {
+): Promise<CreatedCluster> {
   const { fastStart } = plan;
   if (fastStart === undefined) {
     await kind.create(plan, folder, log);
-    return { anew: false, settings: [] };
+    return { recreated: false, settings: [] };
   }
   await writeManifestPatches(fastStart);
   try {
     await kind.create(plan, folder, log);
     for (const setting of fastStart.settings) log.line(`Fast start: ${setting}`);
-    return { anew: false, settings: fastStart.settings };
+    return { recreated: false, settings: fastStart.settings };
   } catch (error) {
-    const reason = refusalOf(error);
+    const reason = kubeadmRefusal(error);
     if (reason === undefined) throw error;
     log.line("kubeadm refuses its configuration. Once more, without fast start:");
     await kind.delete(plan.name, plan.kubeconfig, log);
@@ -45,7 +45,7 @@ export async function createCluster(
     log.warning(
       `The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`,
     );
-    return { anew: true, settings: [] };
+    return { recreated: true, settings: [] };
   }
 }
 
@@ -59,7 +59,7 @@ async function writeManifestPatches({ folder, files }: FastStartPlan): Promise<v
  * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
  * wrong, the settings have nothing to do.
  */
-function refusalOf(error: unknown): string | undefined {
+function kubeadmRefusal(error: unknown): string | undefined {
   if (!(error instanceof ProgramError)) return undefined;
   const said = `${error.output.stdout}\n${error.output.stderr}`;
   if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../docker/engine.ts";
-import { thaw } from "./unfreeze-cgroup.ts";
+import { unfreezeCgroup } from "./unfreeze-cgroup.ts";
 
 /** In milliseconds. Docker takes its time under load, and now and then forgets the first request. */
 const deadline = 60_000;
@@ -15,7 +15,7 @@ const patience = 3_000;
  * @param on.stillMade whether what made the cluster was cut off, and a container may come up after the first look
  * @throws naming those that are left when the time is up
  */
-export async function removeNodes(
+export async function deleteNodes(
   engine: Engine,
   cluster: string,
   on: { stillMade: boolean },
@@ -23,7 +23,7 @@ export async function removeNodes(
   const began = performance.now();
   let quietSince = began;
   for (;;) {
-    const left = await engine.containers.nodes(cluster);
+    const left = await engine.containers.listNodes(cluster);
     const now = performance.now();
     if (left.length === 0 && (!on.stillMade || now - quietSince >= settling)) return;
     if (left.length > 0) quietSince = now;
@@ -31,7 +31,7 @@ export async function removeNodes(
       throw new Error(`Docker does not remove ${left.map(({ name }) => name).join(", ")}`);
     // One that the daemon is busy with is asked for again.
     const removal = Promise.allSettled(left.map(({ id }) => engine.containers.remove(id)));
-    while (await lasts(removal, patience)) await Promise.all(left.map(({ id }) => thaw(id)));
+    while (await lasts(removal, patience)) await Promise.all(left.map(({ id }) => unfreezeCgroup(id)));
     await sleep(100);
   }
 }

@@ -17,7 +17,7 @@ const kindSubnets: Readonly<Record<string, string>> = { kind: "fc00:f853:ccd:e79
  * the subnet was not Docker's choice
  * @returns whether it was made
  */
-export async function makeNetwork(
+export async function ensureNetwork(
   engine: Engine,
   name: string,
   run: string,
@@ -26,10 +26,10 @@ export async function makeNetwork(
   },
 ): Promise<boolean> {
   const id = (await isThere(engine, name)) ? undefined : await create(engine, name, run, on.fixedAddresses);
-  return onlyOldest(engine, name, id, on.wait ?? sleep);
+  return keepOldest(engine, name, id, on.wait ?? sleep);
 }
 
-const isThere = async (engine: Engine, name: string) => (await engine.networks.ids(name)).length > 0;
+const isThere = async (engine: Engine, name: string) => (await engine.networks.listIds(name)).length > 0;
 
 /** @returns the ID of what it made */
 async function create(
@@ -67,14 +67,14 @@ async function create(
  * @param id of the network that this run made
  * @returns whether that one stays
  */
-async function onlyOldest(
+async function keepOldest(
   engine: Engine,
   name: string,
   id: string | undefined,
   wait: (milliseconds: number) => Promise<unknown>,
 ): Promise<boolean> {
   for (let looks = 0; looks < 50; looks++) {
-    const [oldest, ...younger] = await engine.networks.ids(name);
+    const [oldest, ...younger] = await engine.networks.listIds(name);
     if (younger.length === 0) return id !== undefined && oldest === id;
     if (id !== undefined && younger.includes(id)) await engine.networks.remove(id);
     else await wait(100);
@@ -92,7 +92,7 @@ async function freeSubnet(
 ): Promise<string | undefined> {
   try {
     await engine.networks.create({ name, labels, options: {}, subnets: [] });
-    return (await engine.networks.find(name))?.subnets[0]?.subnet;
+    return (await engine.networks.inspect(name))?.subnets[0]?.subnet;
   } catch {
     return undefined;
   } finally {
@@ -106,8 +106,8 @@ async function freeSubnet(
  */
 export async function removeNetwork(engine: Engine, name: string, run: string): Promise<void> {
   await engine.networks.remove(probeName(run));
-  for (const id of await engine.networks.ids(name)) {
-    const network = await engine.networks.find(id);
+  for (const id of await engine.networks.listIds(name)) {
+    const network = await engine.networks.inspect(id);
     if (network?.labels[runLabel] !== undefined && network.containers.size === 0)
       await engine.networks.remove(id);
   }
@@ -115,7 +115,7 @@ export async function removeNetwork(engine: Engine, name: string, run: string): 
 
 /** kind takes over the MTU of Docker's default network, which people set where a tunnel leaves less room. */
 async function defaultMtu(engine: Engine): Promise<Record<string, string>> {
-  const mtu = (await engine.networks.find("bridge"))?.options["com.docker.network.driver.mtu"];
+  const mtu = (await engine.networks.inspect("bridge"))?.options["com.docker.network.driver.mtu"];
   return mtu === undefined ? {} : { "com.docker.network.driver.mtu": mtu };
 }
 

@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Log } from "../lib/log.ts";
-import type { Output, Run } from "../lib/subprocess.ts";
+import type { ProgramOutput, RunProgram } from "../lib/subprocess.ts";
 
 /** kind, at one path, talking to one Docker daemon. */
-export interface Kind {
+export interface KindCli {
   /** Makes a cluster's nodes and starts Kubernetes on them. Nodes of a cluster that did not come up stay, for their logs. */
   create(
     cluster: { name: string; config: string; workspace: string; kubeconfig: string; verbosity: number },
@@ -14,13 +14,13 @@ export interface Kind {
   /** Removes the nodes, and the cluster's context from the kubeconfig. */
   delete(cluster: string, kubeconfig: string, log: Log): Promise<void>;
   /** Writes every node's logs under a folder. What can be had is there even when it fails. */
-  exportLogs(cluster: string, folder: string, deadline: number, log: Log): Promise<Output>;
+  exportLogs(cluster: string, folder: string, deadline: number, log: Log): Promise<ProgramOutput>;
 }
 
 const minutes = 60_000;
 
 /** @param env the Docker endpoint, as variables */
-export function kindAt(path: string, run: Run, env: Readonly<Record<string, string>>): Kind {
+export function createKindCli(path: string, run: RunProgram, env: Readonly<Record<string, string>>): KindCli {
   const environment = { ...env, KIND_EXPERIMENTAL_PROVIDER: "docker" };
   const kind = (
     args: readonly string[],

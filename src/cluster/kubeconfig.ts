@@ -3,10 +3,10 @@ import { parseDocument } from "yaml";
 import * as z from "zod";
 
 /** The name that kind gives a cluster's context, cluster entry and user entry alike. */
-export const contextOf = (cluster: string): string => `kind-${cluster}`;
+export const contextName = (cluster: string): string => `kind-${cluster}`;
 
 /** Takes others' rights to a kubeconfig away: it holds an administrator's key now. kind leaves them where a file was there. */
-export const protect = (file: string): Promise<void> => chmod(file, 0o600);
+export const restrictPermissions = (file: string): Promise<void> => chmod(file, 0o600);
 
 const content = z.looseObject({
   clusters: z.array(z.unknown()).nullish(),

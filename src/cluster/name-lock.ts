@@ -15,8 +15,8 @@ const prefix = "kind-action.";
  *
  * @throws when another run has the name
  */
-export async function claimName(engine: Engine, cluster: string, run: string): Promise<void> {
-  const labels = await engine.volumes.claim(prefix + cluster, { [runLabel]: run });
+export async function acquireNameLock(engine: Engine, cluster: string, run: string): Promise<void> {
+  const labels = await engine.volumes.findOrCreate(prefix + cluster, { [runLabel]: run });
   if (labels[runLabel] !== run) {
     throw new Error(
       `The cluster name "${cluster}" was taken a moment ago by another run of this action (${labels[runLabel]}). Give each job on this machine its own \`cluster_name\`.`,
@@ -25,18 +25,18 @@ export async function claimName(engine: Engine, cluster: string, run: string): P
 }
 
 /** Whether this run has a cluster's name: only then is the cluster its own. */
-export async function hasName(engine: Engine, cluster: string, run: string): Promise<boolean> {
-  return (await engine.volumes.labelled(`${runLabel}=${run}`)).has(prefix + cluster);
+export async function holdsNameLock(engine: Engine, cluster: string, run: string): Promise<boolean> {
+  return (await engine.volumes.listByLabel(`${runLabel}=${run}`)).has(prefix + cluster);
 }
 
 /** Gives the name back, if this run has it. */
-export async function releaseName(engine: Engine, cluster: string, run: string): Promise<void> {
-  if (await hasName(engine, cluster, run)) await engine.volumes.remove(prefix + cluster);
+export async function releaseNameLock(engine: Engine, cluster: string, run: string): Promise<void> {
+  if (await holdsNameLock(engine, cluster, run)) await engine.volumes.remove(prefix + cluster);
 }
 
 /** The names that runs have taken. */
-export async function claims(engine: Engine): Promise<string[]> {
-  const volumes = await engine.volumes.labelled(runLabel);
+export async function listLockedNames(engine: Engine): Promise<string[]> {
+  const volumes = await engine.volumes.listByLabel(runLabel);
   return [...volumes.keys()]
     .filter((name) => name.startsWith(prefix))
     .map((name) => name.slice(prefix.length));

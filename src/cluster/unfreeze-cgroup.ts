@@ -14,7 +14,7 @@ const cgroupsOf = (id: string) => [
  * libcontainer/cgroups/fs/devices.go). If a node is killed then, a process of a pod stays frozen, no signal reaches it,
  * and Docker waits in vain for the node to end. cgroup v2 has no such state: what is frozen there can be killed.
  */
-export async function thaw(containerId: string): Promise<void> {
+export async function unfreezeCgroup(containerId: string): Promise<void> {
   await Promise.all(
     cgroupsOf(containerId).map(async (cgroup) => {
       const entries = await readdir(cgroup, { recursive: true }).catch(() => []);

@@ -1,8 +1,8 @@
 import type Docker from "dockerode";
 import * as z from "zod";
-import { type SmallFile, tarOf } from "../lib/tar.ts";
-import { type ContainerProgram, programOf } from "./exec-stream.ts";
-import { gone, unless } from "./expected-status.ts";
+import { createTar, type TarFile } from "../lib/tar.ts";
+import { type ExecStream, toExecStream } from "./exec-stream.ts";
+import { ignoreStatus, isNotFound } from "./expected-status.ts";
 
 /** A container that kind made: a node, or the load balancer in front of several control planes. */
 export interface NodeContainer {
@@ -38,7 +38,7 @@ export interface Mount {
 }
 
 /** A container that serves others, on a network of theirs. */
-export interface NewServer {
+export interface ServiceContainer {
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -66,7 +66,7 @@ export class Containers {
   }
 
   /** The containers of one kind cluster, or of all, stopped ones too. */
-  async nodes(cluster?: string): Promise<NodeContainer[]> {
+  async listNodes(cluster?: string): Promise<NodeContainer[]> {
     const label = cluster === undefined ? clusterLabel : `${clusterLabel}=${cluster}`;
     const containers = await this.#docker.listContainers({ all: true, filters: { label: [label] } });
     return containers.map((container) => ({
@@ -78,19 +78,19 @@ export class Containers {
   }
 
   /** The IDs of all containers with a label of a value. */
-  async labelled(label: string, value: string): Promise<string[]> {
+  async listByLabel(label: string, value: string): Promise<string[]> {
     const filters = { label: [`${label}=${value}`] };
     return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
   }
 
   /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
   async remove(id: string): Promise<void> {
-    await unless(gone, this.#docker.getContainer(id).remove({ force: true, v: true }));
+    await ignoreStatus(isNotFound, this.#docker.getContainer(id).remove({ force: true, v: true }));
   }
 
   /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
-  async find(id: string): Promise<ContainerDetails | undefined> {
-    const found = await unless(gone, this.#docker.getContainer(id).inspect());
+  async inspect(id: string): Promise<ContainerDetails | undefined> {
+    const found = await ignoreStatus(isNotFound, this.#docker.getContainer(id).inspect());
     if (found === undefined) return undefined;
     const container = containerFacts.parse(found);
     return {
@@ -115,14 +115,14 @@ export class Containers {
   }
 
   /** Runs a program in a container that runs. */
-  async exec(id: string, argv: readonly string[]): Promise<ContainerProgram> {
+  async exec(id: string, argv: readonly string[]): Promise<ExecStream> {
     const exec = await this.#docker.getContainer(id).exec({
       Cmd: [...argv],
       AttachStdin: true,
       AttachStdout: true,
       AttachStderr: true,
     });
-    return programOf(this.#docker, await exec.start({ hijack: true, stdin: true }));
+    return toExecStream(this.#docker, await exec.start({ hijack: true, stdin: true }));
   }
 
   /**
@@ -132,13 +132,13 @@ export class Containers {
    * @param binds daemon's path to path in the container; `true` makes it read-only
    * @param volume where the container has a volume of its own
    */
-  async runAlone(container: {
+  async runHelper(container: {
     image: string;
     argv: readonly string[];
     labels: Record<string, string>;
     binds: readonly { source: string; target: string; readOnly: boolean }[];
     volume: string;
-  }): Promise<{ id: string; program: ContainerProgram; volume: string }> {
+  }): Promise<{ id: string; program: ExecStream; volume: string }> {
     const [entrypoint = "", ...args] = container.argv;
     const made = await this.#docker.createContainer({
       Image: container.image,
@@ -177,11 +177,11 @@ export class Containers {
         stderr: true,
       });
       await made.start();
-      const volume = (await this.find(made.id))?.mounts.find(
+      const volume = (await this.inspect(made.id))?.mounts.find(
         ({ destination }) => destination === container.volume,
       )?.name;
       if (volume === undefined) throw new Error(`The container ${made.id} has no volume of its own.`);
-      return { id: made.id, program: programOf(this.#docker, stream), volume };
+      return { id: made.id, program: toExecStream(this.#docker, stream), volume };
     } catch (error) {
       await this.remove(made.id);
       throw error;
@@ -194,7 +194,7 @@ export class Containers {
    * @returns its ID
    * @throws the daemon's own error, a taken name, address or port included: then there is none
    */
-  async startServer(server: NewServer): Promise<string> {
+  async startService(server: ServiceContainer): Promise<string> {
     const port = `${server.publish?.port}/tcp`;
     const container = await this.#docker.createContainer({
       name: server.name,
@@ -236,13 +236,13 @@ export class Containers {
   }
 
   /** Writes files into a container. @param files by their absolute paths, whose folders are made */
-  async writeFiles(id: string, files: Readonly<Record<string, SmallFile>>): Promise<void> {
-    await this.#docker.getContainer(id).putArchive(tarOf(files), { path: "/" });
+  async writeFiles(id: string, files: Readonly<Record<string, TarFile>>): Promise<void> {
+    await this.#docker.getContainer(id).putArchive(createTar(files), { path: "/" });
   }
 
   /** Waits until a container that removes itself is gone. */
-  async removed(id: string): Promise<void> {
-    await unless(gone, this.#docker.getContainer(id).wait({ condition: "removed" }));
+  async waitUntilRemoved(id: string): Promise<void> {
+    await ignoreStatus(isNotFound, this.#docker.getContainer(id).wait({ condition: "removed" }));
   }
 }
 

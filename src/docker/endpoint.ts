@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { ProgramError, type Run } from "../lib/subprocess.ts";
+import { ProgramError, type RunProgram } from "../lib/subprocess.ts";
 
 /**
  * Where the Docker daemon is, as the environment variables that kind, the docker CLI and dockerode all read.
@@ -23,7 +23,7 @@ const contexts = z.tuple([
  *
  * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
  */
-export async function resolveEndpoint(env: NodeJS.ProcessEnv, run: Run): Promise<Endpoint> {
+export async function resolveEndpoint(env: NodeJS.ProcessEnv, run: RunProgram): Promise<Endpoint> {
   const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
   const url = endpoint.DOCKER_HOST ?? "";
   if (!/^(unix|tcp|http|https):\/\//.test(url)) {
@@ -51,7 +51,7 @@ function parseContexts(output: string): z.infer<typeof contexts> {
   }
 }
 
-async function currentContext(run: Run): Promise<Endpoint> {
+async function currentContext(run: RunProgram): Promise<Endpoint> {
   let output: string;
   try {
     output = (await run("docker", ["context", "inspect"], { deadline: 10_000 })).stdout;

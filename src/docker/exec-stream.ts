@@ -2,7 +2,7 @@ import { PassThrough, type Readable } from "node:stream";
 import type Docker from "dockerode";
 
 /** A program that runs in a container. */
-export interface ContainerProgram {
+export interface ExecStream {
   readonly stdin: NodeJS.WritableStream;
   readonly stdout: Readable;
   readonly stderr: Readable;
@@ -11,7 +11,7 @@ export interface ContainerProgram {
 }
 
 /** A program at the other end of a connection to a container without a terminal. */
-export function programOf(docker: Docker, stream: NodeJS.ReadWriteStream): ContainerProgram {
+export function toExecStream(docker: Docker, stream: NodeJS.ReadWriteStream): ExecStream {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   docker.modem.demuxStream(stream, stdout, stderr);

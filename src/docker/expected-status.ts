@@ -1,10 +1,10 @@
 import * as z from "zod";
 
 /** What a daemon answers for what it does not have. */
-export const gone = (status: number): boolean => status === 404;
+export const isNotFound = (status: number): boolean => status === 404;
 
 /** The answer, or undefined where the daemon refused with an expected status. */
-export async function unless<T>(
+export async function ignoreStatus<T>(
   expected: (status: number) => boolean,
   answer: Promise<T>,
 ): Promise<T | undefined> {

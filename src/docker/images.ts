@@ -2,8 +2,8 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
 import * as z from "zod";
-import { onlyFile } from "../lib/tar.ts";
-import { gone, unless } from "./expected-status.ts";
+import { extractSingleFile } from "../lib/tar.ts";
+import { ignoreStatus, isNotFound } from "./expected-status.ts";
 
 /** What an image is made for, or a node is: os and architecture as Go has them (`linux`, `amd64`). */
 export interface Platform {
@@ -22,8 +22,8 @@ export class Images {
   }
 
   /** The ID (`sha256:…` of the config) of an image that the daemon has. */
-  async id(reference: string): Promise<string | undefined> {
-    const image = await unless(gone, this.#docker.getImage(reference).inspect());
+  async findId(reference: string): Promise<string | undefined> {
+    const image = await ignoreStatus(isNotFound, this.#docker.getImage(reference).inspect());
     return image?.Id;
   }
 
@@ -35,11 +35,11 @@ export class Images {
 
   /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
   async untag(name: string): Promise<void> {
-    await unless(gone, this.#docker.getImage(name).remove());
+    await ignoreStatus(isNotFound, this.#docker.getImage(name).remove());
   }
 
   /** The IDs of all images with a label of a value. */
-  async labelled(label: string, value: string): Promise<string[]> {
+  async listByLabel(label: string, value: string): Promise<string[]> {
     const filters = { label: [`${label}=${value}`] };
     return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
   }
@@ -60,7 +60,7 @@ export class Images {
   }
 
   /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
-  async layers(reference: string): Promise<readonly string[]> {
+  async diffIds(reference: string): Promise<readonly string[]> {
     return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
   }
 
@@ -106,7 +106,7 @@ export class Images {
   }
 
   /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
-  async file(reference: string, path: string, labels: Record<string, string>): Promise<Buffer> {
+  async readFile(reference: string, path: string, labels: Record<string, string>): Promise<Buffer> {
     const container = await this.#docker.createContainer({
       Image: reference,
       Entrypoint: [path],
@@ -115,9 +115,9 @@ export class Images {
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of await container.getArchive({ path })) chunks.push(Buffer.from(chunk));
-      return onlyFile(Buffer.concat(chunks));
+      return extractSingleFile(Buffer.concat(chunks));
     } finally {
-      await unless(gone, container.remove({ force: true, v: true }));
+      await ignoreStatus(isNotFound, container.remove({ force: true, v: true }));
     }
   }
 }

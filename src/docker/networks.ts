@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import * as z from "zod";
-import { gone, unless } from "./expected-status.ts";
+import { ignoreStatus, isNotFound } from "./expected-status.ts";
 
 export interface Network {
   readonly id: string;
@@ -23,8 +23,8 @@ export class Networks {
     this.#docker = docker;
   }
 
-  async find(name: string): Promise<Network | undefined> {
-    const found = await unless(gone, this.#docker.getNetwork(name).inspect());
+  async inspect(name: string): Promise<Network | undefined> {
+    const found = await ignoreStatus(isNotFound, this.#docker.getNetwork(name).inspect());
     if (found === undefined) return undefined;
     const network = networkFacts.parse(found);
     return {
@@ -50,7 +50,7 @@ export class Networks {
   }
 
   /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
-  async ids(name: string): Promise<string[]> {
+  async listIds(name: string): Promise<string[]> {
     const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
     const named = networkList.parse(containing).filter((network) => network.Name === name);
     return named.toSorted(byAge).map(({ Id }) => Id);
@@ -81,14 +81,14 @@ export class Networks {
 
   /** Removes a network that nothing is attached to. @returns whether it is gone */
   async remove(name: string): Promise<boolean> {
-    const removed = await unless(
-      (status) => gone(status) || inUse(status),
+    const removed = await ignoreStatus(
+      (status) => isNotFound(status) || inUse(status),
       this.#docker
         .getNetwork(name)
         .remove()
         .then(() => true),
     );
-    return removed ?? (await this.find(name)) === undefined;
+    return removed ?? (await this.inspect(name)) === undefined;
   }
 }
 

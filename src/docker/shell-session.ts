@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "../lib/errors.ts";
-import type { ContainerProgram } from "./exec-stream.ts";
+import { errorMessage } from "../lib/errors.ts";
+import type { ExecStream } from "./exec-stream.ts";
 
 /** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
 const endOfAnswer = "\u0004";
@@ -12,8 +12,8 @@ const endOfAnswer = "\u0004";
  * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
  * and the commands go through it, one after another.
  */
-export class Conversation {
-  readonly #program: ContainerProgram;
+export class ShellSession {
+  readonly #program: ExecStream;
   readonly #with: string;
   #turn: Promise<unknown> = Promise.resolve();
   #answer: Answer | undefined;
@@ -22,7 +22,7 @@ export class Conversation {
   #ended: Error | undefined;
 
   /** @param partner who answers, for errors */
-  constructor(program: ContainerProgram, partner: string) {
+  constructor(program: ExecStream, partner: string) {
     this.#program = program;
     this.#with = partner;
     program.stdout.setEncoding("utf8");
@@ -45,7 +45,7 @@ export class Conversation {
    * @returns what the program printed
    * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
    */
-  ask(command: readonly string[], deadline: number, payload?: AsyncIterable<Uint8Array>): Promise<string> {
+  run(command: readonly string[], deadline: number, payload?: AsyncIterable<Uint8Array>): Promise<string> {
     const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
     this.#turn = asked.catch(() => {});
     return asked;
@@ -77,7 +77,7 @@ export class Conversation {
       if (status !== 0) throw new Error(this.#stderr.trim() || `exit status ${status}`);
       return text;
     } catch (error) {
-      throw new ConversationError(`${this.#with}: ${command[0]} failed: ${messageOf(error)}`, {
+      throw new ShellSessionError(`${this.#with}: ${command[0]} failed: ${errorMessage(error)}`, {
         cause: error,
       });
     } finally {
@@ -121,7 +121,7 @@ export class Conversation {
 }
 
 /** A container that does not answer, or answers that something failed. */
-export class ConversationError extends Error {
+export class ShellSessionError extends Error {
   override readonly name = "ConversationError";
 }
 

@@ -5,16 +5,16 @@ import type { Engine } from "../docker/engine.ts";
 import { readWhileWritten } from "./read-while-written.ts";
 
 /** An image as a Docker daemon takes it. */
-export interface ImageParts {
+export interface LoadableImage {
   /** The text of its config, and that text's SHA-256 in hexadecimal. */
   readonly config: string;
   readonly id: string;
-  readonly layers: readonly ImageLayer[];
+  readonly layers: readonly LoadableLayer[];
   /** What it is to be called. */
   readonly name: string;
 }
 
-export interface ImageLayer {
+export interface LoadableLayer {
   /** The SHA-256 of its tar, in hexadecimal. */
   readonly diffId: string;
   /** The file with that tar, which may still be written. */
@@ -22,7 +22,7 @@ export interface ImageLayer {
   /** Settles when all of it is there. */
   readonly written: Promise<unknown>;
   /** Is called when it is read no more. It may fail. */
-  readonly leave: () => Promise<unknown>;
+  readonly release: () => Promise<unknown>;
 }
 
 /**
@@ -35,24 +35,24 @@ export interface ImageLayer {
  * @param labels of the image that the first layer is for that time
  * @throws when a layer does not come, or the daemon does not take it
  */
-export async function giveImage(
+export async function loadIntoDaemon(
   engine: Engine,
-  image: ImageParts,
+  image: LoadableImage,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
   const [first] = image.layers;
   const layer = first && Readable.from(readWhileWritten(first.path, first.written), { objectMode: false });
   const imported = layer && engine.images.import(layer, labels);
   const there = imported?.then(async (id) => {
-    const [diffId] = await engine.images.layers(id);
+    const [diffId] = await engine.images.diffIds(id);
     if (diffId !== `sha256:${first?.diffId}`)
       throw new Error(`its first layer is ${diffId}, not sha256:${first?.diffId}`);
   });
   // Whoever makes the archive is told.
   there?.catch(() => {});
-  const archive = dockerArchive(image, there);
+  const archive = createDockerArchive(image, there);
   // Beside what Docker still does with them: removing a gigabyte takes a fifth of a second.
-  const leave = (...layers: ImageLayer[]) => void Promise.allSettled(layers.map((each) => each.leave()));
+  const leave = (...layers: LoadableLayer[]) => void Promise.allSettled(layers.map((each) => each.release()));
   layer?.once("end", () => leave(...image.layers.slice(0, 1)));
   archive.once("end", () => leave(...image.layers));
   try {
@@ -75,8 +75,11 @@ export async function giveImage(
  * @param first settles when the daemon has the first layer, which is then not in the archive
  * @returns its bytes, layers in the order in which they come; they end with an error when one does not
  */
-export function dockerArchive({ config, id, layers, name }: ImageParts, first?: Promise<unknown>): Readable {
-  const path = ({ diffId }: ImageLayer) => `${diffId}/layer.tar`;
+export function createDockerArchive(
+  { config, id, layers, name }: LoadableImage,
+  first?: Promise<unknown>,
+): Readable {
+  const path = ({ diffId }: LoadableLayer) => `${diffId}/layer.tar`;
   const manifest = JSON.stringify([{ Config: `${id}.json`, RepoTags: [name], Layers: layers.map(path) }]);
   async function* pieces(): AsyncGenerator<Buffer> {
     yield* file(`${id}.json`, Buffer.from(config));
@@ -95,7 +98,7 @@ export function dockerArchive({ config, id, layers, name }: ImageParts, first?: 
   return Readable.from(pieces(), { objectMode: false });
 }
 
-async function* asTheyCome(layers: readonly ImageLayer[]): AsyncGenerator<ImageLayer> {
+async function* asTheyCome(layers: readonly LoadableLayer[]): AsyncGenerator<LoadableLayer> {
   const waiting = new Map(layers.map((layer) => [layer, layer.written.then(() => layer)] as const));
   while (waiting.size > 0) {
     const next = await Promise.race(waiting.values());

@@ -5,11 +5,11 @@ import { pipeline } from "node:stream/promises";
 import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Platform } from "../docker/images.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { Run } from "../lib/subprocess.ts";
-import { fullName } from "../oci/reference.ts";
-import { ensureImage } from "./pull.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
+import { normalizeReference } from "../oci/reference.ts";
+import { pullIfMissing } from "./pull.ts";
 
 /** An image that the Docker daemon has. */
 export interface DaemonImage {
@@ -23,7 +23,7 @@ export interface DaemonImage {
 interface Daemon {
   readonly engine: Engine;
   readonly endpoint: Endpoint;
-  readonly run: Run;
+  readonly run: RunProgram;
 }
 
 /**
@@ -38,13 +38,13 @@ export async function findDaemonImages(
 ): Promise<DaemonImage[]> {
   return await Promise.all(
     references.map(async (reference) => {
-      const name = fullName(reference);
+      const name = normalizeReference(reference);
       if (typeof name !== "string") throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
-      const there = await on.engine.images.id(reference);
+      const there = await on.engine.images.findId(reference);
       if (there !== undefined) return { reference, fullName: name, id: there };
       log.line(`${reference} is not in the Docker daemon: it is pulled.`);
-      await ensureImage(reference, on, log);
-      const id = await on.engine.images.id(reference);
+      await pullIfMissing(reference, on, log);
+      const id = await on.engine.images.findId(reference);
       if (id === undefined)
         throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
       return { reference, fullName: name, id };
@@ -76,7 +76,7 @@ export async function saveDaemonImages(
     );
     await pipeline(stream, createWriteStream(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
   } catch (error) {
-    throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${messageOf(error)}`, {
+    throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${errorMessage(error)}`, {
       cause: error,
     });
   }

@@ -9,19 +9,19 @@ import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { Platform } from "../docker/images.ts";
 import type { Log } from "../lib/log.ts";
-import type { Run } from "../lib/subprocess.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
 import type { State } from "../runner/state.ts";
-import { ensureImage } from "./pull.ts";
+import { pullIfMissing } from "./pull.ts";
 
 /** An image that the Docker daemon is to have. */
-export interface WantedImage {
+export interface ImageRequest {
   readonly reference: string;
   /** What others call it, where they do not use the reference. */
   readonly tag?: string | undefined;
 }
 
 /** An image that the Docker daemon has, and how it came there. */
-export interface ObtainedImage {
+export interface EnsuredImage {
   readonly reference: string;
   /** What the daemon has it under. */
   readonly name: string;
@@ -37,23 +37,23 @@ export interface ObtainedImage {
  * @param on.cache none where images do not come from there
  * @throws when it cannot be pulled
  */
-export async function obtainImage(
-  { reference, tag }: WantedImage,
+export async function ensureImage(
+  { reference, tag }: ImageRequest,
   on: {
     readonly engine: Engine;
     readonly endpoint: Endpoint;
-    readonly run: Run;
+    readonly run: RunProgram;
     readonly platform: Platform;
     readonly cache: { readonly store: CacheStore; readonly onlyIfFaster: boolean } | undefined;
     /** Of what the daemon has only while an image comes out of the cache. */
     readonly labels: Readonly<Record<string, string>>;
   },
   log: Log,
-): Promise<ObtainedImage> {
+): Promise<EnsuredImage> {
   const began = performance.now();
   const seconds = () => Math.round(performance.now() - began) / 1000;
-  const pinned = pinnedImage(reference, on.platform, tag);
-  const there = await nameThere({ reference, tag }, pinned, on.engine);
+  const pinned = pinImage(reference, on.platform, tag);
+  const there = await findExistingName({ reference, tag }, pinned, on.engine);
   if (there !== undefined) {
     log.line(`${there} is there already.`);
     return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
@@ -74,7 +74,7 @@ export async function obtainImage(
     return { reference, name: pinned.tag, from: "cache", seconds: took, restored };
   }
   const pulling = performance.now();
-  await ensureImage(reference, on, log);
+  await pullIfMissing(reference, on, log);
   if (tag !== undefined) await on.engine.images.tag(reference, tag);
   const took = Math.round(performance.now() - pulling) / 1000;
   return { reference, name: tag ?? reference, from: "registry", seconds: took, restored };
@@ -84,21 +84,23 @@ export async function obtainImage(
  * The name under which the daemon has an image: the one that others use, which one that it has otherwise gets; or that of
  * an earlier run, which had it out of the cache.
  */
-async function nameThere(
-  { reference, tag }: WantedImage,
+async function findExistingName(
+  { reference, tag }: ImageRequest,
   pinned: PinnedImage | undefined,
   engine: Engine,
 ): Promise<string | undefined> {
-  if (tag !== undefined && (await engine.images.id(tag)) !== undefined) return tag;
-  if ((await engine.images.id(reference)) !== undefined) {
+  if (tag !== undefined && (await engine.images.findId(tag)) !== undefined) return tag;
+  if ((await engine.images.findId(reference)) !== undefined) {
     if (tag !== undefined) await engine.images.tag(reference, tag);
     return tag ?? reference;
   }
-  return pinned !== undefined && (await engine.images.id(pinned.tag)) !== undefined ? pinned.tag : undefined;
+  return pinned !== undefined && (await engine.images.findId(pinned.tag)) !== undefined
+    ? pinned.tag
+    : undefined;
 }
 
 /** An image as the cache knows it, if it is named by its digest. */
-export function pinnedImage(
+export function pinImage(
   reference: string,
   platform: Platform,
   tag?: string | undefined,
@@ -108,7 +110,7 @@ export function pinnedImage(
 }
 
 /** What post is to keep of the images that were obtained, as the state has it. */
-export const savedImages = (images: readonly ObtainedImage[], architecture: string): State["images"] =>
+export const savedImages = (images: readonly EnsuredImage[], architecture: string): State["images"] =>
   images
     .filter(({ reference, from }) => from !== "daemon" && reference.includes("@sha256:"))
     .map(({ reference, name, from, seconds }) => ({

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { ProgramError, type Run } from "../lib/subprocess.ts";
+import { ProgramError, type RunProgram } from "../lib/subprocess.ts";
 
 /** What a pull did not survive the first time, it may the second. */
 const attempts = 3;
@@ -14,13 +14,13 @@ const attempts = 3;
  *
  * @throws when it cannot be pulled
  */
-export async function ensureImage(
+export async function pullIfMissing(
   image: string,
-  on: { engine: Engine; endpoint: Endpoint; run: Run },
+  on: { engine: Engine; endpoint: Endpoint; run: RunProgram },
   log: Log,
   pause: (milliseconds: number) => Promise<unknown> = sleep,
 ): Promise<void> {
-  if ((await on.engine.images.id(image)) !== undefined) {
+  if ((await on.engine.images.findId(image)) !== undefined) {
     log.line(`${image} is there already.`);
     return;
   }
@@ -30,7 +30,7 @@ export async function ensureImage(
       return;
     } catch (error) {
       if (!(error instanceof ProgramError) || attempt === attempts || isFinal(error)) {
-        throw new Error(`The image ${image} cannot be pulled: ${messageOf(error)}`, {
+        throw new Error(`The image ${image} cannot be pulled: ${errorMessage(error)}`, {
           cause: error,
         });
       }

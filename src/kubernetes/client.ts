@@ -101,7 +101,7 @@ export class KubernetesApi {
    * @param version which of the list's the changes begin after
    * @throws {ApiError} when the API refuses, and with the connection's own error when that is lost
    */
-  async *changes(path: string, version: string, signal: AbortSignal): AsyncGenerator<unknown, void> {
+  async *watch(path: string, version: string, signal: AbortSignal): AsyncGenerator<unknown, void> {
     const query = new URLSearchParams({
       watch: "1",
       resourceVersion: version,

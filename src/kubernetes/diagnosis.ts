@@ -125,13 +125,13 @@ export function warningEvents(list: unknown, ready: ReadonlySet<string>, most = 
 }
 
 /** Asks a cluster why it, or what runs in it, is not ready. @throws when its API does not answer */
-export async function askCluster(api: KubernetesApi): Promise<string[]> {
+export async function diagnose(api: KubernetesApi): Promise<string[]> {
   const [pods, events] = await Promise.all([api.get("/api/v1/pods"), api.get("/api/v1/events?limit=500")]);
   return [...unreadyPods(pods), ...warningEvents(events, readyPods(pods))];
 }
 
 /** What in a node's logs is nearly always the reason. */
-const telling =
+const highlightPattern =
   /ErrImagePull|ImagePullBackOff|CrashLoopBackOff|oom-kill|Out of memory|Killed process|too many open files|no space left on device|DiskPressure|failed to run Kubelet|certificate (has expired|signed by unknown)/i;
 
 const nodeLogs = ["kubelet.log", "containerd.log", "journal.log", "serial.log"];
@@ -144,7 +144,7 @@ const isInformation = (line: string) => /(^|\s)I\d{4} \d\d:\d\d:\d\d\./.test(lin
  *
  * @param folder with a folder for each node
  */
-export async function tellingLines(folder: string, most = 8): Promise<string[]> {
+export async function highlightLogs(folder: string, most = 8): Promise<string[]> {
   const nodes = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const found = await Promise.all(
     nodes.map(async ({ name }) => {
@@ -153,7 +153,7 @@ export async function tellingLines(folder: string, most = 8): Promise<string[]> 
       );
       const lines = texts
         .flatMap((text) => text.split("\n"))
-        .filter((line) => telling.test(line) && !isInformation(line));
+        .filter((line) => highlightPattern.test(line) && !isInformation(line));
       // The same message comes with another time stamp again and again.
       const once = new Map(lines.map((line) => [line.replace(/\d/g, "").slice(0, 200), line.slice(0, 400)]));
       return [...once.values()].slice(-most).map((line) => `${name}: ${line}`);

@@ -1,14 +1,14 @@
 import { setTimeout } from "node:timers/promises";
 import * as z from "zod";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { KubernetesApi } from "./client.ts";
-import { follow, interval, type Sleep } from "./watch.ts";
+import { retryIntervalMs, type Sleep, watchList } from "./watch.ts";
 
 /** How far ready: `everything`, or for a cluster whose network is yet to be installed no further than its API. */
 export type Readiness = "everything" | "api";
 
 /** A cluster was not ready in time. */
-export class NotReady extends Error {
+export class NotReadyError extends Error {
   override readonly name = "NotReady";
   /** What was missing when the time was up, a line each. */
   readonly missing: readonly string[];
@@ -28,7 +28,7 @@ export class NotReady extends Error {
  *
  * @param on.wait milliseconds; 0 waits for nothing
  * @param on.nodes how many the cluster has
- * @throws {NotReady} naming what is not ready
+ * @throws {NotReadyError} naming what is not ready
  */
 export async function waitUntilReady(
   api: KubernetesApi,
@@ -48,7 +48,7 @@ export async function waitUntilReady(
   }
   // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
   const missing = await whatIsMissing(api, on.readiness, on.nodes);
-  if (missing.length > 0) throw new NotReady(on.name, on.wait, missing);
+  if (missing.length > 0) throw new NotReadyError(on.name, on.wait, missing);
 }
 
 const sleepUnlessAborted: Sleep = (milliseconds, signal) => setTimeout(milliseconds, undefined, { signal });
@@ -83,7 +83,7 @@ function becomesReady(api: KubernetesApi, nodes: number, signal: AbortSignal, sl
         else complete.delete(path);
         if (complete.size === lists.length) resolve();
       };
-      follow(api, path, changed, signal, sleep);
+      watchList(api, path, changed, signal, sleep);
     }
   });
 }
@@ -95,7 +95,7 @@ async function answers(api: KubernetesApi, signal: AbortSignal, sleep: Sleep): P
       await api.get(anyNamespace);
       return;
     } catch {
-      await sleep(interval, signal).catch(() => {});
+      await sleep(retryIntervalMs, signal).catch(() => {});
     }
   }
 }
@@ -111,7 +111,7 @@ async function whatIsMissing(api: KubernetesApi, readiness: Readiness, nodes: nu
     );
     return read.flat();
   } catch (error) {
-    return [`the API does not answer: ${messageOf(error)}`];
+    return [`the API does not answer: ${errorMessage(error)}`];
   }
 }
 

@@ -1,6 +1,6 @@
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { Run } from "../lib/subprocess.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
 
 /** What runs pods, and can be told to replace them. */
 export interface Workload {
@@ -31,9 +31,9 @@ export function parseWorkload(text: string): Workload | { problem: string } {
  * @param deadline milliseconds
  * @throws naming the workload that did not get through, with kubectl's reason
  */
-export async function restart(
+export async function restartWorkloads(
   workloads: readonly Workload[],
-  on: { run: Run; context: string; deadline: number },
+  on: { run: RunProgram; context: string; deadline: number },
   log: Log,
 ): Promise<void> {
   const kubectl = (args: readonly string[], { namespace }: Workload, deadline: number) =>
@@ -54,7 +54,7 @@ export async function restart(
         const timeout = `--timeout=${Math.ceil(on.deadline / 1000)}s`;
         await kubectl(["rollout", "status", name, timeout], workload, on.deadline + 10_000);
       } catch (error) {
-        throw new Error(`${name} was not restarted: ${messageOf(error)}`, { cause: error });
+        throw new Error(`${name} was not restarted: ${errorMessage(error)}`, { cause: error });
       }
     }),
   );

@@ -5,7 +5,7 @@ import type { KubernetesApi } from "./client.ts";
 export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<unknown>;
 
 /** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
-export const interval = 200;
+export const retryIntervalMs = 200;
 
 const object = z.looseObject({ metadata: z.looseObject({ name: z.string() }) });
 
@@ -25,7 +25,7 @@ const change = z.looseObject({ type: z.enum(["ADDED", "MODIFIED", "DELETED"]), o
  * @param changed is told the list, as it would be read, each time that there is another; undefined while it is not known
  * @param signal ends it
  */
-export async function follow(
+export async function watchList(
   api: KubernetesApi,
   path: string,
   changed: (list: { readonly items: readonly unknown[] } | undefined) => void,
@@ -37,7 +37,7 @@ export async function follow(
       const { metadata, items } = listed.parse(await api.get(path));
       const objects = new Map(items.map((item): [string, unknown] => [item.metadata.name, item]));
       changed({ items: [...objects.values()] });
-      for await (const told of api.changes(path, metadata.resourceVersion, signal)) {
+      for await (const told of api.watch(path, metadata.resourceVersion, signal)) {
         const { type, object } = change.parse(told);
         if (type === "DELETED") objects.delete(object.metadata.name);
         else objects.set(object.metadata.name, object);
@@ -47,6 +47,6 @@ export async function follow(
       // Whoever waits asks why when the time is up: until then it may pass.
     }
     changed(undefined);
-    await sleep(interval, signal).catch(() => {});
+    await sleep(retryIntervalMs, signal).catch(() => {});
   }
 }

@@ -9,7 +9,7 @@ export interface Problem {
 }
 
 /** Everything that stands in the way of a run, found before anything was made. */
-export class BadInputs extends Error {
+export class InvalidInputsError extends Error {
   override readonly name = "BadInputs";
   readonly problems: readonly Problem[];
 
@@ -28,13 +28,14 @@ export class BadInputs extends Error {
 const shortened = (text: string) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
 
 /** What a caught value says: libraries throw more than errors. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const errorMessage = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** Why a file that somebody named cannot be read. */
-export function unreadable(error: unknown): string {
+export function describeFileError(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "ENOENT") return "there is no such file";
   if (code === "EISDIR") return "is a folder";
   if (code === "EACCES") return "may not be read by this user";
-  return `cannot be read: ${messageOf(error)}`;
+  return `cannot be read: ${errorMessage(error)}`;
 }

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpClient } from "@actions/http-client";
-import { messageOf } from "./errors.ts";
+import { errorMessage } from "./errors.ts";
 
-export interface HttpAnswer {
+export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
@@ -26,7 +26,7 @@ export async function httpGet(
   url: URL,
   headers: Readonly<Record<string, string>>,
   { bytes, until }: HttpLimits,
-): Promise<HttpAnswer> {
+): Promise<HttpResponse> {
   const left = Math.max(1, until - performance.now());
   // The client's own time-out, which tells what was asked for with all that is secret in it, is never the first.
   const client = new HttpClient("kind-action", [], { allowRedirects: false, socketTimeout: left + 5_000 });
@@ -35,7 +35,7 @@ export async function httpGet(
     await sleep(left, undefined, { signal: done.signal });
     throw new Error("there was no whole answer in time");
   };
-  const answer = async (): Promise<HttpAnswer> => {
+  const answer = async (): Promise<HttpResponse> => {
     const { message } = await client.get(url.href, { ...headers });
     const body: AsyncIterable<Buffer> = message;
     const chunks: Buffer[] = [];
@@ -50,7 +50,7 @@ export async function httpGet(
   try {
     return await Promise.race([answer(), late()]);
   } catch (error) {
-    throw new Error(`${placeOf(url)} cannot be read: ${reasonOf(error)}`, { cause: error });
+    throw new Error(`${withoutQuery(url)} cannot be read: ${reasonOf(error)}`, { cause: error });
   } finally {
     done.abort();
     // A request cannot be taken back, but its connection can.
@@ -59,8 +59,9 @@ export async function httpGet(
 }
 
 /** A URL without what may be secret in it: the query of one that is signed. */
-export const placeOf = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
+export const withoutQuery = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
 
 /** Where several addresses were tried, Node's error has a code and says nothing. */
 const reasonOf = (error: unknown): string =>
-  messageOf(error) || (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");
+  errorMessage(error) ||
+  (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");

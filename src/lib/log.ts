@@ -19,7 +19,7 @@ export interface Printer {
  * and what kind, kubectl or a pod prints is not ours to vouch for.
  * What a progress bar has overwritten (everything before a carriage return) is dropped.
  */
-export function harmless(line: string): string {
+export function escapeWorkflowCommands(line: string): string {
   return (
     line
       .replace(/\r+$/, "")

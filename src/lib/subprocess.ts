@@ -7,13 +7,13 @@ import { exec } from "@actions/exec";
 import type { Log } from "./log.ts";
 
 /** What a program left behind when it ended. */
-export interface Output {
+export interface ProgramOutput {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-export interface RunOptions {
+export interface ProgramOptions {
   /** Gets every line of both streams as it comes. */
   readonly log?: Log;
   readonly cwd?: string;
@@ -28,14 +28,18 @@ export interface RunOptions {
 }
 
 /** Starts programs: argv, never a shell. Every part of the action that runs one takes it as an argument. */
-export type Run = (program: string, args: readonly string[], options?: RunOptions) => Promise<Output>;
+export type RunProgram = (
+  program: string,
+  args: readonly string[],
+  options?: ProgramOptions,
+) => Promise<ProgramOutput>;
 
 /** A program ended with an error, or not in time. */
 export class ProgramError extends Error {
   override readonly name = "ProgramError";
-  readonly output: Output;
+  readonly output: ProgramOutput;
 
-  constructor(program: string, args: readonly string[], output: Output, reason: string) {
+  constructor(program: string, args: readonly string[], output: ProgramOutput, reason: string) {
     const said =
       output.stderr.trim().split("\n").slice(-10).join("\n") ||
       output.stdout.trim().split("\n").slice(-10).join("\n");
@@ -45,7 +49,7 @@ export class ProgramError extends Error {
 }
 
 /** Marks the processes of one job in their environment, where their descendants inherit it. */
-export const markVariable = "KIND_ACTION_PROCESS";
+export const processMarkVariable = "KIND_ACTION_PROCESS";
 
 /**
  * Makes the only starter of programs that a step has.
@@ -53,7 +57,7 @@ export const markVariable = "KIND_ACTION_PROCESS";
  * @param mark tells the processes of this job from all others on the machine: letters, digits and hyphens
  * @param env the environment that every program gets
  */
-export function programRunner(mark: string, env: Readonly<Record<string, string>>): Run {
+export function createProgramRunner(mark: string, env: Readonly<Record<string, string>>): RunProgram {
   let started = 0;
   return async (program, args, options = {}) => {
     const own = `${mark}.${++started}`;
@@ -67,7 +71,7 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
         .then(async () => {
           late = true;
           // A program that is just starting has no mark yet: it is looked for until it has ended.
-          while (!stop.signal.aborted) await endProcesses(own);
+          while (!stop.signal.aborted) await killMarkedProcesses(own);
         })
         .catch(() => {});
     }
@@ -76,7 +80,7 @@ export function programRunner(mark: string, env: Readonly<Record<string, string>
       const exitCode = await exec(`"${program.replaceAll('"', '\\"')}"`, [...args], {
         silent: true,
         ignoreReturnCode: true,
-        env: { ...env, ...options.env, [markVariable]: own },
+        env: { ...env, ...options.env, [processMarkVariable]: own },
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
         listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
@@ -144,7 +148,7 @@ class Collector {
  * @param mark that of a job, or of one program
  * @returns how many there were
  */
-export async function endProcesses(mark: string, graceMilliseconds = 2_000): Promise<number> {
+export async function killMarkedProcesses(mark: string, graceMilliseconds = 2_000): Promise<number> {
   const began = performance.now();
   const asked = new Set<number>();
   let quiet = 0;
@@ -177,9 +181,9 @@ async function markedProcesses(mark: string): Promise<{ pid: number; depth: numb
       // "PID (NAME) STATE PARENT …", where the name may hold spaces and parentheses.
       const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       parents.set(pid, Number(parent));
-      const carried = environ.split("\0").find((variable) => variable.startsWith(`${markVariable}=`));
+      const carried = environ.split("\0").find((variable) => variable.startsWith(`${processMarkVariable}=`));
       // A program's mark is its job's with a number behind: `mark` itself, or what begins with it and a dot.
-      if (`${carried}.`.startsWith(`${markVariable}=${mark}.`) && state !== "Z" && pid !== process.pid)
+      if (`${carried}.`.startsWith(`${processMarkVariable}=${mark}.`) && state !== "Z" && pid !== process.pid)
         marked.push(pid);
     }),
   );

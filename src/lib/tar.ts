@@ -2,7 +2,7 @@ import { Header } from "tar/header";
 import { Pax } from "tar/pax";
 
 /** The file in a tar of one file, which may have a header with more about it before its own. */
-export function onlyFile(archive: Buffer): Buffer {
+export function extractSingleFile(archive: Buffer): Buffer {
   const block = 512;
   for (let offset = 0; offset + block <= archive.length; ) {
     const { type, size = 0 } = new Header(archive, offset);
@@ -14,10 +14,10 @@ export function onlyFile(archive: Buffer): Buffer {
 }
 
 /** A file's text, or where a symbolic link leads. */
-export type SmallFile = string | { readonly target: string };
+export type TarFile = string | { readonly target: string };
 
 /** A tar of files that belong to root. */
-export function tarOf(files: Readonly<Record<string, SmallFile>>): Buffer {
+export function createTar(files: Readonly<Record<string, TarFile>>): Buffer {
   const members = Object.entries(files).flatMap(([name, file]) => {
     const isText = typeof file === "string";
     const text = Buffer.from(isText ? file : "");

@@ -1,4 +1,4 @@
-import { harmless, type Log, type Printer } from "./log.ts";
+import { escapeWorkflowCommands, type Log, type Printer } from "./log.ts";
 
 /** A piece of a story that has been started, or waits for others. */
 export interface Task<T> {
@@ -8,7 +8,7 @@ export interface Task<T> {
 }
 
 /** When a task ran, in seconds since the timeline began. */
-export interface Timing {
+export interface TaskTiming {
   readonly name: string;
   readonly start: number;
   readonly seconds: number;
@@ -20,17 +20,17 @@ type Results<D extends readonly Task<unknown>[]> = {
   [K in keyof D]: D[K] extends Task<infer T> ? T : never;
 };
 
-export interface Timeline {
+export interface TaskGraph {
   /** Starts `work` as soon as every task of `after` is done; with none, at once. */
-  task<T, const D extends readonly Task<unknown>[]>(
+  add<T, const D extends readonly Task<unknown>[]>(
     name: string,
     after: D,
     work: (log: Log, ...results: Results<D>) => Promise<T>,
   ): Task<T>;
   /** Waits for every task. Rejects as soon as one fails: those that still run are then left to the caller to end. */
-  finish(): Promise<void>;
+  waitForAll(): Promise<void>;
   /** The tasks that have ended, by the time they began. */
-  timings(): Timing[];
+  timings(): TaskTiming[];
 }
 
 /**
@@ -41,17 +41,17 @@ export interface Timeline {
  *
  * @param now milliseconds of a monotonic clock
  */
-export function timeline(printer: Printer, now: () => number = () => performance.now()): Timeline {
+export function createTaskGraph(printer: Printer, now: () => number = () => performance.now()): TaskGraph {
   const began = now();
   const seconds = (since: number) => Math.round(now() - since) / 1000;
   const groups = new GroupQueue(printer);
-  const timings: Timing[] = [];
+  const timings: TaskTiming[] = [];
   const results: Promise<unknown>[] = [];
 
   async function start<T>(name: string, work: (log: Log) => Promise<T>): Promise<T> {
     const started = now();
     const group = groups.open(name);
-    let outcome: Timing["outcome"] = "failed";
+    let outcome: TaskTiming["outcome"] = "failed";
     try {
       const result = await work(group);
       outcome = "done";
@@ -64,7 +64,7 @@ export function timeline(printer: Printer, now: () => number = () => performance
   }
 
   return {
-    task(name, after, work) {
+    add(name, after, work) {
       const waits = Promise.all(after.map((task) => task.result));
       // The results arrive in the order of `after`; the compiler cannot follow a tuple through map().
       const result = waits.then((values) =>
@@ -75,7 +75,7 @@ export function timeline(printer: Printer, now: () => number = () => performance
       results.push(result);
       return { name, result };
     },
-    async finish() {
+    async waitForAll() {
       try {
         await Promise.all(results);
       } catch (error) {
@@ -140,7 +140,7 @@ class Group implements Log {
   }
 
   line(text: string): void {
-    for (const line of text.split("\n").map(harmless)) {
+    for (const line of text.split("\n").map(escapeWorkflowCommands)) {
       if (this.#shown) this.#printer.info(line);
       else this.#held.push(line);
     }

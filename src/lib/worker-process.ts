@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endProcesses, markVariable, ProgramError } from "./subprocess.ts";
+import { killMarkedProcesses, ProgramError, processMarkVariable } from "./subprocess.ts";
 
 /** A program that is asked one thing after another, a line each: to start it for each of them would take longer. */
-export interface Dialogue {
+export interface WorkerProcess {
   /**
    * Asks something. What was asked before has to be answered.
    *
@@ -12,14 +12,14 @@ export interface Dialogue {
    * @returns what the program has printed, that line included
    * @throws ProgramError when it ends without an answer, or is ended
    */
-  ask(question: string, isLast: (line: string) => boolean, deadline: number): Promise<string>;
+  request(question: string, isLast: (line: string) => boolean, deadline: number): Promise<string>;
   /** Whether it can be asked more. */
-  readonly lives: boolean;
+  readonly isRunning: boolean;
   /** Ends its input, and itself if it does not end then. */
-  end(): Promise<void>;
+  close(): Promise<void>;
 }
 
-export type StartDialogue = (program: string, args: readonly string[]) => Dialogue;
+export type SpawnWorker = (program: string, args: readonly string[]) => WorkerProcess;
 
 /**
  * Makes a starter of programs that answer, beside that of programs which run once (`programRunner`).
@@ -27,11 +27,11 @@ export type StartDialogue = (program: string, args: readonly string[]) => Dialog
  * @param mark tells the processes of this job from all others on the machine
  * @param env the environment that every program gets
  */
-export function dialogueStarter(mark: string, env: Readonly<Record<string, string>>): StartDialogue {
+export function createWorkerSpawner(mark: string, env: Readonly<Record<string, string>>): SpawnWorker {
   let started = 0;
   return (program, args) => {
     const own = `${mark}.asked-${++started}`;
-    const child = spawn(program, args, { env: { ...env, [markVariable]: own } });
+    const child = spawn(program, args, { env: { ...env, [processMarkVariable]: own } });
     const said = { stdout: "", stderr: "" };
     let heard = () => {};
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -55,10 +55,10 @@ export function dialogueStarter(mark: string, env: Readonly<Record<string, strin
     });
     // One that is just starting has no mark yet: it is looked for until it has ended.
     const stop = async () => {
-      while (lives) await endProcesses(own);
+      while (lives) await killMarkedProcesses(own);
     };
     return {
-      async ask(question, isLast, deadline) {
+      async request(question, isLast, deadline) {
         Object.assign(said, { stdout: "", stderr: "" });
         const answered = new Promise<"answered">((resolve) => {
           heard = () => {
@@ -72,10 +72,10 @@ export function dialogueStarter(mark: string, env: Readonly<Record<string, strin
         const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
         throw new ProgramError(program, args, { exitCode: await ended, ...said }, reason);
       },
-      get lives() {
+      get isRunning() {
         return lives;
       },
-      async end() {
+      async close() {
         child.stdin.end();
         if ((await firstOf([ended], patience)) === "late") await stop();
       },

@@ -1,19 +1,19 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Kind } from "../cluster/kind-cli.ts";
-import { contextOf } from "../cluster/kubeconfig.ts";
-import { messageOf } from "../lib/errors.ts";
+import type { KindCli } from "../cluster/kind-cli.ts";
+import { contextName } from "../cluster/kubeconfig.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { Run } from "../lib/subprocess.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
 import { redactFolder } from "./redact.ts";
 
 /** What collecting needs; a program that could not be verified is not there. */
 export interface LogSources {
   readonly cluster: string;
   readonly kubeconfig: string;
-  readonly kind: Kind;
+  readonly kind: KindCli;
   readonly kubectl: string | undefined;
-  readonly run: Run;
+  readonly run: RunProgram;
   /** Where kubectl may keep what it learns of the API: not in the user's home. */
   readonly cache: string;
 }
@@ -49,14 +49,14 @@ export async function collectLogs(from: LogSources, folder: string, log: Log): P
     ...Object.entries(questions).map(([file, question]) => ask(from, question, join(folder, file), log)),
   ];
   // One that fails, or is late, takes nothing from the others.
-  await Promise.all(sources.map((source) => source.catch((error: unknown) => log.line(messageOf(error)))));
+  await Promise.all(sources.map((source) => source.catch((error: unknown) => log.line(errorMessage(error)))));
   await removeCopies(folder);
   await redactFolder(folder);
 }
 
 async function ask(from: LogSources, question: readonly string[], file: string, log: Log): Promise<void> {
   if (from.kubectl === undefined) return;
-  const access = ["--kubeconfig", from.kubeconfig, "--context", contextOf(from.cluster)];
+  const access = ["--kubeconfig", from.kubeconfig, "--context", contextName(from.cluster)];
   const manners = ["--cache-dir", from.cache, "--request-timeout=10s"];
   const options = { deadline: kubectlDeadline, mayFail: true };
   const { exitCode, stdout, stderr } = await from.run(

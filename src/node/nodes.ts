@@ -14,7 +14,7 @@ export interface ClusterNode {
 export type NodeSelection = "all" | "workers" | readonly string[];
 
 /** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
-export async function waitForNodes(
+export async function waitForNodeContainers(
   engine: Engine,
   cluster: string,
   names: readonly string[],
@@ -22,7 +22,7 @@ export async function waitForNodes(
 ): Promise<ClusterNode[]> {
   const until = performance.now() + deadline;
   for (;;) {
-    const nodes = (await clusterNodes(engine, cluster)).filter(({ container }) => container.running);
+    const nodes = (await listNodes(engine, cluster)).filter(({ container }) => container.running);
     const missing = names.filter((name) => !nodes.some((node) => node.name === name));
     if (missing.length === 0) return nodes;
     if (performance.now() > until)
@@ -32,12 +32,12 @@ export async function waitForNodes(
 }
 
 /** The nodes of a cluster, those that do not run as well, in the order of their names. */
-export async function clusterNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
-  const listed = await engine.containers.nodes(cluster);
+export async function listNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
+  const listed = await engine.containers.listNodes(cluster);
   const nodes = await Promise.all(
     listed.map(async ({ id, name, role }): Promise<ClusterNode[]> => {
       if (role !== "control-plane" && role !== "worker") return [];
-      const container = await engine.containers.find(id);
+      const container = await engine.containers.inspect(id);
       return container ? [{ name, role, container }] : [];
     }),
   );
@@ -77,7 +77,7 @@ export function selectNodes<T extends { readonly name: string; readonly role: st
 }
 
 /** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
-export function onlyHost<T extends Pick<ClusterNode, "role">>(nodes: readonly T[]): T | undefined {
+export function soleSchedulableNode<T extends Pick<ClusterNode, "role">>(nodes: readonly T[]): T | undefined {
   const workers = nodes.filter(({ role }) => role === "worker");
   const [host, ...others] = workers.length > 0 ? workers : nodes;
   return others.length === 0 ? host : undefined;

@@ -16,7 +16,7 @@ done </dev/null >/dev/null 2>&1
  *
  * @param targets the digests that the images' names stand for
  */
-export async function unpack(engine: Engine, node: string, targets: readonly string[]): Promise<void> {
+export async function unpackImages(engine: Engine, node: string, targets: readonly string[]): Promise<void> {
   const program = await engine.containers.exec(node, ["bash", "-c", script, "unpack", ...targets]);
   for (const output of [program.stdout, program.stderr]) output.on("error", () => {}).resume();
   program.close();

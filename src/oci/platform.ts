@@ -1,11 +1,11 @@
 import type { Platform } from "../docker/images.ts";
 
 /** As people write it: `linux/amd64`, `linux/arm64/v8`. */
-export const platformText = ({ os, architecture, variant }: Platform): string =>
+export const formatPlatform = ({ os, architecture, variant }: Platform): string =>
   [os, architecture, ...(variant ? [variant] : [])].join("/");
 
 /** What a config says it is for. One that does not say is taken to be for the nodes. */
-export const platformOf = (
+export const configPlatform = (
   { os, architecture, variant }: { [part in keyof Platform]?: string | undefined },
   node: Platform,
 ): Platform => (os === undefined || architecture === undefined ? node : { os, architecture, variant });

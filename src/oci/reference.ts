@@ -18,7 +18,7 @@ const digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}
  *
  * @returns the name, or why it is none, without the name itself
  */
-export function fullName(reference: string): string | { problem: string } {
+export function normalizeReference(reference: string): string | { problem: string } {
   if (reference === "") return { problem: "is empty" };
   if (reference.length > longestReference) return { problem: "is too long for the name of an image" };
   if (/^[0-9a-f]{64}$/.test(reference)) return { problem: "is an image's ID, not a name" };

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { type HttpAnswer, type HttpLimits, httpGet, placeOf } from "../lib/http.ts";
+import { type HttpLimits, type HttpResponse, httpGet, withoutQuery } from "../lib/http.ts";
 import { type Challenge, parseChallenges } from "./auth-challenge.ts";
-import { mayGetCredentials } from "./token-realm.ts";
+import { isRealmAllowed } from "./token-realm.ts";
 
 /** Who asks. */
 export interface Credentials {
@@ -9,13 +9,13 @@ export interface Credentials {
   readonly password: string;
 }
 
-export interface RegistryAnswer extends HttpAnswer {
+export interface RegistryResponse extends HttpResponse {
   /** Whether it wanted to know who asks, and was told: by credentials, or by a token that was had for them or for none. */
   readonly authorized: boolean;
 }
 
 /** Those who ask were not given a token: their credentials are wrong, or a login is wanted. */
-export class LoginRefused extends Error {
+export class LoginRefusedError extends Error {
   override readonly name = "LoginRefused";
 }
 
@@ -60,7 +60,7 @@ export class RegistryClient {
    * @throws LoginRefused when there is no token to be had
    * @throws when there is no answer in time, or the way to it leads where it must not
    */
-  async get(path: `/${string}`, accept: readonly string[] = []): Promise<RegistryAnswer> {
+  async get(path: `/${string}`, accept: readonly string[] = []): Promise<RegistryResponse> {
     const limits = { bytes: mostBytes, until: performance.now() + this.#deadline };
     const url = new URL(`${this.#url.origin}${path}`);
     const first = await this.#follow(url, accept, limits);
@@ -78,7 +78,7 @@ export class RegistryClient {
     start: URL,
     accept: readonly string[],
     limits: HttpLimits,
-  ): Promise<RegistryAnswer & { readonly own: boolean }> {
+  ): Promise<RegistryResponse & { readonly own: boolean }> {
     let url = start;
     for (let redirects = 0; ; redirects++) {
       const own = url.origin === this.#url.origin;
@@ -96,8 +96,8 @@ export class RegistryClient {
         return { ...answer, own, authorized: authorization !== undefined };
       const next = URL.parse(location, url.href);
       if (next === null || (next.protocol !== "https:" && next.protocol !== url.protocol))
-        throw new Error(`${placeOf(url)} leads on to something that is not to be had over HTTPS.`);
-      if (redirects === mostRedirects) throw new Error(`${placeOf(start)} leads on and on.`);
+        throw new Error(`${withoutQuery(url)} leads on to something that is not to be had over HTTPS.`);
+      if (redirects === mostRedirects) throw new Error(`${withoutQuery(start)} leads on and on.`);
       url = next;
     }
   }
@@ -121,8 +121,10 @@ export class RegistryClient {
     const url = URL.parse(parameters.get("realm") ?? "");
     if (url === null) throw new Error(`${host} asks for a token, and does not say where to get one.`);
     if (url.protocol !== "https:" && url.origin !== this.#url.origin)
-      throw new Error(`${host} asks for a token from ${placeOf(url)}, which is not to be had over HTTPS.`);
-    if (this.#credentials !== undefined && !mayGetCredentials(url, this.#url))
+      throw new Error(
+        `${host} asks for a token from ${withoutQuery(url)}, which is not to be had over HTTPS.`,
+      );
+    if (this.#credentials !== undefined && !isRealmAllowed(url, this.#url))
       throw new Error(
         `${host} asks for a token from ${url.host}, which is of another domain: it does not get the credentials for ${host}.`,
       );
@@ -133,14 +135,16 @@ export class RegistryClient {
     const authorization = this.#credentials && basic(this.#credentials);
     const { status, body } = await httpGet(url, authorization === undefined ? {} : { authorization }, limits);
     if (status === 401 || status === 403)
-      throw new LoginRefused(
+      throw new LoginRefusedError(
         this.#credentials === undefined
           ? `${url.host} gives no token for ${host} without a login (status ${status}).`
           : `${url.host} does not accept the credentials for ${host} (status ${status}).`,
       );
     const token = status === 200 ? parseToken(body) : undefined;
     if (token === undefined)
-      throw new Error(`${placeOf(url)} should give a token for ${host}, and answers with status ${status}.`);
+      throw new Error(
+        `${withoutQuery(url)} should give a token for ${host}, and answers with status ${status}.`,
+      );
     return token;
   }
 }

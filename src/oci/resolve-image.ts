@@ -1,24 +1,24 @@
 import * as z from "zod";
 import { digestOf } from "../archive/blob-reader.ts";
-import { quoted } from "../archive/errors.ts";
+import { quote } from "../archive/errors.ts";
 import type { Platform } from "../docker/images.ts";
-import { messageOf } from "../lib/errors.ts";
-import { fitness, platformOf, platformText } from "./platform.ts";
-import { fullName } from "./reference.ts";
+import { errorMessage } from "../lib/errors.ts";
+import { configPlatform, fitness, formatPlatform } from "./platform.ts";
+import { normalizeReference } from "./reference.ts";
 import { RegistryClient, registryUrl } from "./registry-client.ts";
 import {
-  configKind,
+  type AnnotatedDescriptor,
+  configSchema,
   dockerManifest,
-  indexKind,
+  indexSchema,
   isConfig,
   isManifest,
-  type Kind,
-  manifestKind,
-  type Reference,
+  manifestSchema,
+  type OciSchema,
 } from "./schemas.ts";
 
 /** What an image that is named by its digest turns out to be on one platform. */
-export interface VerifiedImage {
+export interface ResolvedImage {
   /** Of its config. */
   readonly configDigest: string;
   /** What its layers hash to, uncompressed, the lowest first. */
@@ -26,7 +26,7 @@ export interface VerifiedImage {
 }
 
 /** The document that is needed next. */
-export interface NextDocument {
+export interface BlobRequest {
   /** Where registries have it. */
   readonly from: "manifests" | "blobs";
   readonly digest: string;
@@ -44,10 +44,10 @@ const mostShown = 10;
  * @param documents texts, in this order, and no others: whatever somebody else has kept
  * @throws why they are not those of the image
  */
-export function verifyDocuments(digest: string, platform: Platform, documents: unknown): VerifiedImage {
+export function verifyManifestChain(digest: string, platform: Platform, documents: unknown): ResolvedImage {
   const texts = z.array(z.string()).max(3).safeParse(documents);
   if (!texts.success) throw new Error(`What should be the documents of ${digest} is no list of three texts.`);
-  const way = documentsFrom(digest, platform);
+  const way = walkManifestChain(digest, platform);
   let step = way.next();
   for (const text of texts.data) {
     if (step.done === true) throw new Error(`There is one document too many among those of ${digest}.`);
@@ -62,27 +62,27 @@ export function verifyDocuments(digest: string, platform: Platform, documents: u
  *
  * @throws when it is not what was asked for, or leads to no image for the platform
  */
-export function* documentsFrom(
+export function* walkManifestChain(
   digest: string,
   platform: Platform,
-): Generator<NextDocument, VerifiedImage, string> {
+): Generator<BlobRequest, ResolvedImage, string> {
   const first = yield* document("manifests", { digest });
   const chosen = isIndexDocument(first)
-    ? choose(read(first, indexKind, digest).manifests, platform, digest)
+    ? choose(read(first, indexSchema, digest).manifests, platform, digest)
     : undefined;
   const source = chosen === undefined ? first : yield* document("manifests", chosen);
   const name = chosen?.digest ?? digest;
-  const manifest = read(source, manifestKind, name);
+  const manifest = read(source, manifestSchema, name);
   if (!isConfig(manifest.config.mediaType))
     throw new Error(
-      `${name} is not an image: its config is of the type ${quoted(manifest.config.mediaType)}.`,
+      `${name} is not an image: its config is of the type ${quote(manifest.config.mediaType)}.`,
     );
   const configDigest = manifest.config.digest;
-  const config = read(yield* document("blobs", manifest.config), configKind, configDigest);
-  const made = platformOf(config, platform);
+  const config = read(yield* document("blobs", manifest.config), configSchema, configDigest);
+  const made = configPlatform(config, platform);
   // Where an index names the platform, that counts, as for containerd.
   if (chosen === undefined && fitness(made, platform) === 0)
-    throw new Error(`${name} is for ${platformText(made)}, not for ${platformText(platform)}.`);
+    throw new Error(`${name} is for ${formatPlatform(made)}, not for ${formatPlatform(platform)}.`);
   if (manifest.layers.length !== config.rootfs.length)
     throw new Error(
       `${name} has ${manifest.layers.length} layers, and ${config.rootfs.length} according to its config.`,
@@ -91,9 +91,9 @@ export function* documentsFrom(
 }
 
 function* document(
-  from: NextDocument["from"],
+  from: BlobRequest["from"],
   { digest, size }: { digest: string; size?: number },
-): Generator<NextDocument, unknown, string> {
+): Generator<BlobRequest, unknown, string> {
   if (size !== undefined && size > mostOfDocument) throw tooLarge(digest);
   const text = yield { from, digest };
   if (text.length > mostOfDocument) throw tooLarge(digest);
@@ -116,7 +116,7 @@ const tooLarge = (digest: string) =>
 const isIndexDocument = (json: unknown): boolean =>
   z.object({ manifests: z.array(z.unknown()) }).safeParse(json).success;
 
-function read<T>(json: unknown, kind: Kind<T>, digest: string): T {
+function read<T>(json: unknown, kind: OciSchema<T>, digest: string): T {
   const parsed = kind.schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -125,7 +125,11 @@ function read<T>(json: unknown, kind: Kind<T>, digest: string): T {
 }
 
 /** An index in an index is passed over: no image that is to be had by its digest needs one. */
-function choose(listed: readonly Reference[], wanted: Platform, digest: string): Reference {
+function choose(
+  listed: readonly AnnotatedDescriptor[],
+  wanted: Platform,
+  digest: string,
+): AnnotatedDescriptor {
   const rated = listed.flatMap((reference) =>
     reference.platform && isManifest(reference.mediaType)
       ? [{ reference, platform: reference.platform, fit: fitness(reference.platform, wanted) }]
@@ -134,17 +138,17 @@ function choose(listed: readonly Reference[], wanted: Platform, digest: string):
   const most = Math.max(0, ...rated.map(({ fit }) => fit));
   const best = rated.find(({ fit }) => fit > 0 && fit === most);
   if (best !== undefined) return best.reference;
-  const platforms = [...new Set(rated.map(({ platform }) => platformText(platform)))];
+  const platforms = [...new Set(rated.map(({ platform }) => formatPlatform(platform)))];
   const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
   throw new Error(
-    `${digest} lists no image for ${platformText(wanted)}, but for ${shown.join(", ") || "no platform at all"}.`,
+    `${digest} lists no image for ${formatPlatform(wanted)}, but for ${shown.join(", ") || "no platform at all"}.`,
   );
 }
 
 /** An image with what shows that it is the one of its digest. */
-export interface DocumentedImage extends VerifiedImage {
+export interface FetchedImage extends ResolvedImage {
   /** The texts of its index, if it has one, of its manifest and of its config. */
-  readonly documents: readonly string[];
+  readonly chain: readonly string[];
 }
 
 /** What can be asked of its registry. */
@@ -166,18 +170,18 @@ const pinned = /^([^/]+)\/(.+)@(sha256:[0-9a-f]{64})$/;
  * @param registry where it is asked for instead, or with a login
  * @throws when the registry does not answer, or not with the documents of an image for the platform
  */
-export async function documentsOf(
+export async function fetchManifestChain(
   reference: string,
   platform: Platform,
   registry?: ImageRegistry,
-): Promise<DocumentedImage> {
-  const name = fullName(reference);
+): Promise<FetchedImage> {
+  const name = normalizeReference(reference);
   const [, host, repository, digest] = (typeof name === "string" && pinned.exec(name)) || [];
   if (host === undefined || repository === undefined || digest === undefined)
     throw new Error(`${JSON.stringify(reference)} is not the name of an image with its SHA-256 digest.`);
   try {
     const asked = registry ?? new RegistryClient(registryUrl(host));
-    const way = documentsFrom(digest, platform);
+    const way = walkManifestChain(digest, platform);
     const documents: string[] = [];
     let step = way.next();
     while (step.done !== true) {
@@ -185,16 +189,16 @@ export async function documentsOf(
       documents.push(text);
       step = way.next(text);
     }
-    return { ...step.value, documents };
+    return { ...step.value, chain: documents };
   } catch (error) {
-    throw new Error(`The documents of ${reference} cannot be had: ${messageOf(error)}`, { cause: error });
+    throw new Error(`The documents of ${reference} cannot be had: ${errorMessage(error)}`, { cause: error });
   }
 }
 
 async function ask(
   registry: ImageRegistry,
   repository: string,
-  { from, digest }: NextDocument,
+  { from, digest }: BlobRequest,
 ): Promise<string> {
   const accepted = from === "manifests" ? manifestTypes : [];
   const { status, body } = await registry.get(`/v2/${repository}/${from}/${digest}`, accepted);

@@ -1,15 +1,15 @@
 import * as z from "zod";
 
 /** A kind of document: what it is called in messages, and what of it is read. */
-export interface Kind<T> {
+export interface OciSchema<T> {
   readonly name: string;
   readonly schema: z.ZodType<T>;
 }
 
 /** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
-const mostLayers = 1_000;
+const maxLayers = 1_000;
 /** Images of an archive, platforms of an image, names of an image. */
-export const mostImages = 1_000;
+export const maxImages = 1_000;
 
 /** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
 const list = <T>(element: z.ZodType<T>, most: number) =>
@@ -39,7 +39,7 @@ const descriptor = z.object(
     mediaType: text,
     digest,
     size: z.int("is not a whole number").nonnegative("is negative"),
-    urls: list(z.unknown(), mostImages),
+    urls: list(z.unknown(), maxImages),
     platform: z.object({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
     annotations: z
       .object(
@@ -57,7 +57,7 @@ const descriptor = z.object(
   "is not an object",
 );
 /** A descriptor as documents have it. */
-export type Reference = z.output<typeof descriptor>;
+export type AnnotatedDescriptor = z.output<typeof descriptor>;
 
 const [ociIndex, dockerIndex] = [
   "application/vnd.oci.image.index.v1+json",
@@ -80,7 +80,7 @@ export const isManifest = (mediaType: string): boolean => [ociManifest, dockerMa
 const absent = z.undefined("does not belong there").optional();
 
 /** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
-export const indexKind = {
+export const indexSchema = {
   name: "image index",
   schema: z.object(
     {
@@ -88,7 +88,7 @@ export const indexKind = {
         (type) => type === undefined || isIndex(type),
         "is not the type of an index",
       ),
-      manifests: list(descriptor, mostImages),
+      manifests: list(descriptor, maxImages),
       config: absent,
       layers: absent,
     },
@@ -96,7 +96,7 @@ export const indexKind = {
   ),
 };
 /** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
-export const manifestKind = {
+export const manifestSchema = {
   name: "image manifest",
   schema: z.object(
     {
@@ -105,16 +105,16 @@ export const manifestKind = {
         "is not the type of a manifest",
       ),
       config: descriptor,
-      layers: list(descriptor, mostLayers),
+      layers: list(descriptor, maxLayers),
       manifests: absent,
     },
     "it is not an object",
   ),
 };
-export type Manifest = z.output<typeof manifestKind.schema>;
+export type Manifest = z.output<typeof manifestSchema.schema>;
 
 /** An image's config (OCI image-spec, config.md; Docker's is the same). */
-export const configKind = {
+export const configSchema = {
   name: "image config",
   schema: z.object(
     {
@@ -122,33 +122,33 @@ export const configKind = {
       architecture: optionalWord,
       variant: optionalWord,
       rootfs: z
-        .object({ diff_ids: list(digest, mostLayers) }, "is not an object")
+        .object({ diff_ids: list(digest, maxLayers) }, "is not an object")
         .nullish()
         .transform((rootfs) => rootfs?.diff_ids ?? []),
     },
     "it is not an object",
   ),
 };
-export type Config = z.output<typeof configKind.schema>;
+export type Config = z.output<typeof configSchema.schema>;
 
 /** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
-export const layoutKind = {
+export const layoutSchema = {
   name: "oci-layout file",
   schema: z.object(
     { imageLayoutVersion: z.literal("1.0.0", "is not 1.0.0, the only version there is") },
     "it is not an object",
   ),
 };
-const savedImage = z.object(
-  { Config: text, RepoTags: list(text, mostImages), Layers: list(text, mostLayers) },
+const dockerManifestEntry = z.object(
+  { Config: text, RepoTags: list(text, maxImages), Layers: list(text, maxLayers) },
   "is not an object",
 );
-export type SavedImage = z.output<typeof savedImage>;
+export type DockerManifestEntry = z.output<typeof dockerManifestEntry>;
 /** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
-export const savedImagesKind = {
+export const dockerManifestListSchema = {
   name: "list of images",
   schema: z
     .array(z.unknown(), "it is not a list")
-    .max(mostImages, `it has more than ${mostImages} elements`)
-    .pipe(z.array(savedImage)),
+    .max(maxImages, `it has more than ${maxImages} elements`)
+    .pipe(z.array(dockerManifestEntry)),
 };

@@ -5,7 +5,7 @@ import { isIPv4 } from "node:net";
  * over TLS a host of the same domain. The rule is that of distribution since 3.1.0 (registry/proxy/proxyauth.go,
  * realmAllowed), so that what is checked here is what a proxy can use.
  */
-export function mayGetCredentials(realm: URL, registry: URL): boolean {
+export function isRealmAllowed(realm: URL, registry: URL): boolean {
   if (realm.origin === registry.origin) return true;
   if (realm.protocol !== "https:") return false;
   if (realm.host === registry.host) return true;

@@ -8,7 +8,7 @@ import {
 } from "../versions/releases.ts";
 
 /** What has to go together in a cluster. */
-export interface Combination {
+export interface VersionCombination {
   readonly kindVersion: string;
   /** The image of every node. */
   readonly images: readonly string[];
@@ -22,7 +22,7 @@ export interface Combination {
  *
  * @returns a sentence for each: what does not go together, and what does
  */
-export function incompatibilities(on: Combination): string[] {
+export function findIncompatibilities(on: VersionCombination): string[] {
   return [
     ...new Set(
       on.images.flatMap((image) => [...cgroups(on, image), ...containerd(on, image), ...kubeadm(on, image)]),
@@ -31,7 +31,7 @@ export function incompatibilities(on: Combination): string[] {
 }
 
 /** Kubernetes 1.35 makes `failCgroupV1: true` the kubelet's default, and kind's images dropped their support. */
-function cgroups({ cgroupVersion, config }: Combination, image: string): string[] {
+function cgroups({ cgroupVersion, config }: VersionCombination, image: string): string[] {
   const kubernetes = kubernetesVersionOf(image);
   if (cgroupVersion !== 1 || kubernetes === undefined || compareVersions(kubernetes, "v1.35.0") < 0)
     return [];
@@ -42,7 +42,7 @@ function cgroups({ cgroupVersion, config }: Combination, image: string): string[
 }
 
 /** Node images of kind v0.32 and later hold containerd 2.3, whose configuration (version 4) an older kind cannot read. */
-function containerd({ kindVersion }: Combination, image: string): string[] {
+function containerd({ kindVersion }: VersionCombination, image: string): string[] {
   if (compareVersions(kindVersion, "v0.32.0") >= 0) return [];
   const known = knownNodeImage(image);
   const kubernetes = kubernetesVersionOf(image);
@@ -61,7 +61,7 @@ function containerd({ kindVersion }: Combination, image: string): string[] {
 }
 
 /** kind writes kubeadm's configuration as v1beta4 from Kubernetes 1.36 on; a patch for another version touches nothing. */
-function kubeadm({ config }: Combination, image: string): string[] {
+function kubeadm({ config }: VersionCombination, image: string): string[] {
   const kubernetes = kubernetesVersionOf(image);
   if (kubernetes === undefined || compareVersions(kubernetes, "v1.23.0") < 0) return [];
   const used = `kubeadm.k8s.io/${compareVersions(kubernetes, "v1.36.0") >= 0 ? "v1beta4" : "v1beta3"}`;

@@ -1,16 +1,16 @@
 import { join } from "node:path";
-import { type Event, proxiesPrefix, savesCaches } from "../cache/keys.ts";
+import { proxyKeyPrefix, shouldSaveCaches, type WorkflowEvent } from "../cache/keys.ts";
 import { type ConfigAdditions, type ConfiguredNode, renderClusterConfig } from "../cluster/config.ts";
 import { defaultPodSubnet } from "../cluster/fast-start/kindnet-manifest.ts";
 import { manifestPatchesFolder, planFastStart } from "../cluster/fast-start/settings.ts";
-import type { WantedImage } from "../images/ensure.ts";
+import type { ImageRequest } from "../images/ensure.ts";
 import type { LoadPlan } from "../images/load/load-images.ts";
 import type { Readiness } from "../kubernetes/readiness.ts";
 import type { Problem } from "../lib/errors.ts";
 import { artifactName } from "../logs/artifact-name.ts";
-import { proxiesMounts } from "../node/content/symlink.ts";
+import { proxyMounts } from "../node/content/symlink.ts";
 import { nodeNames, selectNodes } from "../node/nodes.ts";
-import { hostsFolderPatches } from "../registries/hosts-toml.ts";
+import { configPathPatches } from "../registries/hosts-toml.ts";
 import {
   clusterNamePattern,
   clusterNameRule,
@@ -32,13 +32,13 @@ import {
   nodeImageFor,
   nodeImagesOf,
 } from "../versions/releases.ts";
-import { incompatibilities } from "./compatibility.ts";
+import { findIncompatibilities } from "./compatibility.ts";
 import { planRegistries, type RegistriesPlan } from "./registries.ts";
 
 /** Everything that will be made, decided before anything is. */
 export interface Plan {
   /** The run's own name: on what it makes, and on its processes. */
-  readonly run: string;
+  readonly runId: string;
   /** A folder of this run's own, removed by post. */
   readonly folder: string;
   readonly kind: ToolPlan;
@@ -79,7 +79,7 @@ export interface ClusterPlan {
   /** What the nodes run, each once. */
   readonly images: readonly string[];
   /** What kind puts before several control planes, if its release is known: else that is kind's own affair. */
-  readonly loadBalancer: WantedImage | undefined;
+  readonly loadBalancer: ImageRequest | undefined;
   readonly network: string;
   readonly kubeconfig: string;
   readonly verbosity: number;
@@ -106,10 +106,10 @@ export interface FastStartPlan {
   /** The configuration without it. */
   readonly configWithout: string;
   /** The network that kind would make last; none where the user brings one. */
-  readonly network: NetworkPlan | undefined;
+  readonly cni: CniPlan | undefined;
 }
 
-export interface NetworkPlan {
+export interface CniPlan {
   /** The image whose network add-on it is. */
   readonly image: string;
   readonly controlPlane: string;
@@ -127,15 +127,15 @@ export interface LogsPlan {
 }
 
 /** What the plan is made from. */
-export interface Situation {
+export interface PlanContext {
   readonly inputs: Inputs;
   readonly job: Job;
   readonly daemon: Daemon | { readonly problem: string };
   /** The answer to `version: latest`, or why there is none. */
   readonly latest: string | { readonly problem: string } | undefined;
-  readonly run: string;
+  readonly runId: string;
   /** What set the job off. */
-  readonly event: Event;
+  readonly event: WorkflowEvent;
 }
 
 /**
@@ -143,8 +143,8 @@ export interface Situation {
  *
  * @returns the plan, and everything that stands in its way, the problems of the inputs included
  */
-export function makePlan(situation: Situation): { plan: Plan; problems: Problem[] } {
-  const { inputs, job, run } = situation;
+export function createPlan(situation: PlanContext): { plan: Plan; problems: Problem[] } {
+  const { inputs, job, runId: run } = situation;
   const problems: Problem[] = [...inputs.problems];
   const warnings: string[] = [];
   const kindVersion = resolveKind(situation, warnings);
@@ -170,25 +170,25 @@ export function makePlan(situation: Situation): { plan: Plan; problems: Problem[
       );
   }
   const caches = planCaches(situation);
-  return { plan: { run, folder, kind, kubectl, cluster, caches, warnings }, problems };
+  return { plan: { runId: run, folder, kind, kubectl, cluster, caches, warnings }, problems };
 }
 
-function planCaches({ inputs: { cache, registries, installOnly }, job, event }: Situation): CachesPlan {
+function planCaches({ inputs: { cache, registries, installOnly }, job, event }: PlanContext): CachesPlan {
   return {
     nodeImage: !installOnly && cache.kinds.includes("node-image"),
     onlyIfFaster: cache.auto,
     proxies:
       !installOnly && cache.kinds.includes("proxies") && registries.upstreams.length > 0
-        ? proxiesPrefix(job)
+        ? proxyKeyPrefix(job)
         : undefined,
-    saves: savesCaches(event, cache.save),
+    saves: shouldSaveCaches(event, cache.save),
     restoreDeadline: cache.restoreDeadline,
     saveDeadline: cache.saveDeadline,
     maxSize: cache.maxSize,
   };
 }
 
-function resolveKind({ inputs, latest }: Situation, warnings: string[]): string {
+function resolveKind({ inputs, latest }: PlanContext, warnings: string[]): string {
   if (inputs.version !== "latest") return inputs.version;
   if (typeof latest === "string") return latest;
   if (latest !== undefined) {
@@ -203,7 +203,7 @@ function resolveKind({ inputs, latest }: Situation, warnings: string[]): string 
 const combined = ["version", "version_file", "config", "kubernetes_version"];
 
 function planCluster(
-  { inputs, job, daemon, run }: Situation,
+  { inputs, job, daemon, runId: run }: PlanContext,
   kindVersion: string,
   folder: string,
   problems: Problem[],
@@ -237,7 +237,7 @@ function planCluster(
   // Where a default stands in for what could not be read, its troubles are not the user's.
   const asMeant = !inputs.problems.some(({ input }) => combined.includes(input));
   for (const reason of asMeant
-    ? incompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
+    ? findIncompatibilities({ kindVersion, images, config: inputs.config, cgroupVersion })
     : []) {
     problems.push({
       input: imageInput(inputs),
@@ -248,8 +248,8 @@ function planCluster(
   const local = !("problem" in daemon) && daemon.info.local;
   const registries = planRegistries(inputs, { folder, temp: job.temp, localDaemon: local }, problems);
   const forRegistries = {
-    containerdPatches: registries === undefined ? [] : hostsFolderPatches(images),
-    mounts: proxiesMounts(registries?.proxies),
+    containerdPatches: registries === undefined ? [] : configPathPatches(images),
+    mounts: proxyMounts(registries?.proxies),
   };
   const fastStart = inputs.fastStart
     ? planFast(inputs, { name, images, nodes, folder, canMount: local, forRegistries })
@@ -301,7 +301,7 @@ function planFast(
     renderClusterConfig(config, on.name, on.images, {
       ...patches,
       ...on.forRegistries,
-      ownNetwork,
+      disableDefaultCni: ownNetwork,
       mounts: [
         ...(mounted ? [{ hostPath: folder, containerPath: manifestPatchesFolder }] : []),
         ...on.forRegistries.mounts,
@@ -316,7 +316,7 @@ function planFast(
     files: manifests,
     config: render(false),
     configWithout: renderClusterConfig(config, on.name, on.images, on.forRegistries),
-    network:
+    cni:
       first === undefined || config.disableDefaultCNI
         ? undefined
         : {

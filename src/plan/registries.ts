@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Problem } from "../lib/errors.ts";
-import { hostsFolder } from "../registries/hosts-toml.ts";
+import { certsFolder } from "../registries/hosts-toml.ts";
 import type { LocalRegistryPlan } from "../registries/local-registry.ts";
 import type { ProxiesPlan } from "../registries/proxies.ts";
 import type { Inputs } from "../runner/inputs.ts";
@@ -33,27 +33,27 @@ export function planRegistries(
 ): RegistriesPlan | undefined {
   if (local === undefined && upstreams.length === 0) return undefined;
   const input = local === undefined ? "registry_proxies" : "registry";
-  if (config.mounts.some((path) => path === hostsFolder || path.startsWith(`${hostsFolder}/`)))
+  if (config.mounts.some((path) => path === certsFolder || path.startsWith(`${certsFolder}/`)))
     problems.push({
       input,
       value: "",
-      reason: `\`config\` mounts a folder of yours at ${hostsFolder} in a node, where the action would have to write: leave the mount out, or the registry to it`,
+      reason: `\`config\` mounts a folder of yours at ${certsFolder} in a node, where the action would have to write: leave the mount out, or the registry to it`,
     });
   if (config.containerdPatches.some((patch) => ownMirrors.test(patch)))
     problems.push({
       input,
       value: "",
-      reason: `\`config\` has registry mirrors of its own in \`containerdConfigPatches\`, which containerd does not take together with ${hostsFolder}: leave them out`,
+      reason: `\`config\` has registry mirrors of its own in \`containerdConfigPatches\`, which containerd does not take together with ${certsFolder}: leave them out`,
     });
   if (
     config.containerdPatches.some(
-      (patch) => !(ownFolder.exec(patch)?.[1] ?? hostsFolder).includes(hostsFolder),
+      (patch) => !(ownFolder.exec(patch)?.[1] ?? certsFolder).includes(certsFolder),
     )
   )
     problems.push({
       input,
       value: "",
-      reason: `\`config\` has containerd look for registries elsewhere than in ${hostsFolder} (\`config_path\`): leave that out, and the action's are found`,
+      reason: `\`config\` has containerd look for registries elsewhere than in ${certsFolder} (\`config_path\`): leave that out, and the action's are found`,
     });
   return {
     image,

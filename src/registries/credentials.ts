@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { messageOf, unreadable } from "../lib/errors.ts";
-import { ProgramError, type Run } from "../lib/subprocess.ts";
-import { type Credentials, LoginRefused, RegistryClient } from "../oci/registry-client.ts";
+import { describeFileError, errorMessage } from "../lib/errors.ts";
+import { ProgramError, type RunProgram } from "../lib/subprocess.ts";
+import { type Credentials, LoginRefusedError, RegistryClient } from "../oci/registry-client.ts";
 
 /** Credentials, and what for. */
 export interface RegistryCredentials extends Credentials {
@@ -82,7 +82,7 @@ export async function checkCredentials(
     if (status === 401) return { unknown: `${url} wants a login of a kind that is not supported` };
     return { unknown: `${url} answers with status ${status}` };
   } catch (error) {
-    return error instanceof LoginRefused ? "refused" : { unknown: messageOf(error) };
+    return error instanceof LoginRefusedError ? "refused" : { unknown: errorMessage(error) };
   }
 }
 
@@ -115,12 +115,12 @@ const notFound = "credentials not found in native keychain";
  * @returns undefined where nobody has logged in; a reason, without anything secret in it, where that cannot be known or
  * the login is of no use to others than docker
  */
-export async function dockerLogin(
+export async function readDockerLogin(
   registry: string,
   on: {
     readonly home: string;
     readonly dockerConfig: string | undefined;
-    readonly run: Run;
+    readonly run: RunProgram;
     readonly deadline?: number;
   },
 ): Promise<Credentials | { readonly reason: string } | undefined> {
@@ -130,7 +130,7 @@ export async function dockerLogin(
     text = await readFile(file, "utf8");
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    return missing ? undefined : { reason: `${file} ${unreadable(error)}` };
+    return missing ? undefined : { reason: `${file} ${describeFileError(error)}` };
   }
   const config = parsed(text, dockerConfigFile);
   if (config === undefined) return { reason: `${file} is not a configuration of docker's` };
@@ -165,7 +165,7 @@ const tokenIsNoUse = "a token in the place of a password, with which only docker
 async function askHelper(
   name: string,
   key: string,
-  run: Run,
+  run: RunProgram,
   deadline: number,
 ): Promise<Credentials | { reason: string } | undefined> {
   const program = `docker-credential-${name}`;

@@ -1,7 +1,7 @@
 import { compareVersions, knownNodeImage } from "../versions/releases.ts";
 
 /** Where a node's containerd looks for the registries that stand for another, a folder for each name. */
-export const hostsFolder = "/etc/containerd/certs.d";
+export const certsFolder = "/etc/containerd/certs.d";
 
 /** What a node is to ask for the images of one registry. */
 export interface RegistryHosts {
@@ -19,14 +19,14 @@ export interface RegistryHosts {
  *
  * @returns texts by their absolute paths
  */
-export function hostsFiles(registries: readonly RegistryHosts[]): Record<string, string> {
+export function renderHostsToml(registries: readonly RegistryHosts[]): Record<string, string> {
   return Object.fromEntries(
     registries.map(({ name, hosts, server }) => {
       const tables = hosts.map(
         (host) => `\n[host.${JSON.stringify(host)}]\n  capabilities = ["pull", "resolve"]\n`,
       );
       const text = `server = ${JSON.stringify(server)}\n${tables.join("")}`;
-      return [`${hostsFolder}/${name}/hosts.toml`, text];
+      return [`${certsFolder}/${name}/hosts.toml`, text];
     }),
   );
 }
@@ -38,11 +38,11 @@ const firstWithFolder = "v0.27";
  * The patch with which the nodes' containerd looks into the folder. kind restarts each node's containerd for it: so
  * there is none where all images are known to do without.
  */
-export function hostsFolderPatches(images: readonly string[]): string[] {
+export function configPathPatches(images: readonly string[]): string[] {
   const looksByItself = (image: string) => {
     const known = knownNodeImage(image);
     return known !== undefined && compareVersions(known.kind, firstWithFolder) >= 0;
   };
   if (images.every(looksByItself)) return [];
-  return [`[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ${JSON.stringify(hostsFolder)}\n`];
+  return [`[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ${JSON.stringify(certsFolder)}\n`];
 }

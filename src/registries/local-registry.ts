@@ -1,5 +1,5 @@
 import type { Engine } from "../docker/engine.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { RegistryHosts } from "./hosts-toml.ts";
 import { registryEnvironment, startRegistry } from "./registry-container.ts";
 
@@ -64,23 +64,23 @@ export async function startLocalRegistry(
   let taken = false;
   try {
     id = await start(port).catch((error: unknown) => {
-      if (!portTaken.test(messageOf(error))) throw error;
+      if (!portTaken.test(errorMessage(error))) throw error;
       taken = true;
       return start(undefined);
     });
   } catch (error) {
     throw new Error(
-      `The local registry cannot be started: ${messageOf(error)}. If another container has its name, give this one its own with \`registry_name\`.`,
+      `The local registry cannot be started: ${errorMessage(error)}. If another container has its name, give this one its own with \`registry_name\`.`,
       { cause: error },
     );
   }
-  const published = (await engine.containers.find(id))?.ports.get(`${port}/tcp`);
+  const published = (await engine.containers.inspect(id))?.ports.get(`${port}/tcp`);
   const hostPort = published?.split(":").at(-1) ?? String(port);
   return { address: `localhost:${hostPort}`, inside: `${name}:${port}`, portTaken: taken };
 }
 
 /** How nodes find it, under both of its names. */
-export const hostsOfLocal = ({ address, inside }: LocalRegistry): RegistryHosts[] =>
+export const localRegistryHosts = ({ address, inside }: LocalRegistry): RegistryHosts[] =>
   [address, inside].map((name) => ({ name, hosts: [], server: `http://${inside}` }));
 
 /**

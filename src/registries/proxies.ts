@@ -1,17 +1,17 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Engine } from "../docker/engine.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Credentials } from "../oci/registry-client.ts";
 import type { RegistryHosts } from "./hosts-toml.ts";
 import { registryEnvironment, startRegistry } from "./registry-container.ts";
-import type { LoginsPlan } from "./resolve-credentials.ts";
+import type { CredentialsPlan } from "./resolve-credentials.ts";
 import type { Upstream } from "./upstreams.ts";
 
 /** Registries that keep what nodes pull through them. */
 export interface ProxiesPlan {
   readonly upstreams: readonly Upstream[];
-  readonly logins: LoginsPlan;
+  readonly logins: CredentialsPlan;
   /** Where they keep what nodes pull; undefined where the daemon does not see this machine's folders. */
   readonly folders:
     | {
@@ -43,7 +43,7 @@ const storage = "/var/lib/registry";
 const startDeadline = 20_000;
 
 /** Makes the folder for what proxies keep. @returns whether it was made now, and is this run's to remove */
-export async function makeProxiesFolder(folder: string): Promise<boolean> {
+export async function createProxiesFolder(folder: string): Promise<boolean> {
   await mkdir(dirname(folder), { recursive: true });
   try {
     await mkdir(folder);
@@ -57,11 +57,11 @@ export async function makeProxiesFolder(folder: string): Promise<boolean> {
 /** Where proxies keep what everybody may see, by the upstream's name, where they can have folders. */
 export const sharedFolders = ({ folders, upstreams }: ProxiesPlan): Map<string, string> =>
   new Map(
-    folders === undefined ? [] : upstreams.map(({ name }) => [name, join(folders.shared, fileName(name))]),
+    folders === undefined ? [] : upstreams.map(({ name }) => [name, join(folders.shared, safeName(name))]),
   );
 
 /** The name of a registry as that of a file, or of a container. */
-export const fileName = (name: string) => name.replace(":", "-");
+export const safeName = (name: string) => name.replace(":", "-");
 
 /**
  * Starts a proxy for each upstream, all at once, on the cluster's network.
@@ -87,9 +87,9 @@ export async function startProxies(
   const shared = sharedFolders(plan);
   await Promise.all(
     plan.upstreams.map(async (upstream, index) => {
-      const name = `${on.cluster}-proxy-${fileName(upstream.name)}`;
+      const name = `${on.cluster}-proxy-${safeName(upstream.name)}`;
       const login = on.logins.get(upstream.name);
-      const own = plan.folders && join(plan.folders.own, fileName(upstream.name));
+      const own = plan.folders && join(plan.folders.own, safeName(upstream.name));
       const source = login === undefined ? shared.get(upstream.name) : own;
       if (source !== undefined) await mkdir(source, { recursive: true });
       try {
@@ -121,7 +121,7 @@ export async function startProxies(
         );
         proxies.push({ upstream, container, url: `http://${name}:${port}`, hasLogin: login !== undefined });
       } catch (error) {
-        failed.push({ upstream, reason: messageOf(error) });
+        failed.push({ upstream, reason: errorMessage(error) });
       }
     }),
   );
@@ -129,7 +129,7 @@ export async function startProxies(
 }
 
 /** How nodes pull through proxies: what these do not have or do not answer, they get from the upstream itself. */
-export const hostsOfProxies = (proxies: readonly RegistryProxy[]): RegistryHosts[] =>
+export const proxyHosts = (proxies: readonly RegistryProxy[]): RegistryHosts[] =>
   proxies.map(({ upstream: { name, url, mirror }, url: proxy }) => ({
     name,
     hosts: [proxy, ...(mirror === undefined ? [] : [mirror])],

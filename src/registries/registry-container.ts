@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NewServer } from "../docker/containers.ts";
+import type { ServiceContainer } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 
 /** What registries run: distribution, by digest. */
 export const defaultRegistryImage =
@@ -29,14 +29,18 @@ const addressRefused = /user specified IP address|Address already in use|no avai
  * @returns its container's ID
  * @throws what it said when it ended instead, or when the time was up: then it is gone
  */
-export async function startRegistry(engine: Engine, server: NewServer, deadline: number): Promise<string> {
-  const id = await engine.containers.startServer(server).catch((error: unknown) => {
-    if (server.address === undefined || !addressRefused.test(messageOf(error))) throw error;
-    return engine.containers.startServer({ ...server, address: undefined });
+export async function startRegistry(
+  engine: Engine,
+  server: ServiceContainer,
+  deadline: number,
+): Promise<string> {
+  const id = await engine.containers.startService(server).catch((error: unknown) => {
+    if (server.address === undefined || !addressRefused.test(errorMessage(error))) throw error;
+    return engine.containers.startService({ ...server, address: undefined });
   });
   const until = performance.now() + deadline;
   for (;;) {
-    const running = (await engine.containers.find(id))?.running === true;
+    const running = (await engine.containers.inspect(id))?.running === true;
     // One that somebody removes has nothing more to say.
     const said = await engine.containers.logs(id).catch(() => "");
     if (running && said.includes(listening)) return id;

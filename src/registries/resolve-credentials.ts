@@ -1,11 +1,11 @@
 import type { Log } from "../lib/log.ts";
-import type { Run } from "../lib/subprocess.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
 import type { Credentials } from "../oci/registry-client.ts";
-import { checkCredentials, dockerLogin, type RegistryCredentials, secretsOf } from "./credentials.ts";
+import { checkCredentials, type RegistryCredentials, readDockerLogin, secretsOf } from "./credentials.ts";
 import type { Upstream } from "./upstreams.ts";
 
 /** Where credentials of registries come from. */
-export interface LoginsPlan {
+export interface CredentialsPlan {
   readonly given: readonly RegistryCredentials[];
   /** Whether those count that `docker login` has left, where none are given. */
   readonly docker: boolean;
@@ -18,13 +18,13 @@ export interface LoginsPlan {
  * @param on.mask hides a text in the log
  * @returns by the upstream's name
  */
-export async function findLogins(
+export async function resolveCredentials(
   upstreams: readonly Upstream[],
-  plan: LoginsPlan,
+  plan: CredentialsPlan,
   on: {
     readonly home: string;
     readonly dockerConfig: string | undefined;
-    readonly run: Run;
+    readonly run: RunProgram;
     readonly mask: (text: string) => void;
   },
   log: Log,
@@ -35,7 +35,9 @@ export async function findLogins(
       const { name, url, mirror } = upstream;
       const found =
         plan.given.find(({ registry }) => registry === name) ??
-        (plan.docker ? await dockerLogin(mirror === undefined ? name : new URL(mirror).host, on) : undefined);
+        (plan.docker
+          ? await readDockerLogin(mirror === undefined ? name : new URL(mirror).host, on)
+          : undefined);
       if (found === undefined) return;
       if ("reason" in found) {
         log.line(`${name} is asked without credentials: ${found.reason}`);

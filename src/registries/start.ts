@@ -4,8 +4,8 @@ import type { Log } from "../lib/log.ts";
 import type { Credentials } from "../oci/registry-client.ts";
 import type { RegistriesPlan } from "../plan/registries.ts";
 import type { RegistryHosts } from "./hosts-toml.ts";
-import { hostsOfLocal, type LocalRegistry, startLocalRegistry } from "./local-registry.ts";
-import { hostsOfProxies, type RegistryProxy, startProxies } from "./proxies.ts";
+import { type LocalRegistry, localRegistryHosts, startLocalRegistry } from "./local-registry.ts";
+import { proxyHosts, type RegistryProxy, startProxies } from "./proxies.ts";
 
 /** The registries that run beside a cluster. */
 export interface Registries {
@@ -35,7 +35,7 @@ export async function startRegistries(
   log: Log,
 ): Promise<Registries> {
   const count = 1 + (plan.proxies?.upstreams.length ?? 0);
-  const [address, ...addresses] = fixedAddresses(await engine.networks.find(on.network), count);
+  const [address, ...addresses] = fixedAddresses(await engine.networks.inspect(on.network), count);
   const [local, { proxies, failed }] = await Promise.all([
     plan.local && startLocalRegistry(engine, plan.local, { ...on, image: plan.image, address }),
     plan.proxies === undefined
@@ -59,5 +59,5 @@ export async function startRegistries(
     const reasons = failed.map(({ upstream, reason }) => `${upstream.name} (${reason})`);
     log.warning(`Nodes pull without a proxy from ${reasons.join(", ")}.`);
   }
-  return { local, proxies, hosts: [...(local ? hostsOfLocal(local) : []), ...hostsOfProxies(proxies)] };
+  return { local, proxies, hosts: [...(local ? localRegistryHosts(local) : []), ...proxyHosts(proxies)] };
 }

@@ -1,10 +1,10 @@
 import { lstat, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import * as z from "zod";
-import { sha256 } from "../lib/sha256.ts";
+import { sha256File } from "../lib/sha256.ts";
 
 /** SHA-256 in hexadecimal: what a blob is, and its name. */
-export const blobName = z.string().regex(/^[0-9a-f]{64}$/);
+export const blobHex = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** The grammar of github.com/distribution/reference, in which no part can lead out of a folder. */
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
@@ -14,16 +14,17 @@ const repositoryName = z
   .regex(new RegExp(`^${component}(?:/${component})*$`));
 
 /** What of a repository a registry holds: the blobs that are its manifests, and all others. */
-export const keptRepository = z.strictObject({
+export const repositoryContents = z.strictObject({
   name: repositoryName,
-  manifests: z.array(blobName),
-  layers: z.array(blobName),
+  manifests: z.array(blobHex),
+  layers: z.array(blobHex),
 });
-export type KeptRepository = z.infer<typeof keptRepository>;
+export type RepositoryContents = z.infer<typeof repositoryContents>;
 
 /** How distribution lays out what it holds: registry/storage/paths.go. */
 const root = "docker/registry/v2";
-export const blobPath = (blob: string): string => `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}/data`;
+export const storageBlobPath = (blob: string): string =>
+  `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}/data`;
 const linkPaths = {
   manifests: (repository: string, blob: string) =>
     `${root}/repositories/${repository}/_manifests/revisions/sha256/${blob}/link`,
@@ -36,8 +37,8 @@ const linkPattern = new RegExp(
 const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data$`);
 
 /** What a registry's folder holds: repositories, and the sizes of blobs. */
-export interface Kept {
-  readonly repositories: readonly KeptRepository[];
+export interface RegistryContents {
+  readonly repositories: readonly RepositoryContents[];
   readonly blobs: ReadonlyMap<string, number>;
   /** What manifests name, as far as it is there. */
   readonly named: ReadonlyMap<string, readonly string[]>;
@@ -51,14 +52,14 @@ export interface Kept {
  *
  * @returns in an order that depends on nothing but names
  */
-export async function readStorage(folder: string): Promise<Kept> {
+export async function readStorage(folder: string): Promise<RegistryContents> {
   const entries = await filesBelow(folder);
   const blobs = new Map<string, number>();
   for (const entry of entries) {
     const [, blob] = blobPattern.exec(entry) ?? [];
     if (blob !== undefined) blobs.set(blob, (await stat(join(folder, entry))).size);
   }
-  const repositories = new Map<string, KeptRepository>();
+  const repositories = new Map<string, RepositoryContents>();
   for (const entry of entries) {
     const [, name = "", kind, blob = ""] = linkPattern.exec(entry) ?? [];
     if (!blobs.has(blob) || !repositoryName.safeParse(name).success) continue;
@@ -87,9 +88,9 @@ const mostOfManifest = 4 * 1024 ** 2;
 
 async function withNamed(
   folder: string,
-  { name, ...own }: KeptRepository,
+  { name, ...own }: RepositoryContents,
   blobs: ReadonlyMap<string, number>,
-): Promise<{ repository: KeptRepository; named: Map<string, string[]> }> {
+): Promise<{ repository: RepositoryContents; named: Map<string, string[]> }> {
   const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
   const named = new Map<string, string[]>();
   const there = (descriptors: readonly { digest: string }[]) =>
@@ -97,7 +98,7 @@ async function withNamed(
   // An index names manifests, which are looked at in their turn.
   for (const blob of manifests) {
     if ((blobs.get(blob) ?? 0) > mostOfManifest) continue;
-    const read = readManifest(await readFile(join(folder, blobPath(blob)), "utf8"));
+    const read = readManifest(await readFile(join(folder, storageBlobPath(blob)), "utf8"));
     const images = there(read.manifests);
     const parts = there([...read.layers, ...(read.config ? [read.config] : [])]);
     for (const each of images) manifests.add(each);
@@ -130,7 +131,7 @@ async function filesBelow(folder: string): Promise<string[]> {
 
 /** Moves a file into a registry's folder as a blob. */
 export async function addBlob(folder: string, blob: string, file: string): Promise<void> {
-  const path = join(folder, blobPath(blob));
+  const path = join(folder, storageBlobPath(blob));
   await mkdir(dirname(path), { recursive: true });
   await rename(file, path);
 }
@@ -138,7 +139,7 @@ export async function addBlob(folder: string, blob: string, file: string): Promi
 /** Lets a registry find blobs that are in its folder by their repositories: those that it lacks are passed over. */
 export async function linkBlobs(
   folder: string,
-  repositories: readonly KeptRepository[],
+  repositories: readonly RepositoryContents[],
   has: (blob: string) => boolean,
 ): Promise<void> {
   for (const repository of repositories) {
@@ -153,10 +154,10 @@ export async function linkBlobs(
 }
 
 /** Whether a file is the blob that it is called. */
-export async function isBlob(file: string, blob: string): Promise<boolean> {
+export async function matchesDigest(file: string, blob: string): Promise<boolean> {
   try {
     // A link leads to what may be something else the next time.
-    return (await lstat(file)).isFile() && (await sha256(file)) === blob;
+    return (await lstat(file)).isFile() && (await sha256File(file)) === blob;
   } catch {
     return false;
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** An artifact of the workflow run. */
-export interface Uploaded {
+export interface UploadedArtifact {
   readonly name: string;
   readonly id: number | undefined;
 }
@@ -16,12 +16,12 @@ export interface Uploaded {
  * @returns undefined where the job has no artifact service
  * @throws when the service does not take it
  */
-export async function uploadFolder(
+export async function uploadArtifact(
   name: string,
   folder: string,
   deadline: number,
   env: NodeJS.ProcessEnv,
-): Promise<Uploaded | undefined> {
+): Promise<UploadedArtifact | undefined> {
   if (!env.ACTIONS_RUNTIME_TOKEN || !env.ACTIONS_RESULTS_URL) return undefined;
   // The client is large: loaded where there is something to upload.
   const { DefaultArtifactClient } = await import(/* webpackMode: "eager" */ "@actions/artifact");
@@ -29,7 +29,7 @@ export async function uploadFolder(
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 
-  const upload = async (as: string): Promise<Uploaded> => {
+  const upload = async (as: string): Promise<UploadedArtifact> => {
     const { id } = await client.uploadArtifact(as, files, folder);
     return { name: as, id };
   };

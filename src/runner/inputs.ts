@@ -1,14 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type Archive, findArchives } from "../archive/find-archives.ts";
+import { type ArchiveFile, findArchives } from "../archive/find-archives.ts";
 import { type ClusterConfig, defaultClusterConfig, parseClusterConfig } from "../cluster/config.ts";
 import { parseWorkload, type Workload } from "../kubernetes/rollout.ts";
-import { type Problem, unreadable } from "../lib/errors.ts";
+import { describeFileError, type Problem } from "../lib/errors.ts";
 import type { NodeSelection } from "../node/nodes.ts";
-import { fullName } from "../oci/reference.ts";
+import { normalizeReference } from "../oci/reference.ts";
 import { parseCredentials, type RegistryCredentials } from "../registries/credentials.ts";
 import { defaultRegistryImage } from "../registries/registry-container.ts";
-import type { LoginsPlan } from "../registries/resolve-credentials.ts";
+import type { CredentialsPlan } from "../registries/resolve-credentials.ts";
 import { parseUpstreams, type Upstream } from "../registries/upstreams.ts";
 import { looksLikeKubernetes, newestKind } from "../versions/releases.ts";
 
@@ -31,7 +31,7 @@ export interface Inputs {
   /** Whether the cluster is given settings with which it is ready sooner. */
   readonly fastStart: boolean;
   readonly ignoreFailedClean: boolean;
-  readonly load: LoadInputs;
+  readonly load: ImageInputs;
   readonly registries: RegistryInputs;
   readonly cache: CacheInputs;
   readonly logs: LogsWhen;
@@ -45,8 +45,8 @@ export interface Inputs {
 }
 
 /** What to load, and where to: inputs of the main action and of `load`. */
-export interface LoadInputs {
-  readonly archives: readonly Archive[];
+export interface ImageInputs {
+  readonly archives: readonly ArchiveFile[];
   /** Images of the runner's Docker daemon, as the user wrote them. */
   readonly images: readonly string[];
   readonly nodes: NodeSelection;
@@ -78,14 +78,14 @@ export interface RegistryInputs {
     | undefined;
   /** Those that nodes pull from through a proxy. */
   readonly upstreams: readonly Upstream[];
-  readonly logins: LoginsPlan;
+  readonly logins: CredentialsPlan;
 }
 
 /** The inputs of load/action.yml. */
-export interface LoadStepInputs {
+export interface LoadInputs {
   /** Of the cluster to load into. */
   readonly clusterName: string | undefined;
-  readonly load: LoadInputs;
+  readonly load: ImageInputs;
   /** What runs the images, and is to be restarted when they are there. */
   readonly restart: readonly Workload[];
   /** How long a restart may take, in milliseconds. */
@@ -167,7 +167,7 @@ export async function readInputs(input: (name: string) => string, workspace: str
 export async function readLoadInputs(
   input: (name: string) => string,
   workspace: string,
-): Promise<LoadStepInputs> {
+): Promise<LoadInputs> {
   const reader = new Reader(input, workspace);
   const load = await reader.load();
   if (load.archives.length === 0 && load.images.length === 0 && reader.problems.length === 0) {
@@ -312,7 +312,7 @@ class Reader {
     try {
       content = await readFile(path, "utf8");
     } catch (error) {
-      this.problem("version_file", unreadable(error));
+      this.problem("version_file", describeFileError(error));
       return undefined;
     }
     const lines = content
@@ -347,19 +347,22 @@ class Reader {
     try {
       return await readFile(path, "utf8");
     } catch (error) {
-      this.problem("config", `${unreadable(error)}; wants the path of a kind configuration, or its YAML`);
+      this.problem(
+        "config",
+        `${describeFileError(error)}; wants the path of a kind configuration, or its YAML`,
+      );
       return defaultClusterConfig;
     }
   }
 
-  async load(): Promise<LoadInputs> {
+  async load(): Promise<ImageInputs> {
     return { archives: await this.#archives(), images: this.#images(), nodes: this.#nodes() };
   }
 
   #images(): string[] {
     const lines = [...new Set(this.#lines("load_images"))];
     for (const line of lines) {
-      const name = fullName(line);
+      const name = normalizeReference(line);
       if (typeof name !== "string")
         this.problem("load_images", `${name.problem}; wants names of images, one a line`, line);
       else if (name.includes("@"))
@@ -397,7 +400,7 @@ class Reader {
     });
   }
 
-  async #archives(): Promise<Archive[]> {
+  async #archives(): Promise<ArchiveFile[]> {
     const lines = this.#lines("load_archives");
     const found = await Promise.all(lines.map((line) => findArchives(line, this.#workspace)));
     const archives = found.flatMap((result, index) => {
@@ -415,7 +418,7 @@ class Reader {
 
   registries(): RegistryInputs {
     const image = this.optional("registry_image") ?? defaultRegistryImage;
-    const fullImage = fullName(image);
+    const fullImage = normalizeReference(image);
     if (typeof fullImage !== "string") this.problem("registry_image", fullImage.problem);
     const name =
       this.matching(
@@ -447,7 +450,7 @@ class Reader {
   }
 
   /** Nothing that is given here is ever shown. */
-  #logins(): LoginsPlan {
+  #logins(): CredentialsPlan {
     const lines = this.#lines("registry_credentials").map(parseCredentials);
     const given: RegistryCredentials[] = [];
     for (const line of lines) {

@@ -3,12 +3,12 @@ import { homedir, tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { HttpClient } from "@actions/http-client";
 import * as z from "zod";
-import type { Event } from "../cache/keys.ts";
-import { claims } from "../cluster/name-lock.ts";
+import type { WorkflowEvent } from "../cache/keys.ts";
+import { listLockedNames } from "../cluster/name-lock.ts";
 import { type Endpoint, resolveEndpoint } from "../docker/endpoint.ts";
 import { type DaemonInfo, Engine } from "../docker/engine.ts";
-import { messageOf } from "../lib/errors.ts";
-import type { Run } from "../lib/subprocess.ts";
+import { errorMessage } from "../lib/errors.ts";
+import type { RunProgram } from "../lib/subprocess.ts";
 import type { Architecture } from "../versions/releases.ts";
 
 /** What the runner says of the job, from its environment. */
@@ -75,19 +75,22 @@ function firstOf(list: string | undefined, workspace: string): string | undefine
  *
  * @returns the facts, or why there are none: a sentence that says what to do
  */
-export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daemon | { problem: string }> {
+export async function readDaemon(
+  env: NodeJS.ProcessEnv,
+  run: RunProgram,
+): Promise<Daemon | { problem: string }> {
   let endpoint: Endpoint;
   try {
     endpoint = await resolveEndpoint(env, run);
   } catch (error) {
-    return { problem: messageOf(error) };
+    return { problem: errorMessage(error) };
   }
   try {
     const engine = new Engine(endpoint);
     const [info, nodes, claimed] = await Promise.all([
       engine.info(),
-      engine.containers.nodes(),
-      claims(engine),
+      engine.containers.listNodes(),
+      listLockedNames(engine),
     ]);
     const disk = info.local ? await statfs(info.rootDirectory).catch(() => undefined) : undefined;
     return {
@@ -98,7 +101,7 @@ export async function readDaemon(env: NodeJS.ProcessEnv, run: Run): Promise<Daem
     };
   } catch (error) {
     return {
-      problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${messageOf(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
+      problem: `The Docker daemon at ${endpoint.DOCKER_HOST} does not answer (${errorMessage(error)}). Start it, for instance with \`sudo systemctl start docker\`; if it runs, this user must be allowed to use its socket (group \`docker\`).`,
     };
   }
 }
@@ -114,7 +117,7 @@ export async function latestKind(): Promise<string> {
 }
 
 /** Reads what set the job off. */
-export async function readEvent(env: NodeJS.ProcessEnv): Promise<Event> {
+export async function readEvent(env: NodeJS.ProcessEnv): Promise<WorkflowEvent> {
   const payload = z.looseObject({ repository: z.looseObject({ default_branch: z.string() }) });
   const event: unknown = await readFile(env.GITHUB_EVENT_PATH ?? "", "utf8")
     .then(JSON.parse)

@@ -1,11 +1,11 @@
 import { exportVariable, setOutput } from "@actions/core";
 import * as z from "zod";
 import { type ClusterNetwork, describeNetwork } from "../cluster/docker-network.ts";
-import { contextOf } from "../cluster/kubeconfig.ts";
+import { contextName } from "../cluster/kubeconfig.ts";
 import type { Engine } from "../docker/engine.ts";
 import type { LoadedImage } from "../images/load/load-images.ts";
 import type { KubernetesApi } from "../kubernetes/client.ts";
-import type { Timing } from "../lib/task-graph.ts";
+import type { TaskTiming } from "../lib/task-graph.ts";
 import type { CachesPlan, ClusterPlan } from "../plan/plan.ts";
 import type { Job } from "./job.ts";
 import type { CachedThings } from "./summary.ts";
@@ -36,8 +36,8 @@ export async function describeCluster(
   server: string,
 ): Promise<ClusterDescription> {
   const [containers, network, version] = await Promise.all([
-    engine.containers.nodes(plan.name),
-    engine.networks.find(plan.network),
+    engine.containers.listNodes(plan.name),
+    engine.networks.inspect(plan.network),
     api.get("/version"),
   ]);
   if (network === undefined)
@@ -61,14 +61,14 @@ export async function describeCluster(
 }
 
 /** Lets the job's next steps reach the cluster: `kubectl …` and `kind load …` just work. */
-export function exportCluster(plan: ClusterPlan, job: Job): void {
+export function exportClusterVariables(plan: ClusterPlan, job: Job): void {
   // What was read from $KUBECONFIG stays as it is: it may list more files.
   if (plan.kubeconfig !== job.kubeconfig) exportVariable("KUBECONFIG", plan.kubeconfig);
   exportVariable("KIND_CLUSTER_NAME", plan.name);
 }
 
 /** Tells the job's next steps, and its outputs, where images are pushed to: `localhost:5000`. */
-export function exportRegistry(address: string): void {
+export function exportRegistryAddress(address: string): void {
   exportVariable("LOCAL_REGISTRY", address);
   setOutput("LOCAL_REGISTRY", address);
 }
@@ -85,7 +85,7 @@ export function setCacheOutput(plan: CachesPlan, { images, nodeImages, proxies }
 /** Sets the outputs of a run that has made a cluster. */
 export function setClusterOutputs(plan: ClusterPlan, cluster: ClusterDescription): void {
   setOutput("kubeconfig", plan.kubeconfig);
-  setOutput("context", contextOf(plan.name));
+  setOutput("context", contextName(plan.name));
   setOutput("cluster_name", plan.name);
   setOutput("api_server", cluster.apiServer);
   setOutput("kubernetes_version", cluster.kubernetesVersion);
@@ -110,7 +110,7 @@ export function setImagesOutput(images: readonly LoadedImage[]): void {
 /** Sets the outputs that every run has. @param seconds since main began */
 export function setRunOutputs(
   versions: { kind: string; kubectl: string },
-  timings: readonly Timing[],
+  timings: readonly TaskTiming[],
   seconds: number,
 ): void {
   setOutput("kind_version", versions.kind);

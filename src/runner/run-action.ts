@@ -1,22 +1,22 @@
 import { randomBytes } from "node:crypto";
 import * as core from "@actions/core";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Printer } from "../lib/log.ts";
-import { endProcesses, programRunner, type Run } from "../lib/subprocess.ts";
-import { type Dialogue, dialogueStarter, type StartDialogue } from "../lib/worker-process.ts";
+import { createProgramRunner, killMarkedProcesses, type RunProgram } from "../lib/subprocess.ts";
+import { createWorkerSpawner, type SpawnWorker, type WorkerProcess } from "../lib/worker-process.ts";
 import { type Job, readJob } from "./job.ts";
 
 /** What a step finds around it. Stories take everything they touch from here. */
-export interface Surroundings {
+export interface ActionContext {
   readonly env: NodeJS.ProcessEnv;
   readonly job: Job;
   /** The run's name: on what it makes, and on its processes. */
-  readonly run: string;
-  readonly start: Run;
-  readonly converse: StartDialogue;
+  readonly runId: string;
+  readonly runProgram: RunProgram;
+  readonly spawnWorker: SpawnWorker;
   readonly printer: Printer;
   /** When the step began, in milliseconds since the epoch. */
-  readonly began: number;
+  readonly startedMs: number;
 }
 
 /**
@@ -25,14 +25,14 @@ export interface Surroundings {
  *
  * @param afterwards what comes of a step that is cancelled, in a sentence
  */
-export async function runStep(
-  story: (on: Surroundings) => Promise<void>,
+export async function runAction(
+  story: (on: ActionContext) => Promise<void>,
   { afterwards }: { afterwards?: string } = {},
 ): Promise<never> {
   const job = readJob(process.env);
   const run = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
   const env = forPrograms(process.env);
-  const programs = counting(programRunner(run, env), dialogueStarter(run, env));
+  const programs = counting(createProgramRunner(run, env), createWorkerSpawner(run, env));
   let cancelled = false;
   const cancel = (signal: string) => {
     if (cancelled) return;
@@ -40,13 +40,13 @@ export async function runStep(
     const said = [`Cancelled (${signal}): what was started is ended.`, ...(afterwards ? [afterwards] : [])];
     core.info(said.join(" "));
     // The runner sends SIGINT to this process alone, and waits 7.5 s before SIGTERM, 2.5 s more before it kills.
-    endProcesses(run, 3_000).finally(() => process.exit(1));
+    killMarkedProcesses(run, 3_000).finally(() => process.exit(1));
   };
   process.on("SIGINT", cancel).on("SIGTERM", cancel);
   // Node would print the line of code that threw, which in a minified bundle is most of the bundle.
   process.on("uncaughtException", (error) => {
     core.setFailed(`Unexpected error, please report it: ${error instanceof Error ? error.stack : error}`);
-    endProcesses(run).finally(() => process.exit(1));
+    killMarkedProcesses(run).finally(() => process.exit(1));
   });
   try {
     if (process.platform !== "linux") {
@@ -62,17 +62,17 @@ export async function runStep(
     await story({
       env: process.env,
       job,
-      run,
-      start: programs.start,
-      converse: programs.converse,
+      runId: run,
+      runProgram: programs.start,
+      spawnWorker: programs.converse,
       printer: core,
-      began: Date.now(),
+      startedMs: Date.now(),
     });
   } catch (error) {
-    if (!cancelled) core.setFailed(messageOf(error));
+    if (!cancelled) core.setFailed(errorMessage(error));
   }
   // Tasks that a failed one left behind may still run programs. To look for them takes a while: not where there are none.
-  if (programs.running() > 0) await endProcesses(run);
+  if (programs.running() > 0) await killMarkedProcesses(run);
   if (cancelled) await new Promise(() => {});
   // A kept-alive connection would hold the process for minutes. setFailed has set the exit code.
   process.exit();
@@ -80,11 +80,11 @@ export async function runStep(
 
 /** Starts programs, and knows how many run. */
 function counting(
-  start: Run,
-  converse: StartDialogue,
-): { start: Run; converse: StartDialogue; running(): number } {
+  start: RunProgram,
+  converse: SpawnWorker,
+): { start: RunProgram; converse: SpawnWorker; running(): number } {
   let running = 0;
-  const dialogues: Dialogue[] = [];
+  const dialogues: WorkerProcess[] = [];
   return {
     start: (...args) => {
       running++;
@@ -95,7 +95,7 @@ function counting(
       dialogues.push(dialogue);
       return dialogue;
     },
-    running: () => running + dialogues.filter(({ lives }) => lives).length,
+    running: () => running + dialogues.filter(({ isRunning: lives }) => lives).length,
   };
 }
 

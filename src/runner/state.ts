@@ -59,13 +59,13 @@ const state = z.strictObject({
 export type State = z.infer<typeof state>;
 
 /** Adds to what is saved. */
-export type Record = (more: Partial<State>) => void;
+export type UpdateState = (more: Partial<State>) => void;
 
 /** The runner hands it to post as STATE_run. */
 const name = "run";
 
 /** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
-export function recordState(initial: State): Record {
+export function saveState(initial: State): UpdateState {
   let current = initial;
   const record = (more: Partial<State>) => {
     current = { ...current, ...more };

@@ -1,23 +1,23 @@
 import { summary } from "@actions/core";
 import type { RestoredProxies } from "../cache/entries/proxy-blobs.ts";
-import type { ObtainedImage } from "../images/ensure.ts";
+import type { EnsuredImage } from "../images/ensure.ts";
 import type { LoadedImage } from "../images/load/load-images.ts";
-import type { Timing } from "../lib/task-graph.ts";
+import type { TaskTiming } from "../lib/task-graph.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { ClusterDescription } from "./outputs.ts";
 
 /** What may have come out of the cache. */
 export interface CachedThings {
-  readonly images: readonly ObtainedImage[];
+  readonly images: readonly EnsuredImage[];
   /** Those of the nodes. */
   readonly nodeImages: readonly string[];
   readonly proxies: RestoredProxies | undefined;
 }
 
 /** What a run has to tell on the job's summary page. */
-export interface Story {
+export interface RunReport {
   readonly plan: Plan;
-  readonly timings: readonly Timing[];
+  readonly timings: readonly TaskTiming[];
   /** None where it did not get that far. */
   readonly cluster: ClusterDescription | undefined;
   /** Fast start's settings that it has. */
@@ -28,7 +28,7 @@ export interface Story {
 }
 
 /** Writes main's part of the summary. */
-export const writeSummary = (story: Story): Promise<void> => write(renderSummary(story));
+export const writeSummary = (story: RunReport): Promise<void> => write(renderSummary(story));
 
 /** Writes what a step loaded into a cluster made earlier. */
 export const writeLoaded = (cluster: string, images: readonly LoadedImage[]): Promise<void> =>
@@ -56,7 +56,7 @@ export function renderSummary({
   images,
   caches,
   succeeded,
-}: Story): string {
+}: RunReport): string {
   const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
   const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
   const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;

@@ -4,9 +4,9 @@ import { HttpClient } from "@actions/http-client";
 import { cacheFile, downloadTool, find } from "@actions/tool-cache";
 import { toolKey } from "../cache/keys.ts";
 import type { CacheStore } from "../cache/transport/store.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { sha256 } from "../lib/sha256.ts";
+import { sha256File } from "../lib/sha256.ts";
 import type { Architecture } from "../versions/releases.ts";
 
 /** A program to be had: which, and what it must hash to. */
@@ -60,12 +60,12 @@ export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): 
   const version = tool.version.replace(/^v/, "");
   const candidates = await onPath(tool.name, on.path);
   for (const candidate of candidates) {
-    if ((await sha256(candidate).catch(() => "")) === expected) return found(candidate, "runner");
+    if ((await sha256File(candidate).catch(() => "")) === expected) return found(candidate, "runner");
   }
   const cached = find(tool.name, version, tool.architecture);
   if (cached !== "") {
     const path = join(cached, tool.name);
-    if ((await sha256(path).catch(() => "")) === expected) return found(path, "tool cache");
+    if ((await sha256File(path).catch(() => "")) === expected) return found(path, "tool cache");
     log.warning(`${path} in the tool cache is not ${tool.name} ${tool.version}: it is downloaded again.`);
     await rm(cached, { recursive: true, force: true });
   }
@@ -76,7 +76,7 @@ export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): 
     deadline: restoreDeadline,
   });
   if (outcome === "failed") log.line(`${tool.name} does not come out of the cache: ${reason}`);
-  if ((await sha256(restored).catch(() => "")) === expected) {
+  if ((await sha256File(restored).catch(() => "")) === expected) {
     return found(await keep(tool, restored), "Actions cache");
   }
   return found(await keep(tool, await download(tool, expected, on.folder, log)), "download");
@@ -103,12 +103,12 @@ async function download(tool: ToolPlan, expected: string, folder: string, log: L
     await downloadTool(tool.url, file);
   } catch (error) {
     throw new Error(
-      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${messageOf(error)}. ` +
+      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${errorMessage(error)}. ` +
         "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.",
       { cause: error },
     );
   }
-  const actual = await sha256(file);
+  const actual = await sha256File(file);
   if (actual !== expected) {
     await rm(file, { force: true });
     throw new Error(
@@ -157,7 +157,7 @@ async function publishedChecksum(tool: ToolPlan): Promise<string> {
     body = await response.readBody();
   } catch (error) {
     throw new Error(
-      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${messageOf(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
+      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${errorMessage(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
       { cause: error },
     );
   }

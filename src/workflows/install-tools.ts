@@ -3,21 +3,21 @@ import { addPath } from "@actions/core";
 import { toolKey } from "../cache/keys.ts";
 import type { CacheStore } from "../cache/transport/store.ts";
 import type { Log } from "../lib/log.ts";
-import type { Surroundings } from "../runner/run-action.ts";
-import type { Record } from "../runner/state.ts";
+import type { ActionContext } from "../runner/run-action.ts";
+import type { UpdateState } from "../runner/state.ts";
 import { folderOf, type InstalledTool, installTool } from "../tools/install.ts";
 import type { PinnedPlan } from "./resolve-plan.ts";
 
-export type Tools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
+export type InstalledTools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
 
 /** Has kind and kubectl, puts them on PATH, and notes what of them is to be saved. */
 export async function installTools(
   plan: PinnedPlan,
-  on: Surroundings,
+  on: ActionContext,
   cache: CacheStore,
-  record: Record,
+  record: UpdateState,
   log: Log,
-): Promise<Tools> {
+): Promise<InstalledTools> {
   const sources = { path: on.job.path, folder: join(plan.folder, "downloads"), cache };
   const [kind, kubectl] = await Promise.all([
     installTool(plan.kind, sources, log),

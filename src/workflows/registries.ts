@@ -1,42 +1,42 @@
 import { setSecret } from "@actions/core";
 import { type RestoredProxies, restoreProxies } from "../cache/entries/proxy-blobs.ts";
 import type { CacheStore } from "../cache/transport/store.ts";
-import { contextOf } from "../cluster/kubeconfig.ts";
+import { contextName } from "../cluster/kubeconfig.ts";
 import type { Engine } from "../docker/engine.ts";
-import type { WantedImage } from "../images/ensure.ts";
+import type { ImageRequest } from "../images/ensure.ts";
 import { KubernetesApi, readAccess } from "../kubernetes/client.ts";
-import { messageOf } from "../lib/errors.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { Task, Timeline } from "../lib/task-graph.ts";
-import { heldBlobs, linkIntoNode } from "../node/content/symlink.ts";
-import { waitForNodes } from "../node/nodes.ts";
+import type { Task, TaskGraph } from "../lib/task-graph.ts";
+import { proxiedBlobs, symlinkBlobs } from "../node/content/symlink.ts";
+import { waitForNodeContainers } from "../node/nodes.ts";
 import type { CachesPlan, ClusterPlan } from "../plan/plan.ts";
 import type { RegistriesPlan } from "../plan/registries.ts";
-import { hostsFiles } from "../registries/hosts-toml.ts";
+import { renderHostsToml } from "../registries/hosts-toml.ts";
 import { localRegistryHosting } from "../registries/local-registry.ts";
-import { makeProxiesFolder, type ProxiesPlan, sharedFolders } from "../registries/proxies.ts";
-import { findLogins } from "../registries/resolve-credentials.ts";
+import { createProxiesFolder, type ProxiesPlan, sharedFolders } from "../registries/proxies.ts";
+import { resolveCredentials } from "../registries/resolve-credentials.ts";
 import { noRegistries, type Registries, startRegistries } from "../registries/start.ts";
 import { readStorage } from "../registries/storage.ts";
-import { exportRegistry } from "../runner/outputs.ts";
-import type { Surroundings } from "../runner/run-action.ts";
-import type { Record } from "../runner/state.ts";
+import { exportRegistryAddress } from "../runner/outputs.ts";
+import type { ActionContext } from "../runner/run-action.ts";
+import type { UpdateState } from "../runner/state.ts";
 
 /** Everything that a cluster's registries take, beside the cluster itself. */
-export function bringUpRegistries(
+export function addRegistryTasks(
   plan: RegistriesPlan,
   cluster: Pick<ClusterPlan, "name" | "network">,
   made: {
     readonly engine: Engine;
     readonly labels: Readonly<{ [label: string]: string }>;
     readonly network: Task<void>;
-    readonly obtain: (image: WantedImage, log: Log) => Promise<string>;
+    readonly obtain: (image: ImageRequest, log: Log) => Promise<string>;
     readonly caches: CachesPlan;
     readonly cache: CacheStore;
-    readonly record: Record;
+    readonly record: UpdateState;
   },
-  run: Timeline,
-  on: Surroundings,
+  run: TaskGraph,
+  on: ActionContext,
 ): {
   started: Task<Registries>;
   restored: Task<RestoredProxies> | undefined;
@@ -52,13 +52,18 @@ export function bringUpRegistries(
   const restored =
     proxies === undefined || prefix === undefined
       ? undefined
-      : run.task("Restore what the proxies had", [], async (log) => {
+      : run.add("Restore what the proxies had", [], async (log) => {
           await folder;
           return await restoreProxies(cache, sharedFolders(proxies), prefix, log);
         });
-  const started = run.task("Start registries", [made.network], async (log) => {
-    const known = { home: on.job.home, dockerConfig: on.env.DOCKER_CONFIG, run: on.start, mask: setSecret };
-    const logins = proxies && findLogins(proxies.upstreams, proxies.logins, known, log);
+  const started = run.add("Start registries", [made.network], async (log) => {
+    const known = {
+      home: on.job.home,
+      dockerConfig: on.env.DOCKER_CONFIG,
+      run: on.runProgram,
+      mask: setSecret,
+    };
+    const logins = proxies && resolveCredentials(proxies.upstreams, proxies.logins, known, log);
     // Asked for beside the image, and awaited where they are needed.
     logins?.catch(() => {});
     let image: string;
@@ -66,7 +71,7 @@ export function bringUpRegistries(
       image = await made.obtain({ reference: plan.image }, log);
     } catch (error) {
       if (plan.local !== undefined) throw error;
-      log.warning(`Nodes pull without proxies: ${messageOf(error)}`);
+      log.warning(`Nodes pull without proxies: ${errorMessage(error)}`);
       return noRegistries;
     }
     await folder;
@@ -76,7 +81,7 @@ export function bringUpRegistries(
       { cluster: cluster.name, network: cluster.network, labels: made.labels, logins: await logins },
       log,
     );
-    if (registries.local !== undefined) exportRegistry(registries.local.address);
+    if (registries.local !== undefined) exportRegistryAddress(registries.local.address);
     if (proxies !== undefined && prefix !== undefined && caches.saves)
       made.record({ proxies: savedProxies(registries, sharedFolders(proxies), prefix, caches.maxSize) });
     return registries;
@@ -84,9 +89,9 @@ export function bringUpRegistries(
   return { started, restored, folder };
 }
 
-async function prepareFolder(proxies: ProxiesPlan | undefined, record: Record): Promise<void> {
+async function prepareFolder(proxies: ProxiesPlan | undefined, record: UpdateState): Promise<void> {
   const shared = proxies?.folders?.shared;
-  if (shared !== undefined && (await makeProxiesFolder(shared))) record({ proxiesFolder: shared });
+  if (shared !== undefined && (await createProxiesFolder(shared))) record({ proxiesFolder: shared });
 }
 
 /** What post has to know to save what the proxies hold: not of those that may hold what not everybody may see. */
@@ -111,20 +116,20 @@ function savedProxies(
 }
 
 /** Lets the nodes find the registries, and the cluster's users the local one. */
-export async function tellOfRegistries(
+export async function publishRegistryHosts(
   plan: ClusterPlan,
   engine: Engine,
   { local, hosts }: Registries,
 ): Promise<void> {
-  const files = hostsFiles(hosts);
+  const files = renderHostsToml(hosts);
   const tellNodes = async () => {
-    const nodes = await waitForNodes(engine, plan.name, plan.nodes, 5_000);
+    const nodes = await waitForNodeContainers(engine, plan.name, plan.nodes, 5_000);
     await Promise.all(nodes.map(({ container }) => engine.containers.writeFiles(container.id, files)));
   };
   const tellUsers = async () => {
     if (local === undefined) return;
     const { path, body } = localRegistryHosting(local);
-    const api = new KubernetesApi(await readAccess(plan.kubeconfig, contextOf(plan.name)));
+    const api = new KubernetesApi(await readAccess(plan.kubeconfig, contextName(plan.name)));
     await api.create(path, body).finally(() => api.close());
   };
   await Promise.all([tellNodes(), tellUsers()]);
@@ -134,7 +139,7 @@ export async function tellOfRegistries(
  * Gives the nodes what the proxies hold from an earlier run or cluster, before any pod asks for it: they ask the proxies
  * for manifests, and for nothing else. Without it they ask for all.
  */
-export async function giveWhatProxiesHold(
+export async function linkProxiedBlobs(
   proxies: ProxiesPlan,
   cluster: Pick<ClusterPlan, "name" | "nodes">,
   engine: Engine,
@@ -144,12 +149,12 @@ export async function giveWhatProxiesHold(
     const held = [...sharedFolders(proxies)].map(
       async ([name, folder]) => [name, await readStorage(folder)] as const,
     );
-    const blobs = heldBlobs(new Map(await Promise.all(held)));
+    const blobs = proxiedBlobs(new Map(await Promise.all(held)));
     if (blobs.length === 0) return;
-    const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, 5_000);
-    await Promise.all(nodes.map((node) => linkIntoNode(engine, node, blobs, 10_000)));
+    const nodes = await waitForNodeContainers(engine, cluster.name, cluster.nodes, 5_000);
+    await Promise.all(nodes.map((node) => symlinkBlobs(engine, node, blobs, 10_000)));
     log.line(`Every node has the ${blobs.length} blobs that the proxies hold.`);
   } catch (error) {
-    log.line(`Nodes ask the proxies for what these hold: ${messageOf(error)}`);
+    log.line(`Nodes ask the proxies for what these hold: ${errorMessage(error)}`);
   }
 }

@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
 import { getInput, setSecret } from "@actions/core";
-import { BadInputs, messageOf, type Problem } from "../lib/errors.ts";
-import { makePlan, type Plan } from "../plan/plan.ts";
+import { errorMessage, InvalidInputsError, type Problem } from "../lib/errors.ts";
+import { createPlan, type Plan } from "../plan/plan.ts";
 import { secretsOf } from "../registries/credentials.ts";
 import { readInputs } from "../runner/inputs.ts";
 import { type Daemon, latestKind, readDaemon, readEvent } from "../runner/job.ts";
-import type { Surroundings } from "../runner/run-action.ts";
+import type { ActionContext } from "../runner/run-action.ts";
 import type { State } from "../runner/state.ts";
 import { type PinnedTool, pinTool, type ToolPlan } from "../tools/install.ts";
 
@@ -13,25 +13,28 @@ import { type PinnedTool, pinTool, type ToolPlan } from "../tools/install.ts";
 export type PinnedPlan = Plan & { readonly kind: PinnedTool; readonly kubectl: PinnedTool };
 
 /** Reads the inputs and the machine at once, and makes the plan from both. */
-export async function decide(on: Surroundings): Promise<{ plan: PinnedPlan; daemon: Daemon | undefined }> {
+export async function resolvePlan(
+  on: ActionContext,
+): Promise<{ plan: PinnedPlan; daemon: Daemon | undefined }> {
   const [inputs, daemon, event] = await Promise.all([
     readInputs(getInput, on.job.workspace),
-    readDaemon(on.env, on.start),
+    readDaemon(on.env, on.runProgram),
     readEvent(on.env),
   ]);
   for (const secret of inputs.registries.logins.given.flatMap(secretsOf)) setSecret(secret);
   const latest =
     inputs.version === "latest"
       ? await latestKind().catch((error: unknown) => ({
-          problem: messageOf(error),
+          problem: errorMessage(error),
         }))
       : undefined;
-  const { plan, problems } = makePlan({ inputs, job: on.job, daemon, latest, run: on.run, event });
+  const { plan, problems } = createPlan({ inputs, job: on.job, daemon, latest, runId: on.runId, event });
   const [kind, kubectl] = await Promise.all([
     pin(plan.kind, "version", problems),
     pin(plan.kubectl, "kubectl_version", problems),
   ]);
-  if (problems.length > 0 || kind === undefined || kubectl === undefined) throw new BadInputs(problems);
+  if (problems.length > 0 || kind === undefined || kubectl === undefined)
+    throw new InvalidInputsError(problems);
   return { plan: { ...plan, kind, kubectl }, daemon: "problem" in daemon ? undefined : daemon };
 }
 
@@ -43,14 +46,18 @@ async function pin(tool: ToolPlan, input: string, problems: Problem[]): Promise<
     problems.push({
       input,
       value: tool.version,
-      reason: messageOf(error),
+      reason: errorMessage(error),
     });
     return undefined;
   }
 }
 
 /** What post must know from the first moment on. */
-export async function firstState(plan: Plan, daemon: Daemon | undefined, on: Surroundings): Promise<State> {
+export async function initialState(
+  plan: Plan,
+  daemon: Daemon | undefined,
+  on: ActionContext,
+): Promise<State> {
   const cluster = plan.cluster && {
     name: plan.cluster.name,
     network: plan.cluster.network,
@@ -66,9 +73,9 @@ export async function firstState(plan: Plan, daemon: Daemon | undefined, on: Sur
   };
   return {
     version: 1,
-    run: plan.run,
+    run: plan.runId,
     folder: plan.folder,
-    began: on.began,
+    began: on.startedMs,
     endpoint: { ...daemon?.endpoint },
     ...(cluster === undefined ? {} : { cluster }),
     saves: [],

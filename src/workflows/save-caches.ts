@@ -1,14 +1,14 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { saveImage, saveVerdict } from "../cache/entries/node-image.ts";
+import { saveImage, saveRestoreTime } from "../cache/entries/node-image.ts";
 import { saveProxies } from "../cache/entries/proxy-blobs.ts";
-import { cacheProgram, openCacheStore } from "../cache/transport/store.ts";
+import { cacheWorkerCommand, openCacheStore } from "../cache/transport/store.ts";
 import { Engine } from "../docker/engine.ts";
-import { pinnedImage } from "../images/ensure.ts";
-import { messageOf } from "../lib/errors.ts";
+import { pinImage } from "../images/ensure.ts";
+import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { requestedBlobs } from "../registries/storage.ts";
-import type { Surroundings } from "../runner/run-action.ts";
+import type { ActionContext } from "../runner/run-action.ts";
 import type { State } from "../runner/state.ts";
 
 /** The blobs that the proxies were asked for: to be known before they are removed. */
@@ -24,19 +24,19 @@ export async function usedBlobs({ proxies, endpoint }: State): Promise<Set<strin
 export async function saveCaches(
   state: State,
   used: ReadonlySet<string>,
-  on: Surroundings,
+  on: ActionContext,
   log: Log,
 ): Promise<void> {
   const { saves, images, proxies } = state;
   const cache = await openCacheStore(join(state.folder, "cache"), {
-    converse: on.converse,
-    program: cacheProgram(),
+    spawnWorker: on.spawnWorker,
+    program: cacheWorkerCommand(),
     deadline: state.saveDeadline,
     mode: on.env.ACTIONS_CACHE_MODE,
     warn: (message) => on.printer.warning(message),
   });
   const each = async (what: string, work: () => Promise<void>) => {
-    await work().catch((error: unknown) => log.line(`${what} not cached: ${messageOf(error)}`));
+    await work().catch((error: unknown) => log.line(`${what} not cached: ${errorMessage(error)}`));
   };
   for (const { file, name, key } of saves)
     await each(`${name} is`, async () => {
@@ -51,9 +51,9 @@ export async function saveCaches(
   const engine = new Engine(state.endpoint);
   for (const { reference, tag, architecture, restored, seconds } of images)
     await each(`${reference} is`, async () => {
-      const image = pinnedImage(reference, { os: "linux", architecture }, tag);
+      const image = pinImage(reference, { os: "linux", architecture }, tag);
       if (image === undefined) return;
-      if (restored) await saveVerdict(cache, image, seconds, log);
+      if (restored) await saveRestoreTime(cache, image, seconds, log);
       else await saveImage(cache, engine, image, { seconds, folder: join(state.folder, "images") }, log);
     });
   await cache.close();

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fitting, planParts } from "../../../src/cache/entries/blob-packs.ts";
+import { planPacks, selectBlobs } from "../../../src/cache/entries/blob-packs.ts";
 
-type Part = ReturnType<typeof planParts>[number];
+type Part = ReturnType<typeof planPacks>[number];
 
 const largestPart = 128_000_000;
 const nameOf = (number: number) => createHash("sha256").update(String(number)).digest("hex");
@@ -37,7 +37,7 @@ describe("the parts in which blobs are kept", () => {
   it("hold each blob once, and are no larger than 128 MB unless they are a single one", () => {
     fc.assert(
       fc.property(sizes, (all) => {
-        expectEach(blobsOf(all), planParts(blobsOf(all), []));
+        expectEach(blobsOf(all), planPacks(blobsOf(all), []));
       }),
     );
   });
@@ -45,7 +45,7 @@ describe("the parts in which blobs are kept", () => {
   it("are as few as it takes: no two of them fit into one", () => {
     fc.assert(
       fc.property(sizes, (all) => {
-        const [least = 0, next = Number.POSITIVE_INFINITY] = planParts(blobsOf(all), [])
+        const [least = 0, next = Number.POSITIVE_INFINITY] = planPacks(blobsOf(all), [])
           .map(sizeOf)
           .toSorted((a, b) => a - b);
         expect(least + next).toBeGreaterThan(largestPart);
@@ -59,11 +59,11 @@ describe("the parts in which blobs are kept", () => {
     );
     fc.assert(
       fc.property(shuffled, ([all, order]) => {
-        const parts = planParts(blobsOf(all), []);
-        expect(planParts(blobsOf(all, order), [])).toEqual(parts);
+        const parts = planPacks(blobsOf(all), []);
+        expect(planPacks(blobsOf(all, order), [])).toEqual(parts);
         for (const { key, blobs } of parts) {
           expect(key).toMatch(/^kind-action-blobs-v1-[0-9a-f]{32}$/);
-          expect(keysOf(planParts(new Map(Object.entries(blobs)), []))).toEqual([key]);
+          expect(keysOf(planPacks(new Map(Object.entries(blobs)), []))).toEqual([key]);
         }
       }),
     );
@@ -79,9 +79,9 @@ describe("the parts in which blobs are kept", () => {
         for (const step of steps) {
           const blobs = blobsOf(all, step);
           const before = parts;
-          parts = planParts(blobs, before);
+          parts = planPacks(blobs, before);
           expectEach(blobs, parts);
-          const fewest = planParts(blobs, []);
+          const fewest = planPacks(blobs, []);
           expect(parts.length).toBeLessThanOrEqual(fewest.length + 16);
           const packedAnew = keysOf(parts).join() === keysOf(fewest).join();
           const stayed = before.filter((part) => Object.keys(part.blobs).every((blob) => blobs.has(blob)));
@@ -95,8 +95,8 @@ describe("the parts in which blobs are kept", () => {
   it("are the same for the same blobs: then nothing is sent", () => {
     fc.assert(
       fc.property(sizes, (all) => {
-        const parts = planParts(blobsOf(all), []);
-        expect(planParts(blobsOf(all), parts)).toEqual(parts);
+        const parts = planPacks(blobsOf(all), []);
+        expect(planPacks(blobsOf(all), parts)).toEqual(parts);
       }),
     );
   });
@@ -109,8 +109,8 @@ describe("the parts in which blobs are kept", () => {
     fc.assert(
       fc.property(large, sizes, (before, small) => {
         const all = [...before, ...small];
-        const parts = planParts(blobsOf(before), []);
-        const more = planParts(blobsOf(all, [...before.keys(), before.length]), parts);
+        const parts = planPacks(blobsOf(before), []);
+        const more = planPacks(blobsOf(all, [...before.keys(), before.length]), parts);
         expect(more.slice(0, -1)).toEqual(parts);
         expect(Object.keys(more.at(-1)?.blobs ?? {})).toEqual([nameOf(before.length)]);
       }),
@@ -130,7 +130,7 @@ describe("what is kept where there is a bound", () => {
   it("is all of it where that fits", () => {
     fc.assert(
       fc.property(choice, ({ all, used }) => {
-        expect(fitting(blobsOf(all), used, sum(all))).toEqual(blobsOf(all));
+        expect(selectBlobs(blobsOf(all), used, sum(all))).toEqual(blobsOf(all));
       }),
     );
   });
@@ -140,7 +140,7 @@ describe("what is kept where there is a bound", () => {
       fc.property(choice, ({ all, used, most }) => {
         const blobs = blobsOf(all);
         fc.pre(sum(all) > most);
-        const chosen = fitting(blobs, used, most);
+        const chosen = selectBlobs(blobs, used, most);
         const bytes = sum(chosen.values());
         expect(bytes).toBeLessThanOrEqual(most);
         for (const [blob, size] of chosen) {

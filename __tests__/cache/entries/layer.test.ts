@@ -2,7 +2,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { type KeptLayer, saveLayer, takeLayer } from "../../../src/cache/entries/layer.ts";
+import { acquireLayer, type RestoredLayer, saveLayer } from "../../../src/cache/entries/layer.ts";
 import type { CacheStore } from "../../../src/cache/transport/store.ts";
 import { type MemoryCache, memoryCache } from "../../fixtures/memory-cache.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -13,10 +13,10 @@ const key = `kind-action-layer-v1-${layer}`;
 let cache: MemoryCache;
 let store: CacheStore;
 
-const take = (from: CacheStore, diffId = layer) => takeLayer(from, diffId, { background: false });
+const take = (from: CacheStore, diffId = layer) => acquireLayer(from, diffId, { background: false });
 
 /** Takes a layer, and waits until all of it is there. */
-async function taken(from: CacheStore, diffId = layer): Promise<KeptLayer> {
+async function taken(from: CacheStore, diffId = layer): Promise<RestoredLayer> {
   const one = take(from, diffId);
   await one.written;
   return one;
@@ -42,29 +42,29 @@ describe("a layer in the cache", () => {
 
   it("is gone when the last of them leaves it, however often each says so", async () => {
     const [first, second] = [await taken(store), await taken(store)];
-    await first.leave();
-    await first.leave();
+    await first.release();
+    await first.release();
     expect(existsSync(first.path)).toBe(true);
-    await second.leave();
+    await second.release();
     expect(readdirSync(store.folder)).toEqual([]);
   });
 
   it("is restored again for one that comes later, also while it is being removed", async () => {
     const first = await taken(store);
-    const left = first.leave();
+    const left = first.release();
     const second = await taken(store);
     await left;
     expect(await readFile(second.path, "utf8")).toBe("a layer");
-    await second.leave();
+    await second.release();
     const third = await taken(store);
-    await first.leave();
+    await first.release();
     expect(await readFile(third.path, "utf8")).toBe("a layer");
     expect(cache.calls).toHaveLength(3);
   });
 
   it("is each run's own", async () => {
     const [mine, theirs] = [await taken(store), await taken(cache.store())];
-    await mine.leave();
+    await mine.release();
     expect([mine, theirs].map(({ path }) => existsSync(path))).toEqual([false, true]);
   });
 
@@ -73,14 +73,14 @@ describe("a layer in the cache", () => {
     const takers = [take(store), take(store)];
     for (const { written } of takers)
       await expect(written).rejects.toThrow(`the layer sha256:${layer}: miss`);
-    for (const { leave } of takers) await leave();
+    for (const { release: leave } of takers) await leave();
     cache.instead = () => undefined;
     expect(await readFile((await taken(store)).path, "utf8")).toBe("a layer");
   });
 
   it("may be left by one who has not waited for it", async () => {
     cache.instead = () => ({ outcome: "failed", reason: "read ECONNRESET" });
-    await take(store).leave();
+    await take(store).release();
   });
 });
 

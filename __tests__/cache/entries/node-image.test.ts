@@ -6,7 +6,7 @@ import {
   restoredTag,
   restoreImage,
   saveImage,
-  saveVerdict,
+  saveRestoreTime,
 } from "../../../src/cache/entries/node-image.ts";
 import type { CacheStore } from "../../../src/cache/transport/store.ts";
 import {
@@ -333,7 +333,7 @@ describe("an image that took longer to restore than to pull", () => {
     const image = pinned(published);
     const { store } = await restore(cache, image);
     const log = recordingLog();
-    await saveVerdict(store, image, seconds, log);
+    await saveRestoreTime(store, image, seconds, log);
     cache.calls.length = 0;
     return { cache, image, published, lines: log.lines };
   }

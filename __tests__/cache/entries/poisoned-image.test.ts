@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { restoredTag, saveImage } from "../../../src/cache/entries/node-image.ts";
-import { obtainImage } from "../../../src/images/ensure.ts";
+import { ensureImage } from "../../../src/images/ensure.ts";
 import { digestOf, sample } from "../../archive/archives.ts";
 import { noise, tar } from "../../archive/tar-files.ts";
 import { type DockerDaemon, dockerDaemon } from "../../fixtures/docker-daemon.ts";
@@ -78,7 +78,7 @@ async function expectPull(
   const { run, pulls } = dockerCli(on, published);
   const store = cache.store();
   const { reference, image } = published;
-  const got = await obtainImage(
+  const got = await ensureImage(
     { reference },
     { ...on, run, platform: amd64, cache: { store, onlyIfFaster: true }, labels },
     log,

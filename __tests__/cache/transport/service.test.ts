@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { sha256 } from "../../../src/lib/sha256.ts";
+import { sha256File } from "../../../src/lib/sha256.ts";
 import { cacheJob } from "../../fixtures/cache-job.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 import type { Fault } from "../../runner/results-service/faults.ts";
@@ -28,7 +28,7 @@ describe("a large entry", () => {
       expect(await first.store.save(entry)).toEqual({ outcome: "saved", key: "key" });
       const second = await cacheJob(results);
       expect(await second.store.restore(entry)).toEqual({ outcome: "hit", key: "key" });
-      expect(await sha256(join(second.store.folder, "file"))).toBe(sum);
+      expect(await sha256File(join(second.store.folder, "file"))).toBe(sum);
       expect([...first.warnings, ...second.warnings]).toEqual([]);
     },
     60_000,

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { type CacheStore, openCacheStore } from "../../../src/cache/transport/store.ts";
-import { dialogueStarter } from "../../../src/lib/worker-process.ts";
+import { createWorkerSpawner } from "../../../src/lib/worker-process.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 import { bytesOf, serve } from "../../fixtures/web-server.ts";
 
@@ -28,11 +28,11 @@ async function opened(
     ACTIONS_RUNTIME_TOKEN: "token",
   };
   if (answer !== undefined) environment.ACTIONS_RESULTS_URL = `${(await serve(answer)).url}/`;
-  const converse = dialogueStarter(randomUUID(), environment);
+  const converse = createWorkerSpawner(randomUUID(), environment);
   let started = 0;
   const warnings: string[] = [];
   const store = await openCacheStore(join(folder, "cache"), {
-    converse: (...argv) => {
+    spawnWorker: (...argv) => {
       started++;
       return converse(...argv);
     },
@@ -236,7 +236,7 @@ describe("an Actions cache that fails", () => {
   it("is said to fail when its client ends without a word", async () => {
     const warnings: string[] = [];
     const store = await openCacheStore(join(temporaryFolder(), "cache"), {
-      converse: dialogueStarter(randomUUID(), {}),
+      spawnWorker: createWorkerSpawner(randomUUID(), {}),
       program: ["true"],
       deadline: 10_000,
       mode: undefined,

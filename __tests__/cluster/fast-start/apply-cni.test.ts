@@ -1,7 +1,7 @@
 import { createServer } from "node:https";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { installNetwork } from "../../../src/cluster/fast-start/apply-cni.ts";
+import { applyCni } from "../../../src/cluster/fast-start/apply-cni.ts";
 import { makeCertificate } from "../../fixtures/certificate.ts";
 import type { StartedProgram } from "../../fixtures/container-programs.ts";
 import { dockerDaemon, nodeContainer } from "../../fixtures/docker-daemon.ts";
@@ -60,7 +60,7 @@ async function startingCluster(statuses: Readonly<Record<string, number[]>> = {}
 describe("a cluster's network", () => {
   it("is made through the port that this machine reaches, with kubeadm's credentials", async () => {
     const { daemon, made } = await startingCluster();
-    await installNetwork(daemon.engine, cluster, objects, 5_000);
+    await applyCni(daemon.engine, cluster, objects, 5_000);
     expect(made.toSorted((a, b) => a.path.localeCompare(b.path))).toEqual(objects);
     await expect.poll(() => daemon.running).toEqual([]);
   });
@@ -70,7 +70,7 @@ describe("a cluster's network", () => {
       "/api/v1/namespaces/kube-system/serviceaccounts": [500, 403, 404],
       "/apis/apps/v1/namespaces/kube-system/daemonsets": [409],
     });
-    await installNetwork(daemon.engine, cluster, objects, 5_000);
+    await applyCni(daemon.engine, cluster, objects, 5_000);
     expect(made).toEqual([objects[0]]);
   });
 
@@ -79,7 +79,7 @@ describe("a cluster's network", () => {
     daemon.containers.set(controlPlane.id, { ...controlPlane, ports: {} });
     const balancer = { ...nodeContainer("shop", "external-load-balancer"), ports: controlPlane.ports };
     daemon.containers.set(balancer.id, balancer);
-    await installNetwork(daemon.engine, cluster, objects, 5_000);
+    await applyCni(daemon.engine, cluster, objects, 5_000);
     expect(made).toHaveLength(2);
   });
 
@@ -87,7 +87,7 @@ describe("a cluster's network", () => {
     const { daemon } = await startingCluster({
       "/apis/apps/v1/namespaces/kube-system/daemonsets": [422],
     });
-    await expect(installNetwork(daemon.engine, cluster, objects, 60_000)).rejects.toThrow(
+    await expect(applyCni(daemon.engine, cluster, objects, 60_000)).rejects.toThrow(
       'The cluster\'s network cannot be made: POST /apis/apps/v1/namespaces/kube-system/daemonsets: 422 {"status":422}',
     );
     await expect.poll(() => daemon.running).toEqual([]);
@@ -97,7 +97,7 @@ describe("a cluster's network", () => {
     const { daemon } = await startingCluster({
       "/api/v1/namespaces/kube-system/serviceaccounts": Array.from({ length: 1_000 }, () => 503),
     });
-    await expect(installNetwork(daemon.engine, cluster, objects, 300)).rejects.toThrow(
+    await expect(applyCni(daemon.engine, cluster, objects, 300)).rejects.toThrow(
       "The cluster's network cannot be made: POST /api/v1/namespaces/kube-system/serviceaccounts: 503",
     );
   });
@@ -105,7 +105,7 @@ describe("a cluster's network", () => {
   it("cannot be made where the API has no port on this machine, and that is said", async () => {
     const { daemon, controlPlane } = await startingCluster();
     daemon.containers.set(controlPlane.id, { ...controlPlane, ports: {} });
-    await expect(installNetwork(daemon.engine, cluster, objects, 5_000)).rejects.toThrow(
+    await expect(applyCni(daemon.engine, cluster, objects, 5_000)).rejects.toThrow(
       "shop-control-plane publishes no port for its API.",
     );
   });

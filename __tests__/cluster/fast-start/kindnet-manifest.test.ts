@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { networkObjects } from "../../../src/cluster/fast-start/kindnet-manifest.ts";
+import { parseCniManifest } from "../../../src/cluster/fast-start/kindnet-manifest.ts";
 
 const on = { podSubnet: "10.244.0.0/16", endpoint: "shop-control-plane:6443" };
 
@@ -42,7 +42,7 @@ spec:
 
 describe("kind's network add-on", () => {
   it("is a list of objects, each with where it is made", () => {
-    expect(networkObjects(kindnet, on)?.map(({ path }) => path)).toEqual([
+    expect(parseCniManifest(kindnet, on)?.map(({ path }) => path)).toEqual([
       "/apis/rbac.authorization.k8s.io/v1/clusterroles",
       "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
       "/api/v1/namespaces/kube-system/serviceaccounts",
@@ -51,7 +51,7 @@ describe("kind's network add-on", () => {
   });
 
   it("has the cluster's pod subnet and the control plane's address, as kind gives them", () => {
-    expect(networkObjects(kindnet, on)?.at(-1)?.body).toMatchObject({
+    expect(parseCniManifest(kindnet, on)?.at(-1)?.body).toMatchObject({
       metadata: { name: "kindnet" },
       spec: {
         template: {
@@ -72,7 +72,7 @@ describe("kind's network add-on", () => {
 
   it("is taken as it is where it does not ask for more", () => {
     const plain = kindnet.replace(/^# would.*\n/gm, "").replace("{{ .PodSubnet }}", "10.1.0.0/16");
-    expect(networkObjects(plain, on)?.at(-1)?.body).toMatchObject({
+    expect(parseCniManifest(plain, on)?.at(-1)?.body).toMatchObject({
       spec: { template: { spec: { containers: [{ env: [{ name: "POD_SUBNET", value: "10.1.0.0/16" }] }] } } },
     });
   });
@@ -93,6 +93,6 @@ describe("a manifest is left to kind", () => {
     { why: "whose DaemonSet has nowhere to say it", text: kindnet.replace(/ {8}env:[\s\S]*/, "") },
     { why: "that is empty", text: "" },
   ])("$why", ({ text }) => {
-    expect(networkObjects(text, on)).toBeUndefined();
+    expect(parseCniManifest(text, on)).toBeUndefined();
   });
 });

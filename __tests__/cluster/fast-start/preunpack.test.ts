@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { unpackAhead, unpackOrder } from "../../../src/cluster/fast-start/preunpack.ts";
+import { preunpackImages, preunpackOrder } from "../../../src/cluster/fast-start/preunpack.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { machine } from "../../fixtures/machine.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -22,7 +22,7 @@ const names = new Map([
 
 describe("a node's own images are unpacked in the order in which it needs them, each once", () => {
   it("on a control plane", () => {
-    expect(unpackOrder({ names }, "control-plane")).toEqual([
+    expect(preunpackOrder({ idByName: names }, "control-plane")).toEqual([
       "sha256:pause",
       "sha256:etcd",
       "sha256:kindnet",
@@ -31,7 +31,7 @@ describe("a node's own images are unpacked in the order in which it needs them, 
   });
 
   it("on a worker", () => {
-    expect(unpackOrder({ names }, "worker")).toEqual(["sha256:pause", "sha256:kindnet"]);
+    expect(preunpackOrder({ idByName: names }, "worker")).toEqual(["sha256:pause", "sha256:kindnet"]);
   });
 });
 
@@ -42,7 +42,7 @@ describe("a cluster that starts", () => {
     const digest = pause.stored.target;
     for (const { containerd } of to.nodes)
       containerd.store(pause.stored, "registry.k8s.io/pause:3.10", `docker.io/library/import-1@${digest}`);
-    await unpackAhead(
+    await preunpackImages(
       to.daemon.engine,
       { name: "shop", nodes: ["shop-control-plane", "shop-worker"] },
       5_000,

@@ -49,7 +49,7 @@ function patched(document: Json, text = "") {
       renderClusterConfig(config, "shop", ["node"], {
         patches,
         json6902,
-        ownNetwork: false,
+        disableDefaultCni: false,
         mounts: [],
       }),
     ),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { referencesOf } from "../../../src/images/load/gc-references.ts";
+import { childDigests } from "../../../src/images/load/gc-references.ts";
 import { blob, mediaTypes } from "../../archive/archives.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -7,7 +7,7 @@ import { imageIn } from "./source-images.ts";
 
 function image() {
   const web = imageIn(temporaryFolder(), ["docker.io/library/web:1"], [noise("a", 100), noise("b", 100)]);
-  const [manifest, config] = web.content.documents;
+  const [manifest, config] = web.content.manifests;
   if (manifest === undefined || config === undefined) throw new Error("an image has a manifest and a config");
   return { web, manifest, config };
 }
@@ -16,7 +16,7 @@ describe("what a document of an image refers to", () => {
   it("is the config and all layers, of a manifest", () => {
     const { web, manifest } = image();
     const layers = web.content.layers.map(({ digest }) => digest);
-    expect(referencesOf(manifest, web.content)).toEqual([web.id, ...layers]);
+    expect(childDigests(manifest, web.content)).toEqual([web.id, ...layers]);
   });
 
   it("is what the image has of it, of an index: the other platforms are not brought", () => {
@@ -28,11 +28,11 @@ describe("what a document of an image refers to", () => {
       mediaTypes.index,
     );
     const document = { ...index.descriptor, bytes: index.content };
-    expect(referencesOf(document, { documents: [document, manifest, config] })).toEqual([digest]);
+    expect(childDigests(document, { manifests: [document, manifest, config] })).toEqual([digest]);
   });
 
   it("is nothing, of a config", () => {
     const { web, config } = image();
-    expect(referencesOf(config, web.content)).toEqual([]);
+    expect(childDigests(config, web.content)).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { allNames } from "../../../src/images/load/image-names.ts";
+import { imageNames } from "../../../src/images/load/image-names.ts";
 import { mediaTypes } from "../../archive/archives.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -10,7 +10,7 @@ const image = (...names: string[]) => imageIn(temporaryFolder(), names, [noise("
 describe("the names of an image in a node", () => {
   it("are its own, and that by digest, for pods that ask for an OCI image by it", () => {
     const web = image("localhost:5000/shop/web:1", "localhost:5000/shop/web:2");
-    expect(allNames(web)).toEqual([
+    expect(imageNames(web)).toEqual([
       "localhost:5000/shop/web:1",
       "localhost:5000/shop/web:2",
       `localhost:5000/shop/web@${web.content.target.digest}`,
@@ -20,6 +20,6 @@ describe("the names of an image in a node", () => {
   it("are its own alone where it is in Docker's format: its manifest was made here, and is in no registry", () => {
     const web = image("docker.io/library/web:1");
     const target = { ...web.content.target, mediaType: mediaTypes.dockerManifest };
-    expect(allNames({ ...web, content: { ...web.content, target } })).toEqual(["docker.io/library/web:1"]);
+    expect(imageNames({ ...web, content: { ...web.content, target } })).toEqual(["docker.io/library/web:1"]);
   });
 });

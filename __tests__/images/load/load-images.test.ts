@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import {
-  type ClusterToLoad,
   hasImages,
   type LoadPlan,
+  type LoadTarget,
   loadImages,
 } from "../../../src/images/load/load-images.ts";
-import { ProgramError, type Run } from "../../../src/lib/subprocess.ts";
-import { type ClusterNode, clusterNodes } from "../../../src/node/nodes.ts";
+import { ProgramError, type RunProgram } from "../../../src/lib/subprocess.ts";
+import { type ClusterNode, listNodes } from "../../../src/node/nodes.ts";
 import { dockerSaveNew, ociImage, type Sample, type Saved, sample } from "../../archive/archives.ts";
 import { tar } from "../../archive/tar-files.ts";
 import { type Machine, machine } from "../../fixtures/machine.ts";
@@ -39,7 +39,7 @@ function stored(image: Sample) {
 /** What the nodes know of an image. */
 const idsOf = ({ nodes }: Machine, name: string) => nodes.map(({ containerd }) => containerd.idOf(name));
 
-const noCli: Run = async (program, args) => {
+const noCli: RunProgram = async (program, args) => {
   const output = { exitCode: 1, stdout: "", stderr: "pull access denied" };
   throw new ProgramError(program, args, output, "failed with exit code 1");
 };
@@ -48,7 +48,7 @@ const noCli: Run = async (program, args) => {
 async function load(
   to: Machine,
   plan: Partial<LoadPlan>,
-  { nodes, run = noCli, ...cluster }: Partial<ClusterToLoad> & { run?: Run } = {},
+  { nodes, run = noCli, ...cluster }: Partial<LoadTarget> & { run?: RunProgram } = {},
 ) {
   const { engine, endpoint } = to.daemon;
   const log = recordingLog();
@@ -56,7 +56,7 @@ async function load(
     { archives: [], images: [], folder: join(temporaryFolder(), "images"), ...plan },
     {
       platform: amd64,
-      nodes: nodes ?? clusterNodes(engine, "shop"),
+      nodes: nodes ?? listNodes(engine, "shop"),
       into: to.nodes.map(({ name }) => name),
       starting: 300_000,
       alwaysPulls: false,
@@ -127,7 +127,7 @@ describe("loading", () => {
     ];
     const nodes = Promise.withResolvers<readonly ClusterNode[]>();
     const { outcome } = await load(to, { archives }, { nodes: nodes.promise });
-    nodes.resolve(await clusterNodes(to.daemon.engine, "shop"));
+    nodes.resolve(await listNodes(to.daemon.engine, "shop"));
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
   });
 
@@ -307,7 +307,7 @@ describe("what cannot be loaded", () => {
 
   it("is what a node that dies while it is asked was to get: it is named, and nothing is left in the others", async () => {
     const to = await machine(twoNodes);
-    const nodes = await clusterNodes(to.daemon.engine, "shop");
+    const nodes = await listNodes(to.daemon.engine, "shop");
     const [first, second] = to.nodes;
     const answered = Promise.withResolvers<void>();
     if (first !== undefined)

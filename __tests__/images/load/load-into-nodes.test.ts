@@ -2,14 +2,14 @@ import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { BadArchive } from "../../../src/archive/read-archive.ts";
+import { InvalidArchiveError } from "../../../src/archive/read-archive.ts";
 import {
+  type LoadOptions,
+  loadIntoNodes,
   type TargetNode,
-  type TransferSettings,
-  transfer,
 } from "../../../src/images/load/load-into-nodes.ts";
 import type { SourceImage } from "../../../src/images/load/plan-node.ts";
-import { askNode } from "../../../src/node/session.ts";
+import { connectNode } from "../../../src/node/session.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { type Machine, machine, type SimulatedNode } from "../../fixtures/machine.ts";
 import { recordingLog } from "../../fixtures/recording.ts";
@@ -21,18 +21,18 @@ const labels = { "kind-action.run": "12-1-abc" };
 const threeNodes = ["shop-control-plane", "shop-worker", "shop-worker2"];
 
 async function target({ daemon }: Machine, { id, name }: SimulatedNode): Promise<TargetNode> {
-  const container = await daemon.engine.containers.find(id);
+  const container = await daemon.engine.containers.inspect(id);
   if (container === undefined) throw new Error(`${name} is gone`);
-  const asked = askNode(daemon.engine, { name, container }, soon);
+  const asked = connectNode(daemon.engine, { name, container }, soon);
   asked.catch(() => {});
-  return { name, container, asked };
+  return { name, container, session: asked };
 }
 
 /** Asks all nodes of a machine what they have, and brings images into them. */
-async function load(to: Machine, images: readonly SourceImage[], more: Partial<TransferSettings> = {}) {
+async function load(to: Machine, images: readonly SourceImage[], more: Partial<LoadOptions> = {}) {
   const log = recordingLog();
   const nodes = await Promise.all(to.nodes.map((node) => target(to, node)));
-  const outcome = transfer(images, nodes, { engine: to.daemon.engine, labels, log, ...more });
+  const outcome = loadIntoNodes(images, nodes, { engine: to.daemon.engine, labels, log, ...more });
   outcome.catch(() => {});
   return { outcome, log };
 }
@@ -319,7 +319,7 @@ describe("an archive that is wrong", () => {
       content: { ...web.content, layers: web.content.layers.map((each) => ({ ...each, offset: 0 })) },
     };
     const { outcome, log } = await load(to, [moved]);
-    await expect(outcome).rejects.toThrow(BadArchive);
+    await expect(outcome).rejects.toThrow(InvalidArchiveError);
     await expect(outcome).rejects.toThrow(
       new RegExp(
         `^docker.io/library/web:1.tar cannot be loaded: its layer ${first?.digest} has the digest sha256:[0-9a-f]{64}: it is damaged\\. `,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BroughtImage } from "../../../src/images/load/plan-node.ts";
+import type { MissingImage } from "../../../src/images/load/plan-node.ts";
 import { imageOf, ociImage } from "../../archive/archives.ts";
 import type { StoredImage } from "../../fixtures/simulated-containerd.ts";
 
@@ -10,7 +10,7 @@ export function imageIn(
   folder: string,
   names: readonly string[],
   layers: readonly Buffer[],
-): BroughtImage & { readonly stored: StoredImage } {
+): MissingImage & { readonly stored: StoredImage } {
   const { config, manifest, layers: blobs, ...image } = ociImageOf(layers);
   // Something before the first layer, and between them, as in every archive.
   const gap = Buffer.alloc(512, names[0] ?? "");
@@ -24,7 +24,7 @@ export function imageIn(
     content: {
       file,
       target: manifest.descriptor,
-      documents: [manifest, config].map(({ descriptor, content }) => ({ ...descriptor, bytes: content })),
+      manifests: [manifest, config].map(({ descriptor, content }) => ({ ...descriptor, bytes: content })),
       layers: blobs.map(({ descriptor, content }) => {
         const layer = { ...descriptor, offset: offset + gap.length };
         offset += gap.length + content.length;

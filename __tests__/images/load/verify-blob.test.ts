@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { BadArchive } from "../../../src/archive/read-archive.ts";
-import { verifier } from "../../../src/images/load/verify-blob.ts";
+import { InvalidArchiveError } from "../../../src/archive/read-archive.ts";
+import { createBlobVerifier } from "../../../src/images/load/verify-blob.ts";
 import { identityOf } from "../../../src/node/content/file-identity.ts";
 import { digestOf } from "../../archive/archives.ts";
 import { noise } from "../../archive/tar-files.ts";
@@ -15,7 +15,7 @@ const content = noise("archive", 2_500_000);
 async function archive() {
   const file = join(temporaryFolder(), "decompressed.tar");
   await writeFile(file, content);
-  const verify = verifier((path) => (path === file ? "/workspace/web.tar.gz" : path));
+  const verify = createBlobVerifier((path) => (path === file ? "/workspace/web.tar.gz" : path));
   const blobAt = (offset: number, size: number) => ({
     digest: digestOf(content.subarray(offset, offset + size)),
     size,
@@ -44,7 +44,7 @@ describe("a blob", () => {
     const { verify, blobAt } = await archive();
     const [said, found] = [digestOf(Buffer.from("other")), blobAt(1_000, 5_000).digest];
     const refused = verify({ ...blobAt(1_000, 5_000), digest: said });
-    await expect(refused).rejects.toThrow(BadArchive);
+    await expect(refused).rejects.toThrow(InvalidArchiveError);
     await expect(refused).rejects.toThrow(
       `/workspace/web.tar.gz cannot be loaded: its layer ${said} has the digest ${found}: it is damaged. ` +
         "Make the archive again, and see that all of it is copied.",

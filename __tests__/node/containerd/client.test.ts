@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Containerd } from "../../../src/node/containerd/client.ts";
-import { unpack } from "../../../src/node/unpack.ts";
+import { unpackImages } from "../../../src/node/unpack.ts";
 import { digestOf } from "../../archive/archives.ts";
 import { machine } from "../../fixtures/machine.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -16,7 +16,7 @@ async function openNode({ started = true, deadline = soon } = {}) {
   const { daemon, nodes, running, idle } = await machine(["shop-worker"], { started });
   const [node] = nodes;
   if (node === undefined) throw new Error("there is a node");
-  const containerd = await Containerd.in(daemon.engine, { id: node.id, created }, deadline);
+  const containerd = await Containerd.connect(daemon.engine, { id: node.id, created }, deadline);
   return { containerd, node, simulated: node.containerd, daemon, running, idle };
 }
 
@@ -48,22 +48,22 @@ describe("what a node has", () => {
     const byDigest = `docker.io/library/web@${web.content.target.digest}`;
     simulated.names.set(byDigest, web.content.target.digest);
     const has = await containerd.inventory(soon);
-    expect(has.names).toEqual(
+    expect(has.idByName).toEqual(
       new Map([
         ["docker.io/library/web:1", web.id],
         ["docker.io/library/web:2", web.id],
         [byDigest, web.id],
       ]),
     );
-    expect(has.ids).toEqual(new Set([web.id]));
-    expect(has.content).toEqual(new Set(web.stored.blobs.keys()));
+    expect(has.imageIds).toEqual(new Set([web.id]));
+    expect(has.blobDigests).toEqual(new Set(web.stored.blobs.keys()));
   });
 
   it("is only what containerd knows of, whatever files there are", async () => {
     const { containerd, simulated } = await openNode();
     const unknown = await unknownBlob(simulated.folder, layerOf("b", 3_000));
-    expect((await containerd.inventory(soon)).content).toEqual(new Set());
-    expect(await containerd.has(unknown)).toBe(false);
+    expect((await containerd.inventory(soon)).blobDigests).toEqual(new Set());
+    expect(await containerd.hasBlob(unknown)).toBe(false);
   });
 
   it("tells what the node image brought, the cluster's own, from what came since", async () => {
@@ -72,16 +72,16 @@ describe("what a node has", () => {
     simulated.bringWithNode(own.stored, "registry.k8s.io/kube-apiserver:v1.34.11");
     simulated.store(loaded.stored, "docker.io/library/web:1");
     const has = await containerd.inventory(soon);
-    expect(has.own).toEqual(new Set([own.id]));
-    expect(has.ids).toEqual(new Set([own.id, loaded.id]));
+    expect(has.preloadedIds).toEqual(new Set([own.id]));
+    expect(has.imageIds).toEqual(new Set([own.id, loaded.id]));
   });
 
   it("is seen anew each time it is asked for", async () => {
     const { containerd, simulated } = await openNode();
-    expect((await containerd.inventory(soon)).ids).toEqual(new Set());
+    expect((await containerd.inventory(soon)).imageIds).toEqual(new Set());
     const web = image("web", "a");
     simulated.store(web.stored, "docker.io/library/web:1");
-    expect((await containerd.inventory(soon)).ids).toEqual(new Set([web.id]));
+    expect((await containerd.inventory(soon)).imageIds).toEqual(new Set([web.id]));
   });
 
   it("can be asked before its containerd listens: the answer comes when it does", async () => {
@@ -91,7 +91,7 @@ describe("what a node has", () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(node.containerd.calls).toEqual([]);
     await node.start();
-    expect((await asked).ids).toEqual(new Set());
+    expect((await asked).imageIds).toEqual(new Set());
   });
 
   it("is not waited for longer than a containerd may take to come up", async () => {
@@ -118,7 +118,7 @@ describe("what a node has", () => {
       "containerd: ImageService/ListImages failed: server is not initialized yet",
     );
     simulated.fail = () => undefined;
-    expect((await containerd.inventory(soon)).ids).toEqual(new Set());
+    expect((await containerd.inventory(soon)).imageIds).toEqual(new Set());
   });
 });
 
@@ -126,20 +126,20 @@ describe("a blob that is written", () => {
   it("is there, however it is cut to pieces", async () => {
     const { containerd, simulated } = await openNode();
     const [whole, cut, empty] = [layerOf("a", 5_000), layerOf("b", 5_000), Buffer.alloc(0)];
-    await containerd.leased(async (store) => {
+    await containerd.withLease(async (store) => {
       await store.write(blobOf(whole), pieces(whole));
       await store.write(blobOf(cut), pieces(cut, 999));
       await store.write(blobOf(empty), pieces(empty));
     });
     expect(simulated.known).toEqual(new Set([whole, cut, empty].map(digestOf)));
     expect(simulated.wrongBlobs()).toEqual([]);
-    for (const content of [whole, cut, empty]) expect(await containerd.has(blobOf(content))).toBe(true);
+    for (const content of [whole, cut, empty]) expect(await containerd.hasBlob(blobOf(content))).toBe(true);
   });
 
   it("is left as it was when it is there", async () => {
     const { containerd, simulated } = await openNode();
     const content = layerOf("a", 5_000);
-    const write = () => containerd.leased((store) => store.write(blobOf(content), pieces(content)));
+    const write = () => containerd.withLease((store) => store.write(blobOf(content), pieces(content)));
     await write();
     await write();
     expect(simulated.known).toEqual(new Set([digestOf(content)]));
@@ -149,7 +149,7 @@ describe("a blob that is written", () => {
     const { containerd, simulated } = await openNode();
     const [content, other] = [layerOf("a", 5_000), layerOf("b", 5_000)];
     await expect(
-      containerd.leased((store) => store.write(blobOf(content), pieces(other, 2_000))),
+      containerd.withLease((store) => store.write(blobOf(content), pieces(other, 2_000))),
     ).rejects.toThrow(`containerd: Content/Write failed: unexpected commit digest ${digestOf(other)}`);
     expect(simulated.known).toEqual(new Set());
     expect(simulated.leases).toBe(0);
@@ -162,7 +162,7 @@ describe("a blob that is written", () => {
     async function* unreadable(): AsyncGenerator<Uint8Array> {
       throw new Error("EIO: i/o error, read");
     }
-    await expect(containerd.leased((store) => store.write(blobOf(content), unreadable()))).rejects.toThrow(
+    await expect(containerd.withLease((store) => store.write(blobOf(content), unreadable()))).rejects.toThrow(
       "EIO: i/o error, read",
     );
     expect(simulated.known).toEqual(new Set());
@@ -173,9 +173,9 @@ describe("a blob that is written", () => {
     const { containerd, simulated } = await openNode();
     simulated.fail = (call) => (call.startsWith("Content/Write") ? "no space left on device" : undefined);
     const content = layerOf("a", 5_000);
-    await expect(containerd.leased((store) => store.write(blobOf(content), pieces(content)))).rejects.toThrow(
-      "containerd: Content/Write failed: no space left on device",
-    );
+    await expect(
+      containerd.withLease((store) => store.write(blobOf(content), pieces(content))),
+    ).rejects.toThrow("containerd: Content/Write failed: no space left on device");
   });
 });
 
@@ -183,17 +183,17 @@ describe("a blob whose file is in the store", () => {
   it("is adopted, and nothing of it is sent", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
-    await containerd.leased((store) => store.adopt(blob));
+    await containerd.withLease((store) => store.commitExisting(blob));
     expect(simulated.known).toEqual(new Set([blob.digest]));
-    await containerd.leased((store) => store.adopt(blob));
+    await containerd.withLease((store) => store.commitExisting(blob));
     expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
   });
 
   it("is kept for good, though nothing refers to it", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
-    await containerd.keep(blob);
-    await containerd.keep(blob);
+    await containerd.pinBlob(blob);
+    await containerd.pinBlob(blob);
     simulated.collectGarbage();
     expect(simulated.known).toEqual(new Set([blob.digest]));
     expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
@@ -202,11 +202,11 @@ describe("a blob whose file is in the store", () => {
   it("is not adopted when it is shorter than it should be, or not there", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
-    await expect(containerd.leased((store) => store.adopt({ ...blob, size: 6_000 }))).rejects.toThrow(
-      "containerd: Content/Write failed: write @6000 must occur at current offset 0",
-    );
+    await expect(
+      containerd.withLease((store) => store.commitExisting({ ...blob, size: 6_000 })),
+    ).rejects.toThrow("containerd: Content/Write failed: write @6000 must occur at current offset 0");
     const other = { ...blob, digest: `sha256:${"f".repeat(64)}` };
-    await expect(containerd.leased((store) => store.adopt(other))).rejects.toThrow(
+    await expect(containerd.withLease((store) => store.commitExisting(other))).rejects.toThrow(
       "containerd: Content/Write failed: write @5000 must occur at current offset 0",
     );
     expect(simulated.known).toEqual(new Set());
@@ -217,20 +217,20 @@ describe("the garbage collector", () => {
   it("takes nothing that is being brought", async () => {
     const { containerd, simulated } = await openNode();
     const content = layerOf("a", 5_000);
-    await containerd.leased(async (store) => {
+    await containerd.withLease(async (store) => {
       await store.write(blobOf(content), pieces(content));
       simulated.collectGarbage();
-      expect(await containerd.has(blobOf(content))).toBe(true);
+      expect(await containerd.hasBlob(blobOf(content))).toBe(true);
     });
     simulated.collectGarbage();
-    expect(await containerd.has(blobOf(content))).toBe(false);
+    expect(await containerd.hasBlob(blobOf(content))).toBe(false);
   });
 
   it.each(["is new", "was there"])("takes nothing that something named refers to, which %s", async (when) => {
     const { containerd, simulated } = await openNode();
     const [parent, child] = [layerOf("parent", 500), layerOf("child", 500)];
     if (when === "was there") simulated.store({ target: "", blobs: new Map([[digestOf(parent), parent]]) });
-    await containerd.leased(async (store) => {
+    await containerd.withLease(async (store) => {
       await store.write(blobOf(child), pieces(child));
       await store.write(blobOf(parent), pieces(parent), [digestOf(child)]);
       await containerd.name("docker.io/library/web:1", { mediaType: "", ...blobOf(parent) });
@@ -245,7 +245,7 @@ describe("a name", () => {
     const { containerd, simulated } = await openNode();
     const web = image("web", "a");
     simulated.store(web.stored, "docker.io/library/web:1");
-    await containerd.name("docker.io/library/web:2", await containerd.target(web.id));
+    await containerd.name("docker.io/library/web:2", await containerd.getTarget(web.id));
     expect(simulated.idOf("docker.io/library/web:2")).toBe(web.id);
   });
 
@@ -254,13 +254,13 @@ describe("a name", () => {
     const [old, new_] = [image("old", "a"), image("new", "b")];
     simulated.store(old.stored, "docker.io/library/web:1");
     simulated.store(new_.stored, "docker.io/library/web:2");
-    await containerd.name("docker.io/library/web:1", await containerd.target(new_.id));
+    await containerd.name("docker.io/library/web:1", await containerd.getTarget(new_.id));
     expect(simulated.idOf("docker.io/library/web:1")).toBe(new_.id);
   });
 
   it("cannot be given to an image that is not there", async () => {
     const { containerd } = await openNode();
-    await expect(containerd.target("sha256:aa")).rejects.toThrow(
+    await expect(containerd.getTarget("sha256:aa")).rejects.toThrow(
       'containerd: Images/Get failed: image "sha256:aa": not found',
     );
   });
@@ -276,7 +276,7 @@ describe("unpacking", () => {
       started.resolve();
       return going.promise;
     };
-    await unpack(daemon.engine, node.id, ["sha256:aa", "sha256:bb"]);
+    await unpackImages(daemon.engine, node.id, ["sha256:aa", "sha256:bb"]);
     await started.promise;
     going.resolve(undefined);
     const snapshotter = "fuse-overlayfs";
@@ -306,14 +306,14 @@ describe("what runs in the node", () => {
       return new Promise(() => {});
     };
     await expect(containerd.inventory(soon)).rejects.toThrow(/^containerd: \S+ failed: /);
-    await expect(containerd.target("sha256:aa")).rejects.toThrow(/^containerd: Images\/Get failed: /);
+    await expect(containerd.getTarget("sha256:aa")).rejects.toThrow(/^containerd: Images\/Get failed: /);
   });
 
   it("is one program, however much is asked of it", async () => {
     const { containerd, daemon } = await openNode();
     const content = layerOf("a", 5_000);
     await containerd.inventory(soon);
-    await containerd.leased((store) => store.write(blobOf(content), pieces(content)));
+    await containerd.withLease((store) => store.write(blobOf(content), pieces(content)));
     expect(daemon.changes.filter((call) => call.endsWith("/exec"))).toHaveLength(1);
   });
 });

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ContainerDetails } from "../../../src/docker/containers.ts";
 import { identityOf } from "../../../src/node/content/file-identity.ts";
-import { BlobLinks, linkable } from "../../../src/node/content/hardlink.ts";
+import { findLinkableVolumes, HardlinkImporter } from "../../../src/node/content/hardlink.ts";
 import { digestOf } from "../../archive/archives.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { machine, type SimulatedNode } from "../../fixtures/machine.ts";
@@ -18,12 +18,12 @@ async function open(content: Buffer, names = ["shop-control-plane", "shop-worker
   const { daemon, nodes, elsewhere } = await machine(names);
   const file = join(temporaryFolder(), "my image.tar");
   await writeFile(file, content);
-  const details = await Promise.all(nodes.map(({ id }) => daemon.engine.containers.find(id)));
-  const place = linkable(details.flatMap((each) => each ?? []));
+  const details = await Promise.all(nodes.map(({ id }) => daemon.engine.containers.inspect(id)));
+  const place = findLinkableVolumes(details.flatMap((each) => each ?? []));
   if (place === undefined) throw new Error("volumes of simulated nodes can be linked into");
   const { root, volumes } = place;
   const openLinks = (archives = [file]) =>
-    BlobLinks.open(daemon.engine, { volumes: root, archives, image: "sha256:node", labels });
+    HardlinkImporter.open(daemon.engine, { volumes: root, archives, image: "sha256:node", labels });
   const blobAt = (offset: number, size: number) => ({
     digest: digestOf(content.subarray(offset, offset + size)),
     size,
@@ -239,7 +239,7 @@ describe("blobs can be linked", () => {
   });
 
   it("where all nodes have their /var in plain volumes of one folder", () => {
-    expect(linkable([node("a"), node("b")])).toEqual({
+    expect(findLinkableVolumes([node("a"), node("b")])).toEqual({
       root: "/var/lib/docker/volumes",
       volumes: new Map([
         ["a", "a"],
@@ -251,7 +251,7 @@ describe("blobs can be linked", () => {
   it("whatever else is mounted into the nodes", () => {
     const { mounts, ...rest } = node("a");
     const more = ["/var/lib/kubelet", "/var/lib/containerd-extra", "/variable", "/"].map(bind);
-    expect(linkable([{ ...rest, mounts: [...mounts, ...more] }])).toBeDefined();
+    expect(findLinkableVolumes([{ ...rest, mounts: [...mounts, ...more] }])).toBeDefined();
   });
 
   it.each([
@@ -260,22 +260,22 @@ describe("blobs can be linked", () => {
     { what: "a volume that is elsewhere than its name says", more: { source: "/mnt/disk/a" } },
     { what: "mounted elsewhere", more: { destination: "/data" } },
   ])("not where a node's /var is $what", ({ more }) => {
-    expect(linkable([node("a"), node("b", more)])).toBeUndefined();
+    expect(findLinkableVolumes([node("a"), node("b", more)])).toBeUndefined();
   });
 
   it("not where volumes are in several folders, because links do not cross file systems", () => {
-    expect(linkable([node("a"), node("b", { source: "/mnt/volumes/b/_data" })])).toBeUndefined();
+    expect(findLinkableVolumes([node("a"), node("b", { source: "/mnt/volumes/b/_data" })])).toBeUndefined();
   });
 
   it.each(["/var/lib", "/var/lib/containerd", "/var/lib/containerd/io.containerd.content.v1.content"])(
     "not where something of its own is mounted at %s",
     (destination) => {
       const { mounts, ...rest } = node("a");
-      expect(linkable([{ ...rest, mounts: [...mounts, bind(destination)] }])).toBeUndefined();
+      expect(findLinkableVolumes([{ ...rest, mounts: [...mounts, bind(destination)] }])).toBeUndefined();
     },
   );
 
   it("not into no nodes", () => {
-    expect(linkable([])).toBeUndefined();
+    expect(findLinkableVolumes([])).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
-import { bytesOf } from "../../../src/node/content/read-blob.ts";
+import { readBlob } from "../../../src/node/content/read-blob.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 
@@ -21,7 +21,7 @@ describe("a blob's bytes", () => {
       const [before, content] = [noise("before", 700), noise("content", size)];
       await writeFile(file, Buffer.concat([before, content, noise("after", 700)]));
       const blob = { digest: "", size, file, offset: before.length };
-      expect((await buffer(Readable.from(copies(bytesOf(blob))))).equals(content)).toBe(true);
+      expect((await buffer(Readable.from(copies(readBlob(blob))))).equals(content)).toBe(true);
     },
   );
 
@@ -29,7 +29,7 @@ describe("a blob's bytes", () => {
     const file = join(temporaryFolder(), "archive.tar");
     await writeFile(file, noise("content", 5_000));
     await truncate(file, 3_000);
-    const bytes = buffer(Readable.from(copies(bytesOf({ digest: "", size: 5_000, file, offset: 0 }))));
+    const bytes = buffer(Readable.from(copies(readBlob({ digest: "", size: 5_000, file, offset: 0 }))));
     await expect(bytes).rejects.toThrow(`${file} became shorter while it was loaded.`);
   });
 });

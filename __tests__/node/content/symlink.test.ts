@@ -1,8 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type HeldBlob, heldBlobs, linkIntoNode, proxiesMounts } from "../../../src/node/content/symlink.ts";
-import { waitForNodes } from "../../../src/node/nodes.ts";
+import {
+  type ProxiedBlob,
+  proxiedBlobs,
+  proxyMounts,
+  symlinkBlobs,
+} from "../../../src/node/content/symlink.ts";
+import { waitForNodeContainers } from "../../../src/node/nodes.ts";
 import { readStorage } from "../../../src/registries/storage.ts";
 import { machine } from "../../fixtures/machine.ts";
 import { blobOf, storeImage } from "../../fixtures/registry-storage.ts";
@@ -18,7 +23,7 @@ describe("what proxies hold, as a node sees it", () => {
       ["docker.io", await readStorage(one)],
       ["localhost:5000", await readStorage(other)],
     ]);
-    const blobs = heldBlobs(held);
+    const blobs = proxiedBlobs(held);
     expect(blobs.map(({ digest, size }) => [digest, size]).toSorted()).toEqual(
       ["config", "layer", "another"].map((of) => [`sha256:${blobOf(of)}`, of.length]).toSorted(),
     );
@@ -29,9 +34,9 @@ describe("what proxies hold, as a node sees it", () => {
   });
 
   it("comes from one folder, if the proxies have any", () => {
-    expect(proxiesMounts(undefined)).toEqual([]);
-    expect(proxiesMounts({ folders: undefined })).toEqual([]);
-    expect(proxiesMounts({ folders: { shared: "/temp/shared", own: "/temp/run/own" } })).toEqual([
+    expect(proxyMounts(undefined)).toEqual([]);
+    expect(proxyMounts({ folders: undefined })).toEqual([]);
+    expect(proxyMounts({ folders: { shared: "/temp/shared", own: "/temp/run/own" } })).toEqual([
       { hostPath: "/temp/shared", containerPath: "/kind-action/proxies" },
     ]);
   });
@@ -42,16 +47,16 @@ describe("a node that is given what proxies hold", () => {
   async function node() {
     const { daemon, nodes } = await machine(["shop-worker"]);
     const [simulated] = nodes;
-    const [running] = await waitForNodes(daemon.engine, "shop", ["shop-worker"], 1_000);
+    const [running] = await waitForNodeContainers(daemon.engine, "shop", ["shop-worker"], 1_000);
     if (simulated === undefined || running === undefined) throw new Error("there is a node");
     const { containerd, id } = simulated;
     // The simulated node has what a link leads to in the link's place.
-    const blob = async (content: string): Promise<HeldBlob> => {
+    const blob = async (content: string): Promise<ProxiedBlob> => {
       const hex = blobOf(content);
       await writeFile(join(containerd.folder, hex), content);
       return { digest: `sha256:${hex}`, size: content.length, path: `/kind-action/proxies/${hex}` };
     };
-    const give = (blobs: readonly HeldBlob[]) => linkIntoNode(daemon.engine, running, blobs, 5_000);
+    const give = (blobs: readonly ProxiedBlob[]) => symlinkBlobs(daemon.engine, running, blobs, 5_000);
     return { containerd, blob, give, written: () => daemon.written.get(id) ?? [] };
   }
 

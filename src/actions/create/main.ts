@@ -1,4 +1,4 @@
-import { runStep } from "../../runner/run-action.ts";
+import { runAction } from "../../runner/run-action.ts";
 import { createCluster } from "../../workflows/create-cluster.ts";
 
-await runStep(createCluster, { afterwards: "The post step removes what was made." });
+await runAction(createCluster, { afterwards: "The post step removes what was made." });

@@ -1,4 +1,4 @@
-import { runStep } from "../../runner/run-action.ts";
-import { removeCluster } from "../../workflows/delete-cluster.ts";
+import { runAction } from "../../runner/run-action.ts";
+import { deleteCluster } from "../../workflows/delete-cluster.ts";
 
-await runStep(removeCluster);
+await runAction(deleteCluster);

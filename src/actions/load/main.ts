@@ -1,4 +1,4 @@
-import { runStep } from "../../runner/run-action.ts";
+import { runAction } from "../../runner/run-action.ts";
 import { loadIntoCluster } from "../../workflows/load-images.ts";
 
-await runStep(loadIntoCluster);
+await runAction(loadIntoCluster);

@@ -9,7 +9,7 @@ const pathOf = (diffId: string) => `layer-${diffId}`;
 const keyOf = (diffId: string) => `kind-action-layer-v1-${diffId}`;
 
 /** A layer in the folder of a cache, or on its way there. */
-interface TakenLayer {
+interface SharedLayer {
   readonly written: Promise<void>;
   /** How many images need it: some are restored at once. */
   users: number;
@@ -17,16 +17,16 @@ interface TakenLayer {
   removal?: Promise<void>;
 }
 
-const taken = new WeakMap<CacheStore, Map<string, TakenLayer>>();
+const sharedLayers = new WeakMap<CacheStore, Map<string, SharedLayer>>();
 
 /** A layer, as one image has it. */
-export interface KeptLayer {
+export interface RestoredLayer {
   /** Its file, which may still be written. */
   readonly path: string;
   /** Settles when all of it is there. */
   readonly written: Promise<void>;
   /** Removes the file, unless another image needs it. It may be said more than once. */
-  readonly leave: () => Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /**
@@ -34,13 +34,13 @@ export interface KeptLayer {
  *
  * @param background whether others are needed sooner
  */
-export function takeLayer(
+export function acquireLayer(
   cache: CacheStore,
   diffId: string,
   { background }: { background: boolean },
-): KeptLayer {
-  const layers = taken.get(cache) ?? new Map<string, TakenLayer>();
-  taken.set(cache, layers);
+): RestoredLayer {
+  const layers = sharedLayers.get(cache) ?? new Map<string, SharedLayer>();
+  sharedLayers.set(cache, layers);
   const before = layers.get(diffId);
   const layer =
     before?.removal === undefined && before !== undefined
@@ -55,10 +55,10 @@ export function takeLayer(
   layer.written.catch(() => {});
   const path = join(cache.folder, pathOf(diffId));
   let left: Promise<void> | undefined;
-  return { path, written: layer.written, leave: () => (left ??= leave(layer, path)) };
+  return { path, written: layer.written, release: () => (left ??= leave(layer, path)) };
 }
 
-async function leave(layer: TakenLayer, path: string): Promise<void> {
+async function leave(layer: SharedLayer, path: string): Promise<void> {
   if (--layer.users > 0) return;
   layer.removal = rm(path, { force: true, recursive: true });
   await layer.removal;

@@ -4,14 +4,14 @@ import * as z from "zod";
 import { readArchive } from "../../archive/read-archive.ts";
 import type { Engine } from "../../docker/engine.ts";
 import type { Platform } from "../../docker/images.ts";
-import { giveImage } from "../../images/docker-load.ts";
+import { loadIntoDaemon } from "../../images/docker-load.ts";
 import { saveDaemonImages } from "../../images/docker-save.ts";
-import { messageOf } from "../../lib/errors.ts";
+import { errorMessage } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
-import { documentsOf, verifyDocuments } from "../../oci/resolve-image.ts";
+import { fetchManifestChain, verifyManifestChain } from "../../oci/resolve-image.ts";
 import { readIndex, writeIndex } from "../index-file.ts";
 import type { CacheStore } from "../transport/store.ts";
-import { saveLayer, takeLayer } from "./layer.ts";
+import { acquireLayer, saveLayer } from "./layer.ts";
 
 /** An image that is named by its digest. */
 export interface PinnedImage {
@@ -82,8 +82,8 @@ export async function restoreImage(
   }
   try {
     const { documents, layers, pulled, restored } = await readIndex(cache, indexPath(image), index);
-    const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
-    if ((await engine.images.id(configDigest)) !== undefined) {
+    const { configDigest, diffIds } = verifyManifestChain(image.digest, image.platform, documents);
+    if ((await engine.images.findId(configDigest)) !== undefined) {
       await engine.images.tag(configDigest, image.tag);
       return { outcome: "hit", bytes: 0, pulled };
     }
@@ -100,22 +100,26 @@ export async function restoreImage(
     const taken = diffIds.map(hexOf).map((diffId, index) => ({
       diffId,
       // The others are unpacked on the first one.
-      ...takeLayer(cache, diffId, { background: index > 0 }),
+      ...acquireLayer(cache, diffId, { background: index > 0 }),
     }));
     try {
       const config = documents.at(-1) ?? "";
-      await giveImage(engine, { config, id: hexOf(configDigest), name: image.tag, layers: taken }, labels);
+      await loadIntoDaemon(
+        engine,
+        { config, id: hexOf(configDigest), name: image.tag, layers: taken },
+        labels,
+      );
     } finally {
       await Promise.allSettled(taken.map(({ written }) => written));
       // What resists goes with the run's folder.
-      await Promise.allSettled(taken.map(({ leave }) => leave()));
+      await Promise.allSettled(taken.map(({ release: leave }) => leave()));
     }
-    const id = await engine.images.id(image.tag);
+    const id = await engine.images.findId(image.tag);
     if (id === configDigest) return { outcome: "hit", bytes, pulled };
     if (id !== undefined) await engine.images.untag(image.tag);
     throw new Error(`the Docker daemon has made ${id} of it, not ${configDigest}`);
   } catch (error) {
-    log.line(`The entry ${found.key} is not used: ${messageOf(error)}`);
+    log.line(`The entry ${found.key} is not used: ${errorMessage(error)}`);
     return { outcome: "miss", bytes: 0 };
   }
 }
@@ -133,13 +137,13 @@ export async function saveImage(
   { seconds, folder }: { seconds: number; folder: string },
   log: Log,
 ): Promise<void> {
-  if (!(await cache.wants({ path: indexPath(image), key: indexKey(image) }))) {
+  if (!(await cache.isMissing({ path: indexPath(image), key: indexKey(image) }))) {
     log.line(`${image.reference} is in the cache already, or cannot be saved.`);
     return;
   }
-  const { documents } = await documentsOf(image.reference, image.platform);
-  const { configDigest, diffIds } = verifyDocuments(image.digest, image.platform, documents);
-  if ((await engine.images.id(image.reference)) !== configDigest) {
+  const { chain: documents } = await fetchManifestChain(image.reference, image.platform);
+  const { configDigest, diffIds } = verifyManifestChain(image.digest, image.platform, documents);
+  if ((await engine.images.findId(image.reference)) !== configDigest) {
     log.line(`${image.reference} is not cached: this Docker daemon does not keep images by their configs.`);
     return;
   }
@@ -182,7 +186,7 @@ export async function saveImage(
 }
 
 /** Notes that an image takes longer to restore than to pull. */
-export async function saveVerdict(
+export async function saveRestoreTime(
   cache: CacheStore,
   image: PinnedImage,
   restored: number,

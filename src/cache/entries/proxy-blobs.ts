@@ -4,24 +4,24 @@ import * as z from "zod";
 import type { Log } from "../../lib/log.ts";
 import {
   addBlob,
-  blobPath,
-  isBlob,
-  type Kept,
-  type KeptRepository,
-  keptRepository,
   linkBlobs,
+  matchesDigest,
+  type RegistryContents,
+  type RepositoryContents,
   readStorage,
+  repositoryContents,
+  storageBlobPath,
 } from "../../registries/storage.ts";
 import { readIndex, writeIndex } from "../index-file.ts";
 import type { CacheStore } from "../transport/store.ts";
-import { fitting, hashOf, type Part, part, planParts, sum } from "./blob-packs.ts";
+import { type BlobPack, hashLines, packSchema, planPacks, selectBlobs, sum } from "./blob-packs.ts";
 
 /** What of the proxies is in the cache. */
 const index = z.strictObject({
   version: z.literal(1),
-  parts: z.array(part).max(1_000),
+  parts: z.array(packSchema).max(1_000),
   /** By the upstream's name. */
-  upstreams: z.record(z.string(), z.array(keptRepository)),
+  upstreams: z.record(z.string(), z.array(repositoryContents)),
 });
 type Index = z.infer<typeof index>;
 
@@ -92,7 +92,7 @@ export async function restoreProxies(
     return { outcome: "skipped", bytes: 0 };
   }
   const restored = new Map<string, number>();
-  const missing = new Set<Part>();
+  const missing = new Set<BlobPack>();
   await eachOf(parts, atOnce, async (each) => {
     const { key, blobs } = each;
     const { outcome, reason } = await cache.restore({ path: key, key, background: true });
@@ -131,10 +131,10 @@ async function adopt(
   const file = join(from, blob);
   try {
     // A link leads to what is somebody else's.
-    if (!(await lstat(from)).isDirectory() || !(await isBlob(file, blob))) return false;
+    if (!(await lstat(from)).isDirectory() || !(await matchesDigest(file, blob))) return false;
     await addBlob(first, blob, file);
     for (const folder of others) {
-      await link(join(first, blobPath(blob)), file);
+      await link(join(first, storageBlobPath(blob)), file);
       await addBlob(folder, blob, file);
     }
     return true;
@@ -157,7 +157,7 @@ export async function saveProxies(
   on: { readonly prefix: string; readonly most: number },
   log: Log,
 ): Promise<void> {
-  const kept = new Map<string, Kept>();
+  const kept = new Map<string, RegistryContents>();
   for (const [name, folder] of folders) kept.set(name, await readStorage(folder));
   const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
   const before = await indexIn(cache);
@@ -168,8 +168,8 @@ export async function saveProxies(
     log.line("Nothing was pulled that is not in the cache already.");
     return;
   }
-  const chosen = fitting(all, withNamed(used, [...kept.values()]), on.most);
-  const parts = planParts(chosen, before?.parts ?? []);
+  const chosen = selectBlobs(all, withNamed(used, [...kept.values()]), on.most);
+  const parts = planPacks(chosen, before?.parts ?? []);
   const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
   const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
   const { bavail, bsize } = await statfs(cache.folder);
@@ -184,7 +184,7 @@ export async function saveProxies(
     await emptyFolder(join(cache.folder, key));
     for (const blob of Object.keys(blobs)) {
       const folder = [...folders].find(([name]) => kept.get(name)?.blobs.has(blob))?.[1] ?? "";
-      await link(join(folder, blobPath(blob)), join(cache.folder, key, blob));
+      await link(join(folder, storageBlobPath(blob)), join(cache.folder, key, blob));
     }
     const { outcome, reason } = await cache.save({ path: key, key });
     log.line(
@@ -201,20 +201,20 @@ export async function saveProxies(
       .map((name) => [name, within(held[name] ?? [], chosen)]),
   );
   const text = await writeIndex(cache, indexPath, { version: 1, parts, upstreams });
-  const key = `${on.prefix}${hashOf([text])}`;
+  const key = `${on.prefix}${hashLines([text])}`;
   const { outcome } = await cache.save({ path: indexPath, key });
   log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
 }
 
 /** Nodes may have what a manifest names without asking for it. */
-function withNamed(used: ReadonlySet<string>, kept: readonly Kept[]): Set<string> {
+function withNamed(used: ReadonlySet<string>, kept: readonly RegistryContents[]): Set<string> {
   const whole = new Set(used);
   for (const blob of whole)
     for (const { named } of kept) for (const each of named.get(blob) ?? []) whole.add(each);
   return whole;
 }
 
-function within(repositories: readonly KeptRepository[], blobs: ReadonlyMap<string, number>) {
+function within(repositories: readonly RepositoryContents[], blobs: ReadonlyMap<string, number>) {
   return repositories.map(({ name, manifests, layers }) => ({
     name,
     manifests: manifests.filter((blob) => blobs.has(blob)),
@@ -223,7 +223,7 @@ function within(repositories: readonly KeptRepository[], blobs: ReadonlyMap<stri
 }
 
 /** Which blobs are found by which repositories. */
-function linksOf(upstreams: Readonly<Record<string, readonly KeptRepository[]>>): string[] {
+function linksOf(upstreams: Readonly<Record<string, readonly RepositoryContents[]>>): string[] {
   return Object.entries(upstreams).flatMap(([upstream, repositories]) =>
     repositories.flatMap(({ name, manifests, layers }) => [
       ...manifests.map((blob) => `${upstream} ${name} manifest ${blob}`),

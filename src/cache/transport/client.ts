@@ -9,7 +9,7 @@ import type { CacheReply, CacheRequest } from "./protocol.ts";
  * written. Runners keep their folders in different places: so both are relative to a folder of our own, which is this
  * process's current one from here on. The client's temporary files, which it leaves behind, go there as well.
  */
-export async function askCache(request: CacheRequest, folder: string): Promise<CacheReply> {
+export async function callCache(request: CacheRequest, folder: string): Promise<CacheReply> {
   if (!isFeatureAvailable()) return { outcome: "unavailable" };
   process.chdir(folder);
   process.env.GITHUB_WORKSPACE = folder;

@@ -1,10 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf } from "../../lib/errors.ts";
+import { errorMessage } from "../../lib/errors.ts";
 import { ProgramError } from "../../lib/subprocess.ts";
-import type { StartDialogue } from "../../lib/worker-process.ts";
+import type { SpawnWorker } from "../../lib/worker-process.ts";
 import { type CacheReply, type CacheRequest, failureIn, parseOutput } from "./protocol.ts";
-import { cacheClients } from "./workers.ts";
+import { createCacheWorkers } from "./workers.ts";
 
 /**
  * How a call to the cache ended. `skipped`: the job has no cache, or may not use it so. `failed` includes calls that
@@ -41,7 +41,7 @@ export interface CacheStore {
     deadline?: number;
   }): Promise<CacheResult>;
   /** Whether an entry would be saved: it is worth looking before what goes into it is made. */
-  wants(entry: { path: string; key: string }): Promise<boolean>;
+  isMissing(entry: { path: string; key: string }): Promise<boolean>;
   /** Saves a path of `folder`. An entry is never replaced: one that is there is found out before anything is packed. */
   save(entry: { path: string; key: string }): Promise<CacheResult>;
   /** Ends what would wait for more calls. */
@@ -49,8 +49,8 @@ export interface CacheStore {
 }
 
 /** What a store needs. */
-export interface CacheSurroundings {
-  readonly converse: StartDialogue;
+export interface CacheStoreOptions {
+  readonly spawnWorker: SpawnWorker;
   /** The command line of the cache worker. */
   readonly program: readonly string[];
   /** Milliseconds that all calls may take together. */
@@ -64,10 +64,10 @@ export interface CacheSurroundings {
  * Opens the cache of this job. Its clients run as programs of their own: they can be ended when the time is up, what they
  * print is not an annotation, and their work delays nothing else.
  */
-export async function openCacheStore(folder: string, on: CacheSurroundings): Promise<CacheStore> {
+export async function openCacheStore(folder: string, on: CacheStoreOptions): Promise<CacheStore> {
   await mkdir(folder, { recursive: true });
   const until = performance.now() + on.deadline;
-  const clients = cacheClients(on.converse, [...on.program, folder]);
+  const clients = createCacheWorkers(on.spawnWorker, [...on.program, folder]);
   let warned = false;
 
   function failed(what: string, reason: string): CacheResult {
@@ -88,7 +88,7 @@ export async function openCacheStore(folder: string, on: CacheSurroundings): Pro
     if (began >= until) return failed(what, `there was no time left of ${on.deadline / 1000} s`);
     const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
     try {
-      const { id, output } = await clients.ask(request, left);
+      const { id, output } = await clients.request(request, left);
       const { reply, failure } = parseOutput(id, output);
       if (failure !== undefined && denied.test(failure)) return { outcome: "skipped", reason: failure };
       if (failure !== undefined) return failed(what, failure);
@@ -124,7 +124,7 @@ export async function openCacheStore(folder: string, on: CacheSurroundings): Pro
         (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }),
       );
     },
-    wants: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
+    isMissing: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
     async save({ path, key }) {
       if (!mayWrite) return { outcome: "skipped", reason: `this job may not write to the cache (${mode})` };
       if (mode !== "write-only") {
@@ -146,10 +146,10 @@ const denied = /cache (read|write) denied:/;
 
 /** Why a worker that ended without a reply failed: what the client printed last, if anything. */
 const reasonOf = (error: unknown): string =>
-  (error instanceof ProgramError ? failureIn(error.output.stdout) : undefined) ?? messageOf(error);
+  (error instanceof ProgramError ? failureIn(error.output.stdout) : undefined) ?? errorMessage(error);
 
 /** The command line of the cache worker: its file is beside that of the program that runs. */
-export const cacheProgram = (argv: readonly string[] = process.argv): string[] => [
+export const cacheWorkerCommand = (argv: readonly string[] = process.argv): string[] => [
   process.execPath,
   join(argv[1] ?? "", "../cache-worker.js"),
 ];

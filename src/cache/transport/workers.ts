@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
-import type { Dialogue, StartDialogue } from "../../lib/worker-process.ts";
+import type { SpawnWorker, WorkerProcess } from "../../lib/worker-process.ts";
 import { type CacheRequest, isReply, renderRequest } from "./protocol.ts";
 
 /** The programs that talk to the Actions cache. */
-export interface CacheClients {
+export interface CacheWorkers {
   /**
    * @param deadline milliseconds
    * @returns the request's ID, and what a client has printed up to its reply
    * @throws ProgramError when it came to none
    */
-  ask(request: CacheRequest, deadline: number): Promise<{ id: string; output: string }>;
+  request(request: CacheRequest, deadline: number): Promise<{ id: string; output: string }>;
   /** Ends those that do nothing. */
   close(): Promise<void>;
 }
@@ -20,24 +20,27 @@ export interface CacheClients {
  *
  * @param program with its arguments
  */
-export function cacheClients(start: StartDialogue, [program = "", ...args]: readonly string[]): CacheClients {
-  const idle = new Map<"background" | "foreground", Dialogue>();
+export function createCacheWorkers(
+  start: SpawnWorker,
+  [program = "", ...args]: readonly string[],
+): CacheWorkers {
+  const idle = new Map<"background" | "foreground", WorkerProcess>();
   return {
-    async ask(request, deadline) {
+    async request(request, deadline) {
       const kind = request.call === "restore" && request.background ? "background" : "foreground";
       const kept = idle.get(kind);
       idle.delete(kind);
-      const client = kept?.lives ? kept : start(program, args);
+      const client = kept?.isRunning ? kept : start(program, args);
       const id = randomUUID();
-      const output = await client.ask(renderRequest(id, request), (line) => isReply(id, line), deadline);
-      if (idle.has(kind)) void client.end();
+      const output = await client.request(renderRequest(id, request), (line) => isReply(id, line), deadline);
+      if (idle.has(kind)) void client.close();
       else idle.set(kind, client);
       return { id, output };
     },
     async close() {
       const clients = [...idle.values()];
       idle.clear();
-      await Promise.all(clients.map((client) => client.end()));
+      await Promise.all(clients.map((client) => client.close()));
     },
   };
 }

@@ -1,23 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../../docker/engine.ts";
-import { Conversation } from "../../docker/shell-session.ts";
+import { ShellSession } from "../../docker/shell-session.ts";
 import { ApiError, KubernetesApi, parseAccess } from "../../kubernetes/client.ts";
-import { messageOf } from "../../lib/errors.ts";
-import { waitForNodes } from "../../node/nodes.ts";
-import type { NetworkPlan } from "../../plan/plan.ts";
-import { type NewObject, networkManifest, networkObjects } from "./kindnet-manifest.ts";
+import { errorMessage } from "../../lib/errors.ts";
+import { waitForNodeContainers } from "../../node/nodes.ts";
+import type { CniPlan } from "../../plan/plan.ts";
+import { type ApiObject, cniManifestPath, parseCniManifest } from "./kindnet-manifest.ts";
 
 /** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
-export async function readAddOn(
-  plan: NetworkPlan | undefined,
+export async function readCniManifest(
+  plan: CniPlan | undefined,
   names: ReadonlyMap<string, string>,
   engine: Engine,
   labels: Readonly<{ [label: string]: string }>,
-): Promise<NewObject[] | undefined> {
+): Promise<ApiObject[] | undefined> {
   if (plan === undefined) return undefined;
   const image = names.get(plan.image) ?? plan.image;
-  const manifest = await engine.images.file(image, networkManifest, labels).catch(() => undefined);
-  return manifest && networkObjects(manifest.toString(), plan);
+  const manifest = await engine.images.readFile(image, cniManifestPath, labels).catch(() => undefined);
+  return manifest && parseCniManifest(manifest.toString(), plan);
 }
 
 /** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
@@ -46,19 +46,19 @@ const interval = 100;
  * @param deadline milliseconds
  * @throws when the API has not taken them in time, or says that they are wrong
  */
-export async function installNetwork(
+export async function applyCni(
   engine: Engine,
   cluster: { name: string; controlPlane: string },
-  objects: readonly NewObject[],
+  objects: readonly ApiObject[],
   deadline: number,
 ): Promise<void> {
   const until = performance.now() + deadline;
-  const nodes = await waitForNodes(engine, cluster.name, [cluster.controlPlane], deadline);
+  const nodes = await waitForNodeContainers(engine, cluster.name, [cluster.controlPlane], deadline);
   const node = nodes.find(({ name }) => name === cluster.controlPlane);
   const program = await engine.containers.exec(node?.container.id ?? "", ["bash", "-c", answers]);
-  const conversation = new Conversation(program, cluster.controlPlane);
+  const conversation = new ShellSession(program, cluster.controlPlane);
   try {
-    const credentials = await conversation.ask(["credentials"], until - performance.now());
+    const credentials = await conversation.run(["credentials"], until - performance.now());
     const api = new KubernetesApi({
       ...parseAccess(credentials),
       server: await serverOf(engine, cluster.name),
@@ -75,16 +75,16 @@ export async function installNetwork(
 
 /** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
 async function serverOf(engine: Engine, cluster: string): Promise<string> {
-  const containers = await engine.containers.nodes(cluster);
+  const containers = await engine.containers.listNodes(cluster);
   const entrance =
     containers.find(({ role }) => role === "external-load-balancer") ??
     containers.find(({ role }) => role === "control-plane");
-  const published = (await engine.containers.find(entrance?.id ?? ""))?.ports.get("6443/tcp");
+  const published = (await engine.containers.inspect(entrance?.id ?? ""))?.ports.get("6443/tcp");
   if (published === undefined) throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
   return `https://${published}`;
 }
 
-async function create(api: KubernetesApi, { path, body }: NewObject, until: number): Promise<void> {
+async function create(api: KubernetesApi, { path, body }: ApiObject, until: number): Promise<void> {
   for (;;) {
     try {
       return await api.create(path, body);
@@ -92,7 +92,7 @@ async function create(api: KubernetesApi, { path, body }: NewObject, until: numb
       const status = error instanceof ApiError ? error.status : undefined;
       if (status === 409) return;
       if (status === 400 || status === 422 || performance.now() > until)
-        throw new Error(`The cluster's network cannot be made: ${messageOf(error)}`, { cause: error });
+        throw new Error(`The cluster's network cannot be made: ${errorMessage(error)}`, { cause: error });
       await sleep(interval);
     }
   }

@@ -2,10 +2,10 @@ import { parseAllDocuments } from "yaml";
 import * as z from "zod";
 
 /** Where node images have the network add-on that kind installs. */
-export const networkManifest = "/kind/manifests/default-cni.yaml";
+export const cniManifestPath = "/kind/manifests/default-cni.yaml";
 
 /** An object to be made by a POST. */
-export interface NewObject {
+export interface ApiObject {
   readonly path: string;
   readonly body: object;
 }
@@ -45,15 +45,15 @@ const daemonSet = z.looseObject({
  *
  * @returns undefined for a manifest that only kind understands
  */
-export function networkObjects(
+export function parseCniManifest(
   manifest: string,
   on: { podSubnet: string; endpoint: string },
-): NewObject[] | undefined {
+): ApiObject[] | undefined {
   const text = manifest.includes("would you kindly template this file")
     ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, on.podSubnet)
     : manifest;
   if (text.includes("{{") && text !== manifest) return undefined;
-  const objects: NewObject[] = [];
+  const objects: ApiObject[] = [];
   for (const document of parseAllDocuments(text)) {
     const value: unknown = document.errors.length > 0 ? undefined : document.toJS();
     if (value === null && document.errors.length === 0) continue;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import type { Engine } from "../../docker/engine.ts";
-import { Conversation } from "../../docker/shell-session.ts";
+import { ShellSession } from "../../docker/shell-session.ts";
 import type { KubernetesApi } from "../../kubernetes/client.ts";
 import type { ClusterNode } from "../../node/nodes.ts";
 
@@ -86,10 +86,10 @@ export async function addPodRoutes(
   await Promise.all(
     nodes.map(async ({ name, container }) => {
       const program = await engine.containers.exec(container.id, ["bash", "-c", answers]);
-      const conversation = new Conversation(program, name);
+      const conversation = new ShellSession(program, name);
       try {
         for (const { pods, via } of routes.get(name) ?? [])
-          await conversation.ask([pods, via], until - performance.now());
+          await conversation.run([pods, via], until - performance.now());
       } finally {
         conversation.close();
       }

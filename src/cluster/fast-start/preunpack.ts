@@ -1,8 +1,8 @@
 import type { Engine } from "../../docker/engine.ts";
-import type { Inventory } from "../../node/containerd/client.ts";
-import { type ClusterNode, waitForNodes } from "../../node/nodes.ts";
-import { askNode } from "../../node/session.ts";
-import { unpack } from "../../node/unpack.ts";
+import type { NodeInventory } from "../../node/containerd/client.ts";
+import { type ClusterNode, waitForNodeContainers } from "../../node/nodes.ts";
+import { connectNode } from "../../node/session.ts";
+import { unpackImages } from "../../node/unpack.ts";
 
 /** What nodes run first, in that order: parts of the names of images. */
 const wanted: Readonly<Record<ClusterNode["role"], readonly string[]>> = {
@@ -21,7 +21,10 @@ const wanted: Readonly<Record<ClusterNode["role"], readonly string[]>> = {
 };
 
 /** The digests that the names of a node's own images stand for, as far as it will run them, in the order of need. */
-export function unpackOrder({ names }: Pick<Inventory, "names">, role: ClusterNode["role"]): string[] {
+export function preunpackOrder(
+  { idByName: names }: Pick<NodeInventory, "idByName">,
+  role: ClusterNode["role"],
+): string[] {
   const digests = new Map(
     [...names].flatMap(([name, id]): [string, string][] => {
       const digest = name.split("@")[1];
@@ -40,17 +43,17 @@ export function unpackOrder({ names }: Pick<Inventory, "names">, role: ClusterNo
  *
  * @param deadline milliseconds, in which the nodes have to be up
  */
-export async function unpackAhead(
+export async function preunpackImages(
   engine: Engine,
   cluster: { name: string; nodes: readonly string[] },
   deadline: number,
 ): Promise<void> {
-  const nodes = await waitForNodes(engine, cluster.name, cluster.nodes, deadline);
+  const nodes = await waitForNodeContainers(engine, cluster.name, cluster.nodes, deadline);
   await Promise.all(
     nodes.map(async (node) => {
-      const { containerd, inventory } = await askNode(engine, node, deadline);
+      const { containerd, inventory } = await connectNode(engine, node, deadline);
       containerd.close();
-      await unpack(engine, node.container.id, unpackOrder(inventory, node.role));
+      await unpackImages(engine, node.container.id, preunpackOrder(inventory, node.role));
     }),
   );
 }

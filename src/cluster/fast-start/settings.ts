@@ -2,14 +2,14 @@ import { stringify } from "yaml";
 import type { ClusterConfig, ConfigAdditions, Json6902Patch } from "../config.ts";
 
 /** What a cluster is given so that it is ready sooner. */
-export interface FastStart extends Pick<ConfigAdditions, "patches" | "json6902"> {
+export interface FastStartSettings extends Pick<ConfigAdditions, "patches" | "json6902"> {
   /** Each setting, for people. */
   readonly settings: readonly string[];
   /** kubeadm's patches of the manifests that it writes itself, by file name. None where nodes cannot be given them. */
   readonly manifests: Readonly<Record<string, string>>;
 }
 
-/** Where nodes find {@link FastStart.manifests}: kubeadm looks there on workers, too. */
+/** Where nodes find {@link FastStartSettings.manifests}: kubeadm looks there on workers, too. */
 export const manifestPatchesFolder = "/kind-action/patches";
 
 type Component = "controllerManager" | "scheduler" | "etcd";
@@ -41,7 +41,7 @@ const argumentsOf: readonly Argument[] = [
  *
  * @param mounts whether the daemon can give nodes a folder of this machine
  */
-export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart {
+export function planFastStart(config: ClusterConfig, mounts: boolean): FastStartSettings {
   const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
   const named = (text: string | RegExp) => config.patches.some((patch) => patch.search(text) >= 0);
   const args = argumentsOf.filter(

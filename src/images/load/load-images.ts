@@ -1,21 +1,21 @@
 import { mkdir, rm } from "node:fs/promises";
-import type { Archive } from "../../archive/find-archives.ts";
+import type { ArchiveFile } from "../../archive/find-archives.ts";
 import { type ArchiveImage, readArchive } from "../../archive/read-archive.ts";
 import type { Endpoint } from "../../docker/endpoint.ts";
 import type { Engine } from "../../docker/engine.ts";
 import type { Platform } from "../../docker/images.ts";
 import type { Log } from "../../lib/log.ts";
-import type { Run } from "../../lib/subprocess.ts";
-import { type ClusterNode, onlyHost } from "../../node/nodes.ts";
-import { askNode } from "../../node/session.ts";
+import type { RunProgram } from "../../lib/subprocess.ts";
+import { type ClusterNode, soleSchedulableNode } from "../../node/nodes.ts";
+import { connectNode } from "../../node/session.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "../docker-save.ts";
 import { pullWarnings } from "../pull-warnings.ts";
-import { type TargetNode, type TransferredImage, transfer } from "./load-into-nodes.ts";
-import { merge, type SourceImage } from "./plan-node.ts";
+import { type ImportedImage, loadIntoNodes, type TargetNode } from "./load-into-nodes.ts";
+import { mergeImages, type SourceImage } from "./plan-node.ts";
 
 /** What is to be in the nodes. */
 export interface LoadPlan {
-  readonly archives: readonly Archive[];
+  readonly archives: readonly ArchiveFile[];
   /** Names of images of the runner's Docker daemon. */
   readonly images: readonly string[];
   /** A folder of this run's own for exports and decompressed archives: made, and removed afterwards. */
@@ -23,13 +23,13 @@ export interface LoadPlan {
 }
 
 /** An image, as the `images` output lists it. */
-export interface LoadedImage extends TransferredImage {
+export interface LoadedImage extends ImportedImage {
   /** From the beginning until every node had it. */
   readonly seconds: number;
 }
 
 /** What images are loaded into. */
-export interface ClusterToLoad {
+export interface LoadTarget {
   readonly platform: Platform;
   /** All nodes, as soon as their containers run. */
   readonly nodes: Promise<readonly ClusterNode[]>;
@@ -42,10 +42,10 @@ export interface ClusterToLoad {
 }
 
 /** What loading works on. */
-export interface LoadSurroundings {
+export interface LoadContext {
   readonly engine: Engine;
   readonly endpoint: Endpoint;
-  readonly run: Run;
+  readonly run: RunProgram;
   /** On the containers that it takes. */
   readonly labels: Record<string, string>;
 }
@@ -62,8 +62,8 @@ export const hasImages = ({ archives, images }: Pick<LoadPlan, "archives" | "ima
  */
 export async function loadImages(
   plan: LoadPlan,
-  cluster: ClusterToLoad,
-  on: LoadSurroundings,
+  cluster: LoadTarget,
+  on: LoadContext,
   log: Log,
 ): Promise<LoadedImage[]> {
   const began = performance.now();
@@ -72,10 +72,10 @@ export async function loadImages(
     nodes
       .filter(({ name }) => cluster.into.includes(name))
       .map(({ name, container }) => {
-        const asked = askNode(on.engine, { name, container }, cluster.starting);
+        const session = connectNode(on.engine, { name, container }, cluster.starting);
         // Who needs the answer hears of it.
-        asked.catch(() => {});
-        return { name, container, asked };
+        session.catch(() => {});
+        return { name, container, session };
       }),
   );
   try {
@@ -89,10 +89,10 @@ export async function loadImages(
       targets,
     ]);
     const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-    const loaded = await transfer(merge([...fromArchives, ...fromDaemon]), nodes, {
+    const loaded = await loadIntoNodes(mergeImages([...fromArchives, ...fromDaemon]), nodes, {
       ...on,
       log,
-      unpackOn: onlyHost(await cluster.nodes)?.name,
+      unpackOn: soleSchedulableNode(await cluster.nodes)?.name,
     });
     const seconds = Math.round(performance.now() - began) / 1000;
     const images = loaded.map((image) => ({ ...image, seconds }));
@@ -103,7 +103,9 @@ export async function loadImages(
   } finally {
     // What went wrong is told at once: nobody waits for nodes that are yet to come up.
     targets
-      .then((nodes) => Promise.allSettled(nodes.map(async ({ asked }) => (await asked).containerd.close())))
+      .then((nodes) =>
+        Promise.allSettled(nodes.map(async ({ session }) => (await session).containerd.close())),
+      )
       .catch(() => {});
     await rm(plan.folder, { recursive: true, force: true });
   }
@@ -142,8 +144,8 @@ async function missingImages(
   engine: Engine,
 ): Promise<SourceImage[]> {
   if (images.length === 0) return [];
-  const asked = await Promise.allSettled(nodes.map((node) => node.asked));
-  const has = asked.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.ids] : []));
+  const session = await Promise.allSettled(nodes.map((node) => node.session));
+  const has = session.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.imageIds] : []));
   const missing = images.filter(({ id }) => !has.every((ids) => ids.has(id)));
   const known = images.filter((image) => !missing.includes(image));
   const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);

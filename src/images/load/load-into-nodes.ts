@@ -1,16 +1,16 @@
-import { BadArchive } from "../../archive/read-archive.ts";
+import { InvalidArchiveError } from "../../archive/read-archive.ts";
 import type { ContainerDetails } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
-import { messageOf } from "../../lib/errors.ts";
+import { errorMessage } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
-import { BlobLinks, type FileBlob, linkable } from "../../node/content/hardlink.ts";
-import type { AskedNode } from "../../node/session.ts";
-import { bring, type Links } from "./import-images.ts";
-import { type NodePlan, planNode, type SourceImage } from "./plan-node.ts";
-import { verifier } from "./verify-blob.ts";
+import { type FileBlob, findLinkableVolumes, HardlinkImporter } from "../../node/content/hardlink.ts";
+import type { NodeSession } from "../../node/session.ts";
+import { importImages, type Links } from "./import-images.ts";
+import { type NodeLoadPlan, planNodeLoad, type SourceImage } from "./plan-node.ts";
+import { createBlobVerifier } from "./verify-blob.ts";
 
 /** What became of an image. */
-export interface TransferredImage {
+export interface ImportedImage {
   /** All its names. */
   readonly names: readonly string[];
   readonly id: string;
@@ -21,7 +21,7 @@ export interface TransferredImage {
   readonly bytes: number;
 }
 
-export interface TransferSettings {
+export interface LoadOptions {
   readonly engine: Engine;
   /** For the container that links blobs. */
   readonly labels: Record<string, string>;
@@ -34,7 +34,7 @@ export interface TransferSettings {
 export interface TargetNode {
   readonly name: string;
   readonly container: ContainerDetails;
-  readonly asked: Promise<AskedNode>;
+  readonly session: Promise<NodeSession>;
 }
 
 /**
@@ -44,24 +44,26 @@ export interface TargetNode {
  * @returns what became of each image
  * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
  */
-export async function transfer(
+export async function loadIntoNodes(
   images: readonly SourceImage[],
   nodes: readonly TargetNode[],
-  { engine, labels, log, unpackOn }: TransferSettings,
-): Promise<TransferredImage[]> {
-  const place = linkable(nodes.map(({ container }) => container));
-  const verified = verifier((file) => images.find(({ content }) => content?.file === file)?.from ?? file);
+  { engine, labels, log, unpackOn }: LoadOptions,
+): Promise<ImportedImage[]> {
+  const place = findLinkableVolumes(nodes.map(({ container }) => container));
+  const verified = createBlobVerifier(
+    (file) => images.find(({ content }) => content?.file === file)?.from ?? file,
+  );
   let links: Promise<Links | undefined> | undefined;
   const placed = nodes.map(() => Promise.withResolvers<void>());
-  const bringing = nodes.map(async ({ name, asked }, index): Promise<NodePlan> => {
+  const bringing = nodes.map(async ({ name, session: asked }, index): Promise<NodeLoadPlan> => {
     const done = () => placed[index]?.resolve();
     try {
       const node = await asked;
-      const plan = planNode(images, node.inventory, place !== undefined);
-      if (plan.link.length > 0 && place !== undefined)
-        links ??= openLinks(images, plan.link, node, place, { engine, labels, log });
-      const own = { images, node, plan, links: links ?? Promise.resolve(undefined), placed: done };
-      await bring({ ...own, verified, engine, log, unpack: name === unpackOn });
+      const plan = planNodeLoad(images, node.inventory, place !== undefined);
+      if (plan.hardlink.length > 0 && place !== undefined)
+        links ??= openLinks(images, plan.hardlink, node, place, { engine, labels, log });
+      const own = { images, node, plan, links: links ?? Promise.resolve(undefined), onLinked: done };
+      await importImages({ ...own, verified, engine, log, unpack: name === unpackOn });
       return plan;
     } finally {
       done();
@@ -69,7 +71,7 @@ export async function transfer(
   });
   const closed = Promise.all(placed.map(({ promise }) => promise))
     .then(async () => (await links)?.blobs.close())
-    .catch((error: unknown) => log.line(`The container that links is not gone: ${messageOf(error)}`));
+    .catch((error: unknown) => log.line(`The container that links is not gone: ${errorMessage(error)}`));
   const settled = await Promise.allSettled(bringing);
   await closed;
   const failed = nodes.flatMap(({ name }, index): FailedNode[] => {
@@ -77,7 +79,7 @@ export async function transfer(
     return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
   });
   // A wrong archive is wrong for every node; nodes fail each for itself.
-  const wrong = failed.find(({ reason }) => reason instanceof BadArchive);
+  const wrong = failed.find(({ reason }) => reason instanceof InvalidArchiveError);
   if (wrong !== undefined) throw wrong.reason;
   throwFailures(
     failed,
@@ -92,18 +94,23 @@ export async function transfer(
 async function openLinks(
   images: readonly SourceImage[],
   blobs: readonly FileBlob[],
-  { container }: AskedNode,
+  { container }: NodeSession,
   { root, volumes }: { root: string; volumes: ReadonlyMap<string, string> },
-  { engine, labels, log }: Pick<TransferSettings, "engine" | "labels" | "log">,
+  { engine, labels, log }: Pick<LoadOptions, "engine" | "labels" | "log">,
 ): Promise<Links | undefined> {
   const archives = [...new Set(images.flatMap(({ content }) => content?.file ?? []))];
   try {
-    const opened = await BlobLinks.open(engine, { volumes: root, archives, image: container.image, labels });
+    const opened = await HardlinkImporter.open(engine, {
+      volumes: root,
+      archives,
+      image: container.image,
+      labels,
+    });
     // While nodes are told of what comes, and the rest is verified.
     for (const blob of blobs.slice(0, 2)) opened.stage(blob);
     return { blobs: opened, volumes };
   } catch (error) {
-    log.line(`Blobs are sent to each node, because they cannot be linked: ${messageOf(error)}`);
+    log.line(`Blobs are sent to each node, because they cannot be linked: ${errorMessage(error)}`);
     return undefined;
   }
 }
@@ -115,17 +122,17 @@ export interface FailedNode {
 }
 
 /** Some nodes do not have the images. */
-export class NodesFailed extends Error {
+export class NodeLoadError extends Error {
   override readonly name = "NodesFailed";
 }
 
-/** @throws {NodesFailed} naming the nodes that failed, each with its reason, and those that did not */
+/** @throws {NodeLoadError} naming the nodes that failed, each with its reason, and those that did not */
 function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
   if (failed.length === 0) return;
-  throw new NodesFailed(
+  throw new NodeLoadError(
     [
       `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
-      ...failed.map(({ name, reason }) => `- ${name}: ${messageOf(reason)}`),
+      ...failed.map(({ name, reason }) => `- ${name}: ${errorMessage(reason)}`),
       ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
     ].join("\n"),
   );
@@ -133,12 +140,12 @@ function throwFailures(failed: readonly FailedNode[], others: readonly { name: s
 
 function outcomeOf(
   image: SourceImage,
-  plans: readonly NodePlan[],
+  plans: readonly NodeLoadPlan[],
   nodes: readonly TargetNode[],
   counted: Set<string>,
-): TransferredImage {
-  const brought = plans.filter(({ bring }) => bring.some(({ id }) => id === image.id));
-  const blobs = brought.flatMap(({ link, send }) => [...link, ...send]);
+): ImportedImage {
+  const brought = plans.filter(({ import: bring }) => bring.some(({ id }) => id === image.id));
+  const blobs = brought.flatMap(({ hardlink: link, upload: send }) => [...link, ...send]);
   const own = new Set(image.content?.layers.map(({ digest }) => digest));
   let bytes = 0;
   for (const { digest, size } of blobs) {

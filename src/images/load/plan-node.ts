@@ -1,5 +1,5 @@
-import { type ArchiveImage, BadArchive } from "../../archive/read-archive.ts";
-import type { Inventory } from "../../node/containerd/client.ts";
+import { type ArchiveImage, InvalidArchiveError } from "../../archive/read-archive.ts";
+import type { NodeInventory } from "../../node/containerd/client.ts";
 import type { FileBlob } from "../../node/content/hardlink.ts";
 
 /** An image that is to be in nodes. */
@@ -14,33 +14,33 @@ export interface SourceImage {
 }
 
 /** What an image consists of. */
-export interface ImageContent extends Pick<ArchiveImage, "target" | "documents" | "layers"> {
+export interface ImageContent extends Pick<ArchiveImage, "target" | "manifests" | "layers"> {
   /** The plain tar that the offsets of the layers count in. */
   readonly file: string;
 }
 
 /** An image that a node lacks. */
-export interface BroughtImage extends SourceImage {
+export interface MissingImage extends SourceImage {
   readonly content: ImageContent;
 }
 
 /** What one node takes to have all images. */
-export interface NodePlan {
+export interface NodeLoadPlan {
   /** There already, under all their names. */
   readonly present: readonly SourceImage[];
   /** There already, under other names. */
   readonly retag: readonly { readonly image: SourceImage; readonly names: readonly string[] }[];
-  readonly bring: readonly BroughtImage[];
+  readonly import: readonly MissingImage[];
   /** Blobs that are linked into the node's content store. */
-  readonly link: readonly FileBlob[];
+  readonly hardlink: readonly FileBlob[];
   /** Blobs that travel in the archive that the node imports. */
-  readonly send: readonly FileBlob[];
+  readonly upload: readonly FileBlob[];
 }
 
 /** From here on a blob is worth linking: it costs 8 ms in all, and sending a megabyte through Docker about 5. */
-const largeBlob = 4_000_000;
+const minHardlinkBytes = 4_000_000;
 /** From here on the container that links is worth starting: it costs 250 ms of a processor. */
-const worthLinking = 32_000_000;
+const minTotalHardlinkBytes = 32_000_000;
 
 /**
  * Decides what a node needs. Pure.
@@ -48,16 +48,20 @@ const worthLinking = 32_000_000;
  * @param canLink whether blobs can be linked into this node's content store
  * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
  */
-export function planNode(images: readonly SourceImage[], has: Inventory, canLink: boolean): NodePlan {
+export function planNodeLoad(
+  images: readonly SourceImage[],
+  has: NodeInventory,
+  canLink: boolean,
+): NodeLoadPlan {
   const present: SourceImage[] = [];
   const retag: { image: SourceImage; names: readonly string[] }[] = [];
-  const bring: BroughtImage[] = [];
+  const bring: MissingImage[] = [];
   for (const image of images) {
-    const names = image.names.filter((name) => has.names.get(name) !== image.id);
+    const names = image.names.filter((name) => has.idByName.get(name) !== image.id);
     for (const name of names) {
-      const replaced = has.names.get(name);
-      if (replaced !== undefined && has.own.has(replaced))
-        throw new BadArchive(
+      const replaced = has.idByName.get(name);
+      if (replaced !== undefined && has.preloadedIds.has(replaced))
+        throw new InvalidArchiveError(
           image.from,
           `it would replace ${name}, which the node image brought and the cluster itself runs`,
           "Give the image another name; for another Kubernetes, take another node image",
@@ -70,14 +74,14 @@ export function planNode(images: readonly SourceImage[], has: Inventory, canLink
   const missing = new Map<string, FileBlob>();
   for (const { content } of bring) {
     for (const { digest, size, offset } of content.layers) {
-      if (offset === undefined || has.content.has(digest) || missing.has(digest)) continue;
+      if (offset === undefined || has.blobDigests.has(digest) || missing.has(digest)) continue;
       missing.set(digest, { digest, size, offset, file: content.file });
     }
   }
   for (const image of bring) {
     for (const { digest } of image.content.layers) {
-      if (!has.content.has(digest) && !missing.has(digest))
-        throw new BadArchive(
+      if (!has.blobDigests.has(digest) && !missing.has(digest))
+        throw new InvalidArchiveError(
           image.from,
           `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`,
           "Save the image again: with Docker's containerd image store, by `docker save --platform`",
@@ -85,23 +89,29 @@ export function planNode(images: readonly SourceImage[], has: Inventory, canLink
     }
   }
   const blobs = [...missing.values()];
-  const large = blobs.filter(({ size }) => size >= largeBlob);
-  const linked = canLink && bytesOf(large) >= worthLinking ? large : [];
-  return { present, retag, bring, link: linked, send: blobs.filter((blob) => !linked.includes(blob)) };
+  const large = blobs.filter(({ size }) => size >= minHardlinkBytes);
+  const linked = canLink && bytesOf(large) >= minTotalHardlinkBytes ? large : [];
+  return {
+    present,
+    retag,
+    import: bring,
+    hardlink: linked,
+    upload: blobs.filter((blob) => !linked.includes(blob)),
+  };
 }
 
 /**
  * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
  * What the node image brought is as it is.
  */
-function isWhole({ id, content }: SourceImage, has: Inventory): boolean {
-  if (!has.ids.has(id)) return false;
-  if (content === undefined || has.own.has(id)) return true;
-  const blobs = [...content.documents, ...content.layers.filter(({ offset }) => offset !== undefined)];
-  return blobs.every(({ digest }) => has.content.has(digest));
+function isWhole({ id, content }: SourceImage, has: NodeInventory): boolean {
+  if (!has.imageIds.has(id)) return false;
+  if (content === undefined || has.preloadedIds.has(id)) return true;
+  const blobs = [...content.manifests, ...content.layers.filter(({ offset }) => offset !== undefined)];
+  return blobs.every(({ digest }) => has.blobDigests.has(digest));
 }
 
-function withContent(image: SourceImage): BroughtImage {
+function withContent(image: SourceImage): MissingImage {
   const { content } = image;
   if (content === undefined) throw new Error(`${image.from}: a node that had it has lost it.`);
   return { ...image, content };
@@ -115,14 +125,14 @@ const bytesOf = (blobs: readonly { readonly size: number }[]) =>
  *
  * @throws when two archives mean different images by one name
  */
-export function merge(images: readonly SourceImage[]): SourceImage[] {
+export function mergeImages(images: readonly SourceImage[]): SourceImage[] {
   const byId = new Map<string, SourceImage>();
   const byName = new Map<string, SourceImage>();
   for (const image of images) {
     for (const name of image.names) {
       const other = byName.get(name);
       if (other !== undefined && other.id !== image.id) {
-        throw new BadArchive(
+        throw new InvalidArchiveError(
           image.from,
           `its ${name} is another image than that of ${other.from}, and a node has one of a name`,
           "Load one of the two, or give them different tags",

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { BadArchive } from "../../archive/read-archive.ts";
+import { InvalidArchiveError } from "../../archive/read-archive.ts";
 import { identityOf } from "../../node/content/file-identity.ts";
 import type { FileBlob } from "../../node/content/hardlink.ts";
 
 /** Sees that a blob's bytes are what its digest says. @returns the identity of the file that they were read from */
-export type Verify = (blob: FileBlob) => Promise<string>;
+export type VerifyBlob = (blob: FileBlob) => Promise<string>;
 
 /**
  * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
@@ -13,7 +13,7 @@ export type Verify = (blob: FileBlob) => Promise<string>;
  *
  * @param archiveOf the archive as the user named it, by its file
  */
-export function verifier(archiveOf: (file: string) => string): Verify {
+export function createBlobVerifier(archiveOf: (file: string) => string): VerifyBlob {
   const known = new Map<string, Promise<string>>();
   let last: Promise<unknown> = Promise.resolve();
   return (blob) => {
@@ -35,7 +35,8 @@ async function mustMatch({ file, offset, size, digest }: FileBlob, archive: stri
     const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
     for (let done = 0; done < size; ) {
       const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
-      if (bytesRead === 0) throw new BadArchive(archive, "it became shorter while it was read", again);
+      if (bytesRead === 0)
+        throw new InvalidArchiveError(archive, "it became shorter while it was read", again);
       hash.update(buffer.subarray(0, bytesRead));
       done += bytesRead;
     }
@@ -44,7 +45,11 @@ async function mustMatch({ file, offset, size, digest }: FileBlob, archive: stri
   }
   const found = `sha256:${hash.digest("hex")}`;
   if (found !== digest) {
-    throw new BadArchive(archive, `its layer ${digest} has the digest ${found}: it is damaged`, again);
+    throw new InvalidArchiveError(
+      archive,
+      `its layer ${digest} has the digest ${found}: it is damaged`,
+      again,
+    );
   }
   return identity;
 }

@@ -3,48 +3,52 @@ import { setImmediate } from "node:timers/promises";
 import type { PartialMessage } from "@protobuf-ts/runtime";
 import type { ContainerDetails } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
-import { type Relay, relay } from "./dial.ts";
+import { type ContainerdStream, dialContainerd } from "./dial.ts";
 import { Content, ImageService, Images, Leases } from "./generated/methods.ts";
 import { WriteAction, type WriteContentRequest } from "./generated/services/content/v1/content.ts";
 import type { Descriptor } from "./generated/types/descriptor.ts";
 import { type CallSettings, codes, GrpcConnection, GrpcError, type Method } from "./grpc.ts";
 
 /** A node's content store, below the node's /var: containerd's own layout. */
-export const blobsFolder = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+export const contentStorePath = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
 
 /** What a node has. */
-export interface Inventory {
+export interface NodeInventory {
   /** The ID of the image that a name stands for. */
-  readonly names: ReadonlyMap<string, string>;
+  readonly idByName: ReadonlyMap<string, string>;
   /** The IDs of all images, also of those without a name. */
-  readonly ids: ReadonlySet<string>;
+  readonly imageIds: ReadonlySet<string>;
   /** The IDs of the images that the node image brought: what the cluster itself runs. */
-  readonly own: ReadonlySet<string>;
+  readonly preloadedIds: ReadonlySet<string>;
   /** The digests of all blobs. */
-  readonly content: ReadonlySet<string>;
+  readonly blobDigests: ReadonlySet<string>;
 }
 
 /** A blob by what it is. */
-export interface Blob {
+export interface BlobDescriptor {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
 }
 
 /** What an image's name stands for: its manifest, or the index which lists that. */
-export type Target = Pick<Descriptor, "mediaType" | "digest" | "size">;
+export type ImageTarget = Pick<Descriptor, "mediaType" | "digest" | "size">;
 
 /** Takes blobs into a content store. */
 export interface ContentStore {
   /** Makes containerd take a blob whose file is in its store already. @throws `outOfRange` when the file is not there, or is shorter */
-  adopt(blob: Blob): Promise<void>;
+  commitExisting(blob: BlobDescriptor): Promise<void>;
   /**
    * Writes a blob. One that is there is left as it is.
    *
    * @param references the digests of what must not be collected while this blob is there
    * @throws when the bytes are not what the digest says
    */
-  write(blob: Blob, bytes: AsyncIterable<Uint8Array>, references?: readonly string[]): Promise<void>;
+  write(
+    blob: BlobDescriptor,
+    bytes: AsyncIterable<Uint8Array>,
+    references?: readonly string[],
+  ): Promise<void>;
 }
 
 /** A node whose container runs; its containerd may still be starting. */
@@ -57,23 +61,23 @@ const soon = 60 * seconds;
 /** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
 export class Containerd {
   readonly #node: RunningNode;
-  readonly #relay: Relay;
+  readonly #relay: ContainerdStream;
   readonly #grpc: GrpcConnection;
 
-  private constructor(node: RunningNode, relay: Relay) {
+  private constructor(node: RunningNode, relay: ContainerdStream) {
     this.#node = node;
     this.#relay = relay;
     this.#grpc = new GrpcConnection(relay.stream);
   }
 
   /** @param deadline milliseconds, in which a containerd that starts must have come up */
-  static async in(engine: Engine, node: RunningNode, deadline: number): Promise<Containerd> {
-    return new Containerd(node, await relay(engine, node.id, deadline));
+  static async connect(engine: Engine, node: RunningNode, deadline: number): Promise<Containerd> {
+    return new Containerd(node, await dialContainerd(engine, node.id, deadline));
   }
 
   /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-  async inventory(deadline: number): Promise<Inventory> {
-    const [{ names, ids }, contents] = await Promise.all([
+  async inventory(deadline: number): Promise<NodeInventory> {
+    const [{ idByName: names, imageIds: ids }, contents] = await Promise.all([
       this.images(deadline),
       this.#call(Content.List, [{}], { deadline }),
     ]);
@@ -86,29 +90,29 @@ export class Containerd {
         .map(({ digest }) => digest),
     );
     return {
-      names,
-      ids,
-      own: new Set([...ids].filter((id) => own.has(id))),
-      content: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
+      idByName: names,
+      imageIds: ids,
+      preloadedIds: new Set([...ids].filter((id) => own.has(id))),
+      blobDigests: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
     };
   }
 
   /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
-  async images(deadline: number = soon): Promise<Pick<Inventory, "names" | "ids">> {
+  async images(deadline: number = soon): Promise<Pick<NodeInventory, "idByName" | "imageIds">> {
     const listed = await this.#call(ImageService.ListImages, [{}], { deadline });
     const images = listed.flatMap((each) => each.images);
     return {
-      names: new Map(
+      idByName: new Map(
         images.flatMap(({ id, repoTags, repoDigests }) =>
-          [...repoTags, ...repoDigests].map((name): [string, string] => [name, id]),
+          [...repoTags, ...repoDigests].map((nameImage): [string, string] => [nameImage, id]),
         ),
       ),
-      ids: new Set(images.map(({ id }) => id)),
+      imageIds: new Set(images.map(({ id }) => id)),
     };
   }
 
   /** Whether the bytes of a blob are there. */
-  async has({ digest, size }: Blob): Promise<boolean> {
+  async hasBlob({ digest, size }: BlobDescriptor): Promise<boolean> {
     const read = this.#call(Content.Read, [{ digest, offset: 0, size: Math.min(size, 1) }]);
     return await unless(
       codes.notFound,
@@ -118,7 +122,7 @@ export class Containerd {
   }
 
   /** Makes containerd take a blob whose file is in its store already, for as long as the node is there. */
-  async keep(blob: Blob): Promise<void> {
+  async pinBlob(blob: BlobDescriptor): Promise<void> {
     await this.#take(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
   }
 
@@ -126,14 +130,14 @@ export class Containerd {
    * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
    * then they may have been given names.
    */
-  async leased<T>(use: (store: ContentStore) => Promise<T>): Promise<T> {
+  async withLease<T>(use: (store: ContentStore) => Promise<T>): Promise<T> {
     const id = `kind-action-${randomBytes(8).toString("hex")}`;
     // It ends by itself where nobody is left to end it.
     const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
     await this.#call(Leases.Create, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
     try {
       return await use({
-        adopt: (blob) => this.#take(blob, { lease: id }),
+        commitExisting: (blob) => this.#take(blob, { lease: id }),
         write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
       });
     } finally {
@@ -144,7 +148,7 @@ export class Containerd {
 
   /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
   async #take(
-    { digest, size }: Blob,
+    { digest, size }: BlobDescriptor,
     { labels = {}, lease }: { labels?: Record<string, string>; lease?: string },
   ): Promise<void> {
     const commit = writeOf({ digest, size }, { action: WriteAction.COMMIT, offset: size, labels });
@@ -153,7 +157,7 @@ export class Containerd {
   }
 
   async #write(
-    blob: Blob,
+    blob: BlobDescriptor,
     bytes: AsyncIterable<Uint8Array>,
     labels: Record<string, string>,
     lease: string,
@@ -180,14 +184,14 @@ export class Containerd {
   }
 
   /** The target of an image's name; its ID is one. @throws `notFound` */
-  async target(name: string): Promise<Target> {
+  async getTarget(name: string): Promise<ImageTarget> {
     const [found] = await this.#call(Images.Get, [{ name }]);
     if (found?.image?.target === undefined) throw new GrpcError(codes.notFound, `image "${name}": not found`);
     return found.image.target;
   }
 
   /** Gives an image a name, or takes the name from another image for it. */
-  async name(name: string, target: Target): Promise<void> {
+  async name(name: string, target: ImageTarget): Promise<void> {
     const image = { name, target };
     const created = this.#call(Images.Create, [{ image }]);
     if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
@@ -211,7 +215,7 @@ export class Containerd {
       if (!(error instanceof GrpcError)) throw error;
       // What the node complained about comes through another pipe: it may be a moment late.
       await setImmediate();
-      const said = [error.message, this.#relay.complaint()].filter(Boolean).join(": ");
+      const said = [error.message, this.#relay.stderr()].filter(Boolean).join(": ");
       const call = method.path.split(".").at(-1);
       throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
     }
@@ -219,7 +223,7 @@ export class Containerd {
 }
 
 const writeOf = (
-  { digest, size }: Blob,
+  { digest, size }: BlobDescriptor,
   write: PartialMessage<WriteContentRequest>,
 ): PartialMessage<WriteContentRequest> => ({
   ref: `kind-action-${digest}`,

@@ -1,6 +1,6 @@
 import { Duplex } from "node:stream";
 import type { Engine } from "../../docker/engine.ts";
-import type { ContainerProgram } from "../../docker/exec-stream.ts";
+import type { ExecStream } from "../../docker/exec-stream.ts";
 
 /** Where containerd listens in a node. */
 const socket = "/run/containerd/containerd.sock";
@@ -40,10 +40,10 @@ kill "TERM", $up;
 `;
 
 /** A connection to the containerd of a node. */
-export interface Relay {
+export interface ContainerdStream {
   readonly stream: Duplex;
   /** What the node said of a connection that ended, if anything. */
-  complaint(): string;
+  stderr(): string;
   close(): void;
 }
 
@@ -52,7 +52,11 @@ export interface Relay {
  *
  * @param deadline milliseconds, after which a containerd that does not listen is given up on: the stream ends
  */
-export async function relay(engine: Engine, node: string, deadline: number): Promise<Relay> {
+export async function dialContainerd(
+  engine: Engine,
+  node: string,
+  deadline: number,
+): Promise<ContainerdStream> {
   const seconds = String(Math.ceil(deadline / 1000));
   const program = await engine.containers.exec(node, ["perl", "-e", script, socket, seconds]);
   let complaint = "";
@@ -60,11 +64,11 @@ export async function relay(engine: Engine, node: string, deadline: number): Pro
   program.stderr.on("data", (text: string) => {
     complaint = (complaint + text).slice(-longestComplaint);
   });
-  return { stream: streamOf(program), complaint: () => complaint.trim(), close: () => program.close() };
+  return { stream: streamOf(program), stderr: () => complaint.trim(), close: () => program.close() };
 }
 
 const longestComplaint = 2_000;
 
-function streamOf({ stdin, stdout }: ContainerProgram): Duplex {
+function streamOf({ stdin, stdout }: ExecStream): Duplex {
   return Duplex.from({ readable: stdout, writable: stdin });
 }

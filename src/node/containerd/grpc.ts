@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { MessageType, PartialMessage } from "@protobuf-ts/runtime";
-import { messageOf } from "../../lib/errors.ts";
+import { errorMessage } from "../../lib/errors.ts";
 
 /** What can be called: its path, `package.Service/Method`, and the messages of both directions. */
 export interface Method<I extends object, O extends object> {
@@ -88,7 +88,7 @@ export class GrpcConnection {
 
   #unavailable(error?: unknown): GrpcError {
     const reason = this.#lost ?? error;
-    const message = reason === undefined ? "the connection ended" : messageOf(reason);
+    const message = reason === undefined ? "the connection ended" : errorMessage(reason);
     return new GrpcError(codes.unavailable, message, { cause: reason });
   }
 

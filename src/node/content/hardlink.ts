@@ -1,7 +1,7 @@
 import type { ContainerDetails } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
-import { Conversation } from "../../docker/shell-session.ts";
-import { blobsFolder } from "../containerd/client.ts";
+import { ShellSession } from "../../docker/shell-session.ts";
+import { contentStorePath } from "../containerd/client.ts";
 import { identityFormat, identityOf } from "./file-identity.ts";
 
 /** A blob, and where its bytes are. */
@@ -14,7 +14,7 @@ export interface FileBlob {
 }
 
 /**
- * Answers the commands of {@link BlobLinks}. Runs under bash in a container of the node image, with Docker's folder of
+ * Answers the commands of {@link HardlinkImporter}. Runs under bash in a container of the node image, with Docker's folder of
  * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
  */
 const answers = `
@@ -29,7 +29,7 @@ while read -r command a b c d; do
       copies[$d]=$!
       ;;
     staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
-    link) [[ -e "/volumes/$a/_data/${blobsFolder}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${blobsFolder}/$b" ;;
+    link) [[ -e "/volumes/$a/_data/${contentStorePath}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${contentStorePath}/$b" ;;
     *) echo "unknown command: $command" >&2; false ;;
   esac
   printf '\\004%d\\n' $?
@@ -48,17 +48,17 @@ interface Staged {
  * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
  * every node's. containerd has to be told of it afterwards (ContentStore.adopt).
  */
-export class BlobLinks {
+export class HardlinkImporter {
   readonly #engine: Engine;
   readonly #container: string;
-  readonly #conversation: Conversation;
+  readonly #conversation: ShellSession;
   readonly #archives: readonly string[];
   readonly #staged = new Map<string, Staged>();
 
   private constructor(
     engine: Engine,
     container: string,
-    conversation: Conversation,
+    conversation: ShellSession,
     archives: readonly string[],
   ) {
     this.#engine = engine;
@@ -75,8 +75,8 @@ export class BlobLinks {
   static async open(
     engine: Engine,
     on: { volumes: string; archives: readonly string[]; image: string; labels: Record<string, string> },
-  ): Promise<BlobLinks> {
-    const { id, program, volume } = await engine.containers.runAlone({
+  ): Promise<HardlinkImporter> {
+    const { id, program, volume } = await engine.containers.runHelper({
       image: on.image,
       argv: ["bash", "-c", answers],
       labels: on.labels,
@@ -86,14 +86,14 @@ export class BlobLinks {
       ],
       volume: "/staging",
     });
-    const links = new BlobLinks(
+    const links = new HardlinkImporter(
       engine,
       id,
-      new Conversation(program, "the container that links"),
+      new ShellSession(program, "the container that links"),
       on.archives,
     );
     try {
-      await links.#conversation.ask(["staging", volume], deadline);
+      await links.#conversation.run(["staging", volume], deadline);
       await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
       return links;
     } catch (error) {
@@ -107,7 +107,7 @@ export class BlobLinks {
     if (this.#staged.has(blob.digest)) return;
     const { offset, size, digest } = blob;
     const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
-    const begun = this.#conversation.ask(command, deadline);
+    const begun = this.#conversation.run(command, deadline);
     this.#staged.set(digest, { begun, identity: undefined });
     // Who links it hears of it.
     begun.catch(() => {});
@@ -122,7 +122,7 @@ export class BlobLinks {
   async link(blob: FileBlob, verified: string, volume: string): Promise<void> {
     if ((await this.#identity(blob)) !== verified)
       throw new Error(`${blob.file} was changed while it was loaded.`);
-    await this.#conversation.ask(["link", volume, hexOf(blob.digest)], deadline);
+    await this.#conversation.run(["link", volume, hexOf(blob.digest)], deadline);
   }
 
   /** What the file was when the blob had been staged from it. */
@@ -131,7 +131,7 @@ export class BlobLinks {
     const staged = this.#staged.get(blob.digest);
     if (staged === undefined) throw new Error(`${blob.digest} was not staged.`);
     staged.identity ??= staged.begun
-      .then(() => this.#conversation.ask(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
+      .then(() => this.#conversation.run(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
       .then((identity) => identity.trim());
     return staged.identity;
   }
@@ -142,7 +142,7 @@ export class BlobLinks {
 
   /** Ends when nothing of it is left: container, staged blobs. */
   async close(): Promise<void> {
-    const removed = this.#engine.containers.removed(this.#container);
+    const removed = this.#engine.containers.waitUntilRemoved(this.#container);
     this.#conversation.close();
     await removed;
   }
@@ -151,7 +151,7 @@ export class BlobLinks {
   async #mustBeSame(file: string, index: number): Promise<void> {
     const [here, there] = await Promise.all([
       identityOf(file),
-      this.#conversation.ask(["identity", String(index)], deadline),
+      this.#conversation.run(["identity", String(index)], deadline),
     ]);
     if (there.trim() !== here) throw new Error(`${file} is another file for the Docker daemon`);
   }
@@ -161,7 +161,7 @@ export class BlobLinks {
  * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
  * plain local volume of one folder, and nothing of their own below it.
  */
-export function linkable(
+export function findLinkableVolumes(
   nodes: readonly ContainerDetails[],
 ): { root: string; volumes: ReadonlyMap<string, string> } | undefined {
   const volumes = new Map<string, string>();
@@ -169,7 +169,8 @@ export function linkable(
   for (const { id, mounts } of nodes) {
     const own = mounts.find(({ destination }) => destination === "/var");
     const hidden = mounts.some(
-      ({ destination }) => `/var/${blobsFolder}/`.startsWith(`${destination}/`) && destination !== "/var",
+      ({ destination }) =>
+        `/var/${contentStorePath}/`.startsWith(`${destination}/`) && destination !== "/var",
     );
     const suffix = `/${own?.name}/_data`;
     if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))

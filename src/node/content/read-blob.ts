@@ -7,7 +7,7 @@ import type { FileBlob } from "./hardlink.ts";
  *
  * @throws when the file has become shorter
  */
-export async function* bytesOf({ file, offset, size }: FileBlob): AsyncGenerator<Uint8Array> {
+export async function* readBlob({ file, offset, size }: FileBlob): AsyncGenerator<Uint8Array> {
   const handle = await open(file);
   const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
   try {

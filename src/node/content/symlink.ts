@@ -1,21 +1,21 @@
 import { join } from "node:path";
 import type { FolderMount } from "../../cluster/config.ts";
 import type { Engine } from "../../docker/engine.ts";
-import { fileName, type ProxiesPlan } from "../../registries/proxies.ts";
-import { blobPath, type Kept } from "../../registries/storage.ts";
-import { blobsFolder } from "../containerd/client.ts";
+import { type ProxiesPlan, safeName } from "../../registries/proxies.ts";
+import { type RegistryContents, storageBlobPath } from "../../registries/storage.ts";
+import { contentStorePath } from "../containerd/client.ts";
 import type { ClusterNode } from "../nodes.ts";
-import { askNode } from "../session.ts";
+import { connectNode } from "../session.ts";
 
 /** Where nodes see what proxies keep. */
 const mount = "/kind-action/proxies";
 
 /** The folder that nodes need of this machine: of what not everybody may see, they get nothing. */
-export const proxiesMounts = (proxies: Pick<ProxiesPlan, "folders"> | undefined): FolderMount[] =>
+export const proxyMounts = (proxies: Pick<ProxiesPlan, "folders"> | undefined): FolderMount[] =>
   proxies?.folders === undefined ? [] : [{ hostPath: proxies.folders.shared, containerPath: mount }];
 
 /** A blob that a proxy holds. */
-export interface HeldBlob {
+export interface ProxiedBlob {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
@@ -29,13 +29,13 @@ export interface HeldBlob {
  *
  * @param held what each proxy holds, by the upstream's name
  */
-export function heldBlobs(held: ReadonlyMap<string, Kept>): HeldBlob[] {
-  const found = new Map<string, HeldBlob>();
+export function proxiedBlobs(held: ReadonlyMap<string, RegistryContents>): ProxiedBlob[] {
+  const found = new Map<string, ProxiedBlob>();
   for (const [name, { repositories, blobs }] of held) {
     const manifests = new Set(repositories.flatMap((repository) => repository.manifests));
     for (const [blob, size] of blobs) {
       if (manifests.has(blob)) continue;
-      const path = join(mount, fileName(name), blobPath(blob));
+      const path = join(mount, safeName(name), storageBlobPath(blob));
       found.set(blob, { digest: `sha256:${blob}`, size, path });
     }
   }
@@ -48,21 +48,21 @@ export function heldBlobs(held: ReadonlyMap<string, Kept>): HeldBlob[] {
  *
  * @param deadline milliseconds, in which the node's containerd has to answer
  */
-export async function linkIntoNode(
+export async function symlinkBlobs(
   engine: Engine,
   node: ClusterNode,
-  blobs: readonly HeldBlob[],
+  blobs: readonly ProxiedBlob[],
   deadline: number,
 ): Promise<void> {
-  const { containerd, inventory } = await askNode(engine, node, deadline);
+  const { containerd, inventory } = await connectNode(engine, node, deadline);
   try {
-    const missing = blobs.filter(({ digest }) => !inventory.content.has(digest));
+    const missing = blobs.filter(({ digest }) => !inventory.blobDigests.has(digest));
     const links = missing.map(({ digest, path }) => [
-      `/var/${blobsFolder}/${digest.replace("sha256:", "")}`,
+      `/var/${contentStorePath}/${digest.replace("sha256:", "")}`,
       { target: path },
     ]);
     await engine.containers.writeFiles(node.container.id, Object.fromEntries(links));
-    await Promise.all(missing.map((blob) => containerd.keep(blob)));
+    await Promise.all(missing.map((blob) => containerd.pinBlob(blob)));
   } finally {
     containerd.close();
   }
