@@ -12,7 +12,6 @@ usage: script/run-action [options] [-- COMMAND…]
   -i, --input NAME=VALUE  an input, as under "with:"; for this repository's action, script/bootstrap's kind, kubectl and
                           node image are filled in unless others are asked for
   --env NAME=VALUE        a variable of the job; GITHUB_* and RUNNER_* replace the runner's own
-  --matrix NAME=VALUE     a value of the job's matrix
   --workspace DIR         GITHUB_WORKSPACE (default: the current directory)
   --cache-dir DIR         serves caches and artifacts from this folder, and keeps them there. As on a runner that is new,
                           Docker does not have the node image: unless one is asked for, it is in a registry on loopback,
@@ -44,7 +43,6 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
       action: { type: "string" },
       input: { type: "string", short: "i", multiple: true, default: [] },
       env: { type: "string", multiple: true, default: [] },
-      matrix: { type: "string", multiple: true, default: [] },
       workspace: { type: "string" },
       "cache-dir": { type: "string" },
       "cancel-after": { type: "string" },
@@ -61,7 +59,6 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
       action: values.action,
       inputs: values.action === undefined ? completedByLab(inputs) : inputs,
       env: pairs("--env", values.env),
-      matrix: values.matrix.length > 0 ? pairs("--matrix", values.matrix) : undefined,
       workspace: values.workspace,
       cacheDir: values["cache-dir"],
       cancelAfter: seconds("--cancel-after", values["cancel-after"]),
