@@ -26,16 +26,8 @@ The exit code is main's, else the command's, else post's; 130 for a job that was
 /** What is wrong with the command line. */
 class UsageError extends Error {}
 
-interface CommandLine {
-  readonly run: RunActionOptions;
-  /** Whether Docker is to have no node image, but a registry. */
-  readonly newRunner: boolean;
-  readonly outputs: string | undefined;
-  readonly summary: string | undefined;
-}
-
-/** Undefined when help was asked for. */
-function readCommandLine(args: readonly string[]): CommandLine | undefined {
+/** @returns undefined when help was asked for */
+function readCommandLine(args: readonly string[]) {
   const end = args.indexOf("--");
   const { values } = parseArgs({
     args: end < 0 ? [...args] : args.slice(0, end),
@@ -54,16 +46,18 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
   if (values.help) return undefined;
   const command = end < 0 ? [] : args.slice(end + 1);
   const inputs = pairs("--input", values.input);
+  const run: RunActionOptions = {
+    action: values.action,
+    inputs: values.action === undefined ? completedByLab(inputs) : inputs,
+    env: pairs("--env", values.env),
+    workspace: values.workspace,
+    cacheDir: values["cache-dir"],
+    cancelAfter: seconds("--cancel-after", values["cancel-after"]),
+    command: command.length > 0 ? command : undefined,
+  };
   return {
-    run: {
-      action: values.action,
-      inputs: values.action === undefined ? completedByLab(inputs) : inputs,
-      env: pairs("--env", values.env),
-      workspace: values.workspace,
-      cacheDir: values["cache-dir"],
-      cancelAfter: seconds("--cancel-after", values["cancel-after"]),
-      command: command.length > 0 ? command : undefined,
-    },
+    run,
+    /** Whether Docker is to have no node image, but a registry. */
     newRunner:
       values["cache-dir"] !== undefined &&
       (values.action ?? inputs.node_image ?? inputs.kubernetes_version) === undefined,

@@ -2,30 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The variables that name the files in which a step leaves what it has for the runner. */
-const variables = [
-  "GITHUB_ENV",
-  "GITHUB_OUTPUT",
-  "GITHUB_PATH",
-  "GITHUB_STATE",
-  "GITHUB_STEP_SUMMARY",
-] as const;
-
-export type CommandFiles = Readonly<Record<(typeof variables)[number], string>>;
-
-/** What a step wrote into its command files. */
-export interface CommandFileContents {
-  readonly env: ReadonlyMap<string, string>;
-  readonly path: readonly string[];
-  readonly state: ReadonlyMap<string, string>;
-  readonly outputs: ReadonlyMap<string, string>;
-  readonly summary: string;
-  /** What breaks the format, which fails the step. */
-  readonly errors: readonly string[];
-}
+/** The paths of the files in which a step leaves what it has for the runner, by the variables that name them. */
+export type CommandFiles = Awaited<ReturnType<typeof createCommandFiles>>;
 
 /** Makes new, empty command files for a step, below `RUNNER_TEMP`. */
-export async function createCommandFiles(temp: string): Promise<CommandFiles> {
+export async function createCommandFiles(temp: string) {
   const folder = join(temp, "_runner_file_commands");
   await mkdir(folder, { recursive: true });
   const create = async (name: string) => {
@@ -42,8 +23,8 @@ export async function createCommandFiles(temp: string): Promise<CommandFiles> {
   };
 }
 
-/** Reads the command files of a step that has ended. */
-export async function readCommandFiles(files: CommandFiles): Promise<CommandFileContents> {
+/** Reads the command files of a step that has ended. @returns `errors`: what breaks the format, which fails the step */
+export async function readCommandFiles(files: CommandFiles) {
   const errors: string[] = [];
   const pairs = async (variable: keyof CommandFiles) => {
     const read = new Map<string, string>();
@@ -73,7 +54,7 @@ function* keyValues(text: string): Generator<[name: string, value: string]> {
   const lines = text.split("\n");
   for (let line = lines.shift(); line !== undefined; line = lines.shift()) {
     if (line === "") continue;
-    const [, name = "", sign, rest = ""] = /^(.*?)(=|<<)(.*)$/.exec(line) ?? [];
+    const [, name = "", sign, rest = ""] = /^(.*?)(=|<<)(.*)$/s.exec(line) ?? [];
     if (name === "") throw new Error(`Invalid format '${line}'`);
     if (sign === "=") {
       yield [name, rest];

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import type { Contexts, JobStatus } from "./expressions.ts";
@@ -35,38 +36,26 @@ export class Job implements AsyncDisposable {
   readonly variables: Readonly<Record<string, string>>;
   readonly #env: Readonly<Record<string, string>>;
   readonly #matrix: JobOptions["matrix"];
-  readonly #folder: string;
-
-  private constructor(
-    variables: Readonly<Record<string, string>>,
-    env: Readonly<Record<string, string>>,
-    matrix: JobOptions["matrix"],
-    folder: string,
-  ) {
-    this.variables = variables;
-    this.#env = env;
-    this.#matrix = matrix;
-    this.#folder = folder;
-  }
+  readonly #folder = mkdtempSync(join(tmpdir(), "run-action-"));
 
   /** Makes the folders of a job. They are gone when it is disposed, but for those of the caller. */
-  static async start({ workspace = process.cwd(), env = {}, matrix }: JobOptions): Promise<Job> {
-    const folder = await mkdtemp(join(tmpdir(), "run-action-"));
-    const home = env.HOME ?? join(folder, "home");
+  constructor({ workspace = process.cwd(), env = {}, matrix }: JobOptions) {
+    const home = env.HOME ?? join(this.#folder, "home");
     const folders = {
       workspace: resolve(workspace),
-      temp: env.RUNNER_TEMP ?? join(folder, "_temp"),
-      toolCache: join(folder, "_tool"),
-      eventPath: join(folder, "event.json"),
+      temp: env.RUNNER_TEMP ?? join(this.#folder, "_temp"),
+      toolCache: join(this.#folder, "_tool"),
+      eventPath: join(this.#folder, "event.json"),
     };
-    for (const path of [home, folders.temp, folders.toolCache]) await mkdir(path, { recursive: true });
-    await writeFile(folders.eventPath, pushEvent);
+    for (const path of [home, folders.temp, folders.toolCache]) mkdirSync(path, { recursive: true });
+    writeFileSync(folders.eventPath, pushEvent);
 
     const ofRunner = (name: string) => /^(GITHUB|RUNNER)_/.test(name);
     const split = (wanted: boolean) =>
       Object.fromEntries(Object.entries(env).filter(([name]) => ofRunner(name) === wanted));
-    const variables = { ...runnerVariables(folders), ...split(true) };
-    return new Job(variables, { HOME: home, ...split(false) }, matrix, folder);
+    this.variables = { ...runnerVariables(folders), ...split(true) };
+    this.#env = { HOME: home, ...split(false) };
+    this.#matrix = matrix;
   }
 
   /** A step failed. A cancelled job stays cancelled. */

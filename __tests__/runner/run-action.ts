@@ -60,7 +60,7 @@ export async function runAction(options: RunActionOptions = {}): Promise<ActionR
   const action = await readAction(options.action ?? repositoryRoot);
   await using ownService =
     options.cacheDir === undefined ? undefined : await startResultsService({ dir: options.cacheDir });
-  await using job = await Job.start(options);
+  await using job = new Job(options);
   const services = serviceVariables(options.resultsService ?? ownService, job);
   const { print = () => undefined, cancelGrace: grace = runnerGrace } = options;
 

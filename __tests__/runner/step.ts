@@ -1,20 +1,14 @@
 import { createCommandFiles, readCommandFiles } from "./command-files.ts";
 import type { Annotation, Job } from "./job.ts";
-import { type CancelGrace, runProcess } from "./step-process.ts";
+import { type ProcessPlan, runProcess } from "./step-process.ts";
 import { parseCommand } from "./workflow-commands.ts";
 
-export interface StepPlan {
-  readonly program: string;
-  readonly args: readonly string[];
-  /** What this step sees beyond the job's environment. */
-  readonly env: Readonly<Record<string, string>>;
+/** `env`: what this step sees beyond the job's environment. */
+export interface StepPlan extends Omit<ProcessPlan, "cwd" | "onLine"> {
   /** What the runner has to say before the step starts. */
   readonly warnings?: readonly string[];
   /** A step with the harness's own stdin, stdout and stderr: its log is not read, nor masked. */
   readonly inheritStdio?: boolean;
-  readonly interrupt?: AbortSignal;
-  readonly kill?: AbortSignal;
-  readonly grace: CancelGrace;
   readonly print: (line: string) => void;
 }
 
@@ -56,14 +50,10 @@ export async function runStep(plan: StepPlan, job: Job): Promise<StepRun> {
 
   for (const warning of plan.warnings ?? []) annotate("warning", warning);
   const exit = await runProcess({
-    program: plan.program,
-    args: plan.args,
+    ...plan,
     cwd: job.variables.GITHUB_WORKSPACE ?? "",
     env: { ...job.environment(plan.env), ...files },
     onLine: plan.inheritStdio === true ? undefined : onLine,
-    interrupt: plan.interrupt,
-    kill: plan.kill,
-    grace: plan.grace,
   });
 
   // The files are read whatever happened to the process: state saved before a kill reaches post.

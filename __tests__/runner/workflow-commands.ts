@@ -20,7 +20,7 @@ const known = new Set([
 
 /** The command of a line, if it has one. Properties (`file`, `line`, `title`) only change how a log looks on the web. */
 export function parseCommand(line: string): WorkflowCommand | undefined {
-  const { name = "", data = "" } = /^\s*::(?<name>[^\s:]+)(?: .*?)?::(?<data>.*)$/.exec(line)?.groups ?? {};
+  const { name = "", data = "" } = /^\s*::(?<name>[^\s:]+)(?: .*?)?::(?<data>.*)$/s.exec(line)?.groups ?? {};
   if (!known.has(name.toLowerCase())) return undefined;
   // `%25` last: the other way round `%250A` would become a line break.
   const unescaped = data.replaceAll("%0D", "\r").replaceAll("%0A", "\n").replaceAll("%25", "%");

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a manifest, a config or a layer is named by. */
 export const Descriptor = z

@@ -1,7 +1,7 @@
-import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { HeldImage, type Images, pieceSize } from "./images.ts";
 import { type ImageRecipe, makeImages, type Workshop } from "./make-images.ts";
 
@@ -17,7 +17,7 @@ export async function keptImages(
   recipes: readonly ImageRecipe[],
   from: { readonly seed: string; shell(): Promise<Buffer> },
 ): Promise<Images> {
-  if (!(await isThere(folder))) await make(folder, recipes, { seed: from.seed, shell: await from.shell() });
+  if (!existsSync(folder)) await make(folder, recipes, { seed: from.seed, shell: await from.shell() });
   return {
     list: list.parse(JSON.parse(await readFile(join(folder, index), "utf8"))),
     read: (digest, range) =>
@@ -39,19 +39,10 @@ async function make(
       keep: (digest, content) => writeFile(blobPath(draft, digest), content),
     });
     await writeFile(join(draft, index), JSON.stringify(images, undefined, 2));
-    await rename(draft, folder).catch(async (error: unknown) => {
-      // Somebody else made the same meanwhile.
-      if (!(await isThere(folder))) throw error;
-    });
+    await rename(draft, folder);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
 const blobPath = (folder: string, digest: string) => join(folder, "blobs", ...digest.split(":"));
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
