@@ -6,8 +6,8 @@ import * as z from "zod";
 import { Clock } from "../fixtures/clock.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { Bandwidth } from "./upstream/bandwidth.ts";
+import { imagesInFolder } from "./upstream/image-folder.ts";
 import type { Descriptor, Images } from "./upstream/images.ts";
-import { keptImages } from "./upstream/kept-images.ts";
 import { digestOf } from "./upstream/layers.ts";
 import { startUpstream, type UpstreamOptions } from "./upstream/registry.ts";
 import { smallImages } from "./upstream/small-images.ts";
@@ -139,8 +139,8 @@ describe("images", () => {
     const recipes = [{ name: "add-on/speaker:v1", format: "docker", platforms: 2, layers }] as const;
     let made = 0;
     const from = { seed: "test", shell: async () => Buffer.alloc(10_240, String(++made)) };
-    const first = await keptImages(folder, recipes, from);
-    const second = await keptImages(folder, recipes, from);
+    const first = await imagesInFolder(folder, recipes, from);
+    const second = await imagesInFolder(folder, recipes, from);
     expect([made, second.list]).toEqual([1, first.list]);
     for (const { manifests, config, otherConfigs, layers } of second.list) {
       expect(manifests).toHaveLength(3);

@@ -2,17 +2,17 @@ import { createReadStream, existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { HeldImage, type Images, pieceSize } from "./images.ts";
-import { type ImageRecipe, makeImages, type Workshop } from "./make-images.ts";
+import { type Images, pieceSize, RegistryImage } from "./images.ts";
+import { type ImageRecipe, type MakeOptions, makeImages } from "./make-images.ts";
 
 const index = "images.json";
-const list = z.array(HeldImage);
+const list = z.array(RegistryImage);
 
 /**
  * Images in a folder: `blobs/sha256` as in an OCI layout, and `images.json`. They are made when the folder is not there,
  * in another one that gets its name when it is whole.
  */
-export async function keptImages(
+export async function imagesInFolder(
   folder: string,
   recipes: readonly ImageRecipe[],
   from: { readonly seed: string; shell(): Promise<Buffer> },
@@ -28,7 +28,7 @@ export async function keptImages(
 async function make(
   folder: string,
   recipes: readonly ImageRecipe[],
-  from: Omit<Workshop, "keep">,
+  from: Omit<MakeOptions, "write">,
 ): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
   const draft = await mkdtemp(`${folder}.`);
@@ -36,7 +36,7 @@ async function make(
     await mkdir(join(draft, "blobs", "sha256"), { recursive: true });
     const images = await makeImages(recipes, {
       ...from,
-      keep: (digest, content) => writeFile(blobPath(draft, digest), content),
+      write: (digest, content) => writeFile(blobPath(draft, digest), content),
     });
     await writeFile(join(draft, index), JSON.stringify(images, undefined, 2));
     await rename(draft, folder);
