@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { inheritedEnvironment } from "./job-variables.ts";
 import type { ResultsService } from "./results-service/server.ts";
 import { createRuntimeToken } from "./runtime-token.ts";
@@ -13,23 +13,14 @@ export interface RunWorkflowOptions {
   readonly workflow: string;
   /** A git repository. `actions/checkout` gives every job a copy of its worktree. */
   readonly workspace: string;
-  /** Default: push. */
-  readonly event?: string | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Cache and artifacts of all jobs. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Cache and artifacts of all jobs: act's own servers have no cache v2. */
   readonly resultsService: ResultsService;
-  /** Gets the log line by line, as it is written. */
-  readonly print?: ((line: string) => void) | undefined;
-  /** Cancels the workflow when it aborts. act then kills steps outright: look at run-action for how GitHub does it. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface WorkflowRun {
   readonly exitCode: number;
   readonly log: string;
-  readonly seconds: number;
-  /** The run that its artifacts belong to. */
-  readonly runId: string;
 }
 
 const repositoryRoot = resolve(import.meta.dirname, "../..");
@@ -38,55 +29,38 @@ const repositoryRoot = resolve(import.meta.dirname, "../..");
 const replaced = /\bactions\/(?<name>(?:up|down)load-artifact)@[\w./-]+/g;
 
 /**
- * Runs a workflow with nektos/act on this machine, without containers and without network. `act` must be on PATH.
+ * Runs a workflow for a push with nektos/act on this machine, without containers and without network. `act` must be on
+ * PATH. A cancellation is not for act, which kills steps outright: `runAction` does it as GitHub does.
  *
  * Steps see little more than PATH of the caller's environment, as in `runAction`: act hands all of its own to them.
  */
 export async function runWorkflow(options: RunWorkflowOptions): Promise<WorkflowRun> {
-  const started = performance.now();
-  const runId = String(randomInt(10_000_000_000, 99_999_999_999));
   await using folder = await actFolder();
-  const child = spawn("act", await actArguments(options, runId), {
+  const child = spawn("act", await actArguments(options), {
     cwd: options.workspace,
     env: folder.env,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const cancel = () => child.kill("SIGINT");
-  if (options.signal?.aborted === true) cancel();
-  options.signal?.addEventListener("abort", cancel, { once: true });
-
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line);
-      options.print?.(line);
-    });
-  }
-  const exitCode = await new Promise<number>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => resolve(code ?? 1));
-  }).finally(() => options.signal?.removeEventListener("abort", cancel));
-  return { exitCode, log: lines.join("\n"), seconds: (performance.now() - started) / 1000, runId };
+  let log = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text) => (log += text));
+  await once(child, "close");
+  return { exitCode: child.exitCode ?? 1, log };
 }
 
-async function actArguments(options: RunWorkflowOptions, runId: string): Promise<string[]> {
+async function actArguments(options: RunWorkflowOptions): Promise<string[]> {
+  const runId = String(randomInt(10_000_000_000, 99_999_999_999));
   const env = {
     ...options.env,
     ...options.resultsService.env,
     ACTIONS_RUNTIME_TOKEN: createRuntimeToken({ run: runId, job: "1" }),
     GITHUB_RUN_ID: runId,
   };
+  const labels = ["ubuntu-latest", "ubuntu-24.04", "ubuntu-24.04-arm"];
   return [
-    options.event ?? "push",
-    ...["--workflows", options.workflow],
-    ...["ubuntu-latest", "ubuntu-24.04", "ubuntu-24.04-arm"].flatMap((label) => [
-      "--platform",
-      `${label}=-self-hosted`,
-    ]),
-    "--pull=false",
-    "--action-offline-mode",
-    // act's own cache server speaks a protocol that current clients have left behind.
-    "--no-cache-server",
+    ...["push", "--workflows", options.workflow],
+    ...labels.flatMap((label) => ["--platform", `${label}=-self-hosted`]),
+    ...["--pull=false", "--action-offline-mode", "--no-cache-server"],
     ...(await standIns(resolve(options.workspace, options.workflow))),
     ...Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
   ];

@@ -1,18 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { describe, expect, test, vi } from "vitest";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { temporaryFolder } from "../fixtures/temporary-folder.ts";
+import { scriptAction } from "./script-action.ts";
 
 // Each test starts programs, on machines that may be busy.
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
-const script = resolve(import.meta.dirname, "../../script/run-action");
-const action = ["--action", join(import.meta.dirname, "fixtures/lifecycle")];
-
-/** Runs script/run-action to its end. */
-async function runAction(args: readonly string[], onOutput?: (text: string, child: ChildProcess) => void) {
-  const child = spawn(script, ["--env", `RECORD_DIR=${await temporaryFolder()}`, ...args], {
+/** Runs the program of script/run-action to its end. */
+async function runCli(args: readonly string[], onOutput?: (text: string, child: ChildProcess) => void) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "cli.ts"), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -26,31 +24,20 @@ async function runAction(args: readonly string[], onOutput?: (text: string, chil
   return { exitCode, output };
 }
 
-test("runs main, the command and post, and prints the job's log", async () => {
-  const folder = await temporaryFolder();
-  const { exitCode, output } = await runAction([
-    ...action,
-    "-i",
-    'script=console.log("::group::Work"); console.log("::warning::hm"); tell("OUTPUT", "a=1"); tell("ENV", "A=2"); tell("STEP_SUMMARY", "# Hi")',
-    "--input=post_script=console.log(process.env.INPUT_JOB_STATUS)",
-    "-i",
-    "two words=with\nlines",
-    "--outputs",
-    join(folder, "outputs.json"),
-    "--summary",
-    join(folder, "summary.md"),
-    "--",
-    "sh",
-    "-c",
-    'echo "A is $A"; exit 7',
+test("the program prints the job's log, writes outputs and summary, and exits as the job does", async () => {
+  const folder = temporaryFolder();
+  const main = `console.log(env["INPUT_TWO_WORDS"]); tell("OUTPUT", "a=1"); tell("STEP_SUMMARY", "# Hi");`;
+  const { exitCode, output } = await runCli([
+    ...["--action", await scriptAction(main, "console.log(env.INPUT_JOB_STATUS)")],
+    ...["-i", "two words=a=b", "--env", "A=2", "--workspace", folder],
+    ...["--outputs", join(folder, "outputs.json"), "--summary", join(folder, "summary.md")],
+    ...["--", "sh", "-c", 'echo "$PWD $A"; exit 7', "--", "-x"],
   ]);
   expect(output.split("\n")).toEqual([
     "Run the action",
-    "▸ Work",
-    "Warning: hm",
-    'Run sh -c echo "A is $A"; exit 7',
-    "A is 2",
-    "Error: Process completed with exit code 7.",
+    "a=b",
+    'Run sh -c echo "$PWD $A"; exit 7 -- -x',
+    `${folder} 2`,
     "Post Run the action",
     "failure",
     "",
@@ -60,60 +47,21 @@ test("runs main, the command and post, and prints the job's log", async () => {
   expect(await readFile(join(folder, "summary.md"), "utf8")).toBe("# Hi\n");
 });
 
-test("takes options after -- as the command's own", async () => {
-  const { exitCode, output } = await runAction([...action, "--", "echo", "--action", "x", "--", "y"]);
-  expect(output).toContain("\n--action x -- y\n");
-  expect(exitCode).toBe(0);
-});
-
-test("gives the job a workspace, variables and a matrix", async () => {
-  const workspace = await temporaryFolder();
-  const { output } = await runAction([
-    ...action,
-    ...["--workspace", workspace, "--env", "A=b=c", "--env", "RUNNER_NAME=mine", "--matrix", "v=1.34"],
-    ...["--", "sh", "-c", 'echo "$PWD $A $RUNNER_NAME"'],
-  ]);
-  expect(output).toContain(`${workspace} b=c mine\n`);
-});
-
-describe("a cancellation", () => {
-  const waits = [...action, "-i", "post_script=console.log(process.env.INPUT_JOB_STATUS)", "-i"];
-
-  test.each(["SIGINT", "SIGTERM"] as const)("by %s to the harness still runs post", async (signal) => {
-    const script = `script=console.log("rea" + "dy"); await new Promise((resolve) => setTimeout(resolve, 60_000))`;
-    const { exitCode, output } = await runAction([...waits, script], (text, child) => {
-      if (text.includes("ready")) child.kill(signal);
-    });
-    expect(output).toMatch(/The job is cancelled; its post step comes now\.\n.*\ncancelled\n$/s);
-    expect(exitCode).toBe(130);
+test("a signal to the program cancels the job, which still runs post", async () => {
+  const action = await scriptAction(`console.log("ready"); await forever();`, `console.log("cleaned up")`);
+  const { exitCode, output } = await runCli(["--action", action], (text, child) => {
+    if (text.includes("ready")) child.kill("SIGTERM");
   });
-
-  test("by time", async () => {
-    const { exitCode, output } = await runAction(["--cancel-after", "0.5", ...action, "--", "sleep", "60"]);
-    expect(output).toContain("Error: The operation was canceled.");
-    expect(exitCode).toBe(130);
-  });
+  expect(output).toContain("cleaned up");
+  expect(exitCode).toBe(130);
 });
 
-test("goes on when nobody reads its log any more", async () => {
-  const folder = await temporaryFolder();
-  const post = `post_script=(await import("node:fs")).writeFileSync("${folder}/post", "")`;
-  const { exitCode } = await runAction(
-    [...action, "-i", "script=for (let i = 0; i < 10_000; i++) console.log('line ' + i)", "-i", post],
-    (_, child) => child.stdout?.destroy(),
-  );
-  expect(exitCode).toBe(0);
-  expect(await readFile(join(folder, "post"), "utf8")).toBe("");
-});
-
-test.concurrent.each([
+test.each([
   [["--nonsense"], 2, "Unknown option '--nonsense'"],
-  [["-i", "novalue"], 2, "--input wants NAME=VALUE, not 'novalue'"],
-  [["--cancel-after", "soon"], 2, "--cancel-after wants a number of seconds, not 'soon'"],
-  [["--action", "/no/such/folder"], 1, "no such file or directory"],
+  [["--action", ".", "-i", "novalue"], 2, "--input wants NAME=VALUE, not 'novalue'"],
   [["--help"], 0, "usage: script/run-action"],
 ])("%j exits with %i", async (args, exitCode, message) => {
-  const result = await runAction(args);
+  const result = await runCli(args);
   expect(result.output).toContain(message);
   expect(result.exitCode).toBe(exitCode);
 });

@@ -12,7 +12,6 @@ usage: script/run-action [options] [-- COMMAND…]
   -i, --input NAME=VALUE  an input, as under "with:"; for this repository's action, script/bootstrap's kind, kubectl and
                           node image are filled in unless others are asked for
   --env NAME=VALUE        a variable of the job; GITHUB_* and RUNNER_* replace the runner's own
-  --matrix NAME=VALUE     a value of the job's matrix
   --workspace DIR         GITHUB_WORKSPACE (default: the current directory)
   --cache-dir DIR         serves caches and artifacts from this folder, and keeps them there. As on a runner that is new,
                           Docker does not have the node image: unless one is asked for, it is in a registry on loopback,
@@ -27,16 +26,8 @@ The exit code is main's, else the command's, else post's; 130 for a job that was
 /** What is wrong with the command line. */
 class UsageError extends Error {}
 
-interface CommandLine {
-  readonly run: RunActionOptions;
-  /** Whether Docker is to have no node image, but a registry. */
-  readonly newRunner: boolean;
-  readonly outputs: string | undefined;
-  readonly summary: string | undefined;
-}
-
-/** Undefined when help was asked for. */
-function readCommandLine(args: readonly string[]): CommandLine | undefined {
+/** @returns undefined when help was asked for */
+function readCommandLine(args: readonly string[]) {
   const end = args.indexOf("--");
   const { values } = parseArgs({
     args: end < 0 ? [...args] : args.slice(0, end),
@@ -44,7 +35,6 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
       action: { type: "string" },
       input: { type: "string", short: "i", multiple: true, default: [] },
       env: { type: "string", multiple: true, default: [] },
-      matrix: { type: "string", multiple: true, default: [] },
       workspace: { type: "string" },
       "cache-dir": { type: "string" },
       "cancel-after": { type: "string" },
@@ -56,17 +46,18 @@ function readCommandLine(args: readonly string[]): CommandLine | undefined {
   if (values.help) return undefined;
   const command = end < 0 ? [] : args.slice(end + 1);
   const inputs = pairs("--input", values.input);
+  const run: RunActionOptions = {
+    action: values.action,
+    inputs: values.action === undefined ? completedByLab(inputs) : inputs,
+    env: pairs("--env", values.env),
+    workspace: values.workspace,
+    cacheDir: values["cache-dir"],
+    cancelAfter: seconds("--cancel-after", values["cancel-after"]),
+    command: command.length > 0 ? command : undefined,
+  };
   return {
-    run: {
-      action: values.action,
-      inputs: values.action === undefined ? completedByLab(inputs) : inputs,
-      env: pairs("--env", values.env),
-      matrix: values.matrix.length > 0 ? pairs("--matrix", values.matrix) : undefined,
-      workspace: values.workspace,
-      cacheDir: values["cache-dir"],
-      cancelAfter: seconds("--cancel-after", values["cancel-after"]),
-      command: command.length > 0 ? command : undefined,
-    },
+    run,
+    /** Whether Docker is to have no node image, but a registry. */
     newRunner:
       values["cache-dir"] !== undefined &&
       (values.action ?? inputs.node_image ?? inputs.kubernetes_version) === undefined,

@@ -1,12 +1,9 @@
-import { resolve } from "node:path";
-import { readAction } from "./action-metadata.ts";
-import { ActionSteps } from "./action-steps.ts";
-import { Cancellation } from "./cancellation.ts";
-import { type JobStatus, statusFunctions } from "./contexts.ts";
-import { evaluate } from "./expressions/evaluate.ts";
-import { isTruthy } from "./expressions/value.ts";
+import { join, resolve } from "node:path";
+import { inputVariables, readAction } from "./action.ts";
+import { holds, type JobStatus } from "./expressions.ts";
 import { type Annotation, Job, type JobOptions } from "./job.ts";
 import { type ResultsService, startResultsService } from "./results-service/server.ts";
+import { createRuntimeToken } from "./runtime-token.ts";
 import { runStep, type StepPlan, type StepRun } from "./step.ts";
 import { type CancelGrace, runnerGrace } from "./step-process.ts";
 
@@ -28,8 +25,6 @@ export interface RunActionOptions extends JobOptions {
   /** Cancels the job so many seconds after main has started. */
   readonly cancelAfter?: number | undefined;
   readonly cancelGrace?: CancelGrace | undefined;
-  /** How long a cancelled job may take in all, in milliseconds. GitHub gives it 5 minutes. */
-  readonly cancelDeadline?: number | undefined;
   /** Gets the job's log line by line, as it is written. */
   readonly print?: ((line: string) => void) | undefined;
 }
@@ -52,55 +47,64 @@ export interface ActionRun {
   /** Main's and post's. */
   readonly summary: string;
   readonly annotations: readonly Annotation[];
-  /** These folders are gone, unless `keep` was set or the caller gave them. */
-  readonly runnerTemp: string;
-  readonly home: string;
-  /** Holds the folders that were made for the job: what is to be removed after a run with `keep`. */
-  readonly folder: string;
 }
 
 const repositoryRoot = resolve(import.meta.dirname, "../..");
 
-const fiveMinutes = 5 * 60 * 1000;
-
-/** Runs an action's main, a command after it, and then always its post, as GitHub's runner does in a job. */
+/**
+ * Runs an action's main, a command after it, and then its post, as GitHub's runner does in a job.
+ *
+ * A cancellation interrupts main and the command, never post: that has until the time of the cancelled job is up.
+ */
 export async function runAction(options: RunActionOptions = {}): Promise<ActionRun> {
   const action = await readAction(options.action ?? repositoryRoot);
   await using ownService =
     options.cacheDir === undefined ? undefined : await startResultsService({ dir: options.cacheDir });
-  await using job = await Job.start(options);
-  using cancellation = new Cancellation({
-    signal: options.signal,
-    deadline: options.cancelDeadline ?? fiveMinutes,
-    onCancel: () => job.cancel(),
-  });
-  const steps = new ActionSteps(action, options.inputs ?? {}, job, options.resultsService ?? ownService);
+  await using job = new Job(options);
+  const services = serviceVariables(options.resultsService ?? ownService, job);
   const { print = () => undefined, cancelGrace: grace = runnerGrace } = options;
 
+  /** Runs one of the action's scripts, as a step that sees inputs, state and services. */
+  const runScript = (script: string, state: StepRun["state"], plan: Pick<StepPlan, "interrupt" | "kill">) => {
+    const { env, unexpected } = inputVariables(action, options.inputs ?? {}, job.contexts());
+    return runStep(
+      {
+        ...plan,
+        warnings: unexpected.map((name) => `Unexpected input '${name}'`),
+        program: process.execPath,
+        args: [join(action.directory, script)],
+        env: {
+          ...Object.fromEntries([...state].map(([name, value]) => [`STATE_${name}`, value])),
+          ...env,
+          ...services,
+          GITHUB_ACTION: "__self",
+          GITHUB_ACTION_PATH: action.directory,
+        },
+        grace,
+        print,
+      },
+      job,
+    );
+  };
+
+  using cleanup = new DisposableStack();
+  const { cancelled, expired } = cancellation(options, grace.job, job, cleanup);
   print("Run the action");
-  if (options.cancelAfter !== undefined) cancellation.cancelAfter(options.cancelAfter * 1000);
-  const main = await steps.main({ interrupt: cancellation.signal, grace, print });
+  const main = await runScript(action.main, new Map(), { interrupt: cancelled });
 
   let command: StepRun | undefined;
   if (options.command !== undefined && job.status === "success") {
-    command = await runCommand(options.command, job, {
-      interrupt: cancellation.signal,
-      grace,
-      print,
-      inheritStdio: options.inheritStdio === true,
-    });
+    const [program = "", ...args] = options.command;
+    print(`Run ${options.command.join(" ")}`);
+    const inheritStdio = options.inheritStdio === true;
+    const env = { GITHUB_ACTION: "__run" };
+    command = await runStep({ program, args, env, interrupt: cancelled, grace, print, inheritStdio }, job);
   }
 
-  const wantsPost = () => holds(action.postIf, job);
   let post: StepRun | undefined;
-  if (action.post !== undefined && wantsPost()) {
+  if (action.post !== undefined && holds(action.postIf, job.contexts(), job.status)) {
     print("Post Run the action");
-    post = await steps.post(action.post, main.state, {
-      interrupt: cancellation.unless(wantsPost),
-      kill: cancellation.deadline,
-      grace,
-      print,
-    });
+    post = await runScript(action.post, main.state, { kill: expired });
   }
 
   return {
@@ -111,31 +115,46 @@ export async function runAction(options: RunActionOptions = {}): Promise<ActionR
     ...(post && { post }),
     outputs: Object.fromEntries(main.outputs),
     env: Object.fromEntries(job.exported),
-    path: job.addedPath,
+    path: job.path,
     state: Object.fromEntries(main.state),
     summary: main.summary + (post?.summary ?? ""),
     annotations: job.annotations,
-    runnerTemp: job.temp,
-    home: job.home,
-    folder: job.folder,
   };
 }
 
-/** A `run:` step: it has the job's environment and nothing of the action's own. */
-function runCommand(
-  command: readonly string[],
+/** @returns `cancelled`, which aborts when the job is cancelled, and `expired`, when it has used up its time then */
+function cancellation(
+  { signal, cancelAfter }: RunActionOptions,
+  graceMs: number,
   job: Job,
-  plan: Pick<StepPlan, "interrupt" | "grace" | "print" | "inheritStdio">,
-): Promise<StepRun> {
-  const [program = "", ...args] = command;
-  plan.print(`Run ${command.join(" ")}`);
-  return runStep({ ...plan, program, args, env: { GITHUB_ACTION: "__run" }, announceExitCode: true }, job);
+  cleanup: DisposableStack,
+): { readonly cancelled: AbortSignal; readonly expired: AbortSignal } {
+  const cancelled = new AbortController();
+  const expired = new AbortController();
+  const after = (milliseconds: number, callback: () => void) => {
+    const timer = setTimeout(callback, milliseconds);
+    cleanup.defer(() => clearTimeout(timer));
+  };
+  const cancel = () => {
+    if (cancelled.signal.aborted) return;
+    job.status = "cancelled";
+    after(graceMs, () => expired.abort());
+    cancelled.abort();
+  };
+  signal?.addEventListener("abort", cancel);
+  cleanup.defer(() => signal?.removeEventListener("abort", cancel));
+  if (signal?.aborted === true) cancel();
+  if (cancelAfter !== undefined) after(cancelAfter * 1000, cancel);
+  return { cancelled: cancelled.signal, expired: expired.signal };
 }
 
-/** Whether a step's `if` is true as things stand. */
-function holds(condition: string, job: Job): boolean {
-  const contexts = { ...job.contexts(), env: Object.fromEntries(job.env) };
-  return isTruthy(evaluate(condition, { contexts, functions: statusFunctions(job.status) }));
+/** What leads an action to cache and artifacts. Only JavaScript actions get it: a `run:` step does not. */
+function serviceVariables(service: ResultsService | undefined, job: Job): Readonly<Record<string, string>> {
+  if (service === undefined) return {};
+  const { GITHUB_RUN_ID = "", RUNNER_TRACKING_ID = "" } = job.variables;
+  const token = createRuntimeToken({ run: GITHUB_RUN_ID, job: RUNNER_TRACKING_ID });
+  job.masker.add(token);
+  return { ...service.env, ACTIONS_RUNTIME_TOKEN: token };
 }
 
 /** A step can fail without an exit code to show for it, and a job can be cancelled without a step that fails. */

@@ -1,16 +1,23 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 
-/** How long a cancelled step gets: from SIGINT to SIGTERM, and from there to SIGKILL. In milliseconds. */
+/** What is left after a cancellation, in milliseconds. */
 export interface CancelGrace {
+  /** For a step, from SIGINT to SIGTERM. */
   readonly term: number;
+  /** For a step, from there to SIGKILL. */
   readonly kill: number;
+  /** For the job: for post, above all. */
+  readonly job: number;
 }
 
-/** The runner's own times. */
-export const runnerGrace: CancelGrace = { term: 7_500, kill: 2_500 };
+/** GitHub's own times. */
+export const runnerGrace: CancelGrace = { term: 7_500, kill: 2_500, job: 300_000 };
+
+/** How long the runner waits for output after the process itself has ended, in milliseconds. */
+const drainMs = 5_000;
 
 export interface ProcessPlan {
   readonly program: string;
@@ -24,12 +31,10 @@ export interface ProcessPlan {
   /** When it aborts, the process is killed. */
   readonly kill?: AbortSignal | undefined;
   readonly grace: CancelGrace;
-  /** How long to wait for output after the process itself has ended, in milliseconds. The runner's are 5 s. */
-  readonly drain?: number;
 }
 
 export interface ProcessExit {
-  /** 128 and the signal's number when a signal ended it, as a shell has it. */
+  /** 128 and the signal's number when a signal ended it, 127 when it could not be started: as a shell has it. */
   readonly exitCode: number;
   readonly signal: NodeJS.Signals | null;
   readonly seconds: number;
@@ -54,60 +59,45 @@ export async function runProcess(plan: ProcessPlan): Promise<ProcessExit> {
   const abandon = () => child.kill("SIGKILL");
   process.once("exit", abandon);
 
-  const stopping = new AbortController();
-  whenAborted(plan.interrupt, stopping.signal, () => stop(child, plan.grace, stopping.signal));
-  whenAborted(plan.kill, stopping.signal, () => child.kill("SIGKILL"));
-
-  const output = readLines([child.stdout, child.stderr], plan.onLine);
+  const over = new AbortController();
+  whenAborted(plan.interrupt, over.signal, () => stop(child, plan.grace, over.signal));
+  whenAborted(plan.kill, over.signal, () => child.kill("SIGKILL"));
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null);
+  for (const stream of streams) {
+    createInterface({ input: stream }).on("line", (line) => plan.onLine?.(line));
+  }
+  const closed = new Promise<void>((resolve) => child.once("close", resolve));
   try {
-    const { exitCode, signal } = await ended(child);
-    await Promise.race([output.finished, after(plan.drain ?? 5_000, stopping.signal)]);
-    return { exitCode, signal, seconds: (performance.now() - started) / 1000 };
+    const exit = await ended(child);
+    await Promise.race([closed, after(drainMs, over.signal)]);
+    return { ...exit, seconds: (performance.now() - started) / 1000 };
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    plan.onLine?.(`${plan.program}: ${error.message}`);
+    plan.onLine?.(`${plan.program}: ${error}`);
     return { exitCode: 127, signal: null, seconds: (performance.now() - started) / 1000 };
   } finally {
-    output.close();
-    stopping.abort();
+    // Something that the step left running may hold on to them.
+    for (const stream of streams) stream.destroy();
+    over.abort();
     process.removeListener("exit", abandon);
   }
 }
 
-async function stop(child: ChildProcess, grace: CancelGrace, ended: AbortSignal): Promise<void> {
+async function stop(child: ChildProcess, grace: CancelGrace, over: AbortSignal): Promise<void> {
   child.kill("SIGINT");
-  await after(grace.term, ended);
-  if (ended.aborted) return;
+  await after(grace.term, over);
+  if (over.aborted) return;
   child.kill("SIGTERM");
-  await after(grace.kill, ended);
-  if (!ended.aborted) child.kill("SIGKILL");
+  await after(grace.kill, over);
+  if (!over.aborted) child.kill("SIGKILL");
 }
 
-function ended(child: ChildProcess): Promise<{ exitCode: number; signal: NodeJS.Signals | null }> {
+function ended(child: ChildProcess): Promise<Pick<ProcessExit, "exitCode" | "signal">> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => {
       resolve({ exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), signal });
     });
   });
-}
-
-function readLines(streams: readonly (Readable | null)[], onLine: ((line: string) => void) | undefined) {
-  const open = streams.filter((stream) => stream !== null);
-  const readers = open.map((stream) =>
-    createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }),
-  );
-  const finished = Promise.all(
-    readers.map((reader) => {
-      reader.on("line", (line) => onLine?.(line));
-      return new Promise<void>((resolve) => reader.once("close", resolve));
-    }),
-  );
-  const close = () => {
-    for (const reader of readers) reader.close();
-    for (const stream of open) stream.destroy();
-  };
-  return { finished, close };
 }
 
 /** Calls back once when `signal` aborts, or at once when it has, unless `until` aborts before. */
@@ -117,12 +107,5 @@ function whenAborted(signal: AbortSignal | undefined, until: AbortSignal, callba
 }
 
 /** Waits, but not longer than until `signal` aborts. */
-function after(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}
+const after = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  sleep(milliseconds, undefined, { signal }).catch(() => undefined);

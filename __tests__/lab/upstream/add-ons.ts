@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { cacheFolder } from "../lab.ts";
+import { imagesInFolder } from "./image-folder.ts";
 import type { Images } from "./images.ts";
-import { keptImages } from "./kept-images.ts";
 import type { LayerRecipe } from "./layers.ts";
 import type { ImageRecipe } from "./make-images.ts";
 import { testImageShell } from "./shell.ts";
@@ -14,7 +14,7 @@ const version = 1;
  * compressed. They are made once on a machine, in less than a minute.
  */
 export const addOns = (env: NodeJS.ProcessEnv = process.env): Promise<Images> =>
-  keptImages(join(cacheFolder(env), "lab", `add-ons-${version}`), addOnRecipes, {
+  imagesInFolder(join(cacheFolder(env), "lab", `add-ons-${version}`), addOnRecipes, {
     seed: `add-ons-${version}`,
     shell: testImageShell,
   });

@@ -26,7 +26,6 @@ export class Bandwidth {
   #freeAt = 0;
 
   constructor(bytesPerSecond: number, clock: Clock = realClock) {
-    if (!(bytesPerSecond > 0)) throw new Error(`a line cannot carry ${bytesPerSecond} bytes a second`);
     this.#bytesPerMillisecond = bytesPerSecond / 1000;
     this.#clock = clock;
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { refuse } from "./refusal.ts";
+import { refuse } from "./api.ts";
 
 /** Ways in which registries fail, and what stands before them. All but `blob-truncated` hit every request. */
 export type Fault =
@@ -19,9 +19,6 @@ export type Fault =
   /** The connection is cut when half of a blob has passed. */
   | "blob-truncated";
 
-/** In seconds. */
-const retryAfter = 1;
-
 /** Answers a request as the faults want it. @returns false when they want nothing */
 export function answeredByFault(
   faults: readonly Fault[],
@@ -34,9 +31,7 @@ export function answeredByFault(
         refuse(response, 500, "UNKNOWN");
         return true;
       case "html":
-        response
-          .writeHead(200, { "content-type": "text/html" })
-          .end("<html><body>Please log in.</body></html>");
+        response.writeHead(200, { "content-type": "text/html" }).end("<html>Please log in.</html>");
         return true;
       case "unauthorized":
         refuse(response, 401, "UNAUTHORIZED");
@@ -49,7 +44,7 @@ export function answeredByFault(
         refuse(response, 401, "UNAUTHORIZED");
         return true;
       case "too-many-requests":
-        response.setHeader("retry-after", retryAfter);
+        response.setHeader("retry-after", 1);
         refuse(response, 429, "TOOMANYREQUESTS");
         return true;
       case "reset":

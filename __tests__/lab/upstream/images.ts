@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a manifest, a config or a layer is named by. */
 export const Descriptor = z
@@ -7,8 +7,8 @@ export const Descriptor = z
   .readonly();
 export type Descriptor = z.infer<typeof Descriptor>;
 
-/** An image as a registry has it. */
-export const HeldImage = z
+/** An image in a registry. */
+export const RegistryImage = z
   .object({
     repository: z.string(),
     tag: z.string(),
@@ -22,7 +22,7 @@ export const HeldImage = z
     layers: z.array(Descriptor).readonly(),
   })
   .readonly();
-export type HeldImage = z.infer<typeof HeldImage>;
+export type RegistryImage = z.infer<typeof RegistryImage>;
 
 /** Bytes from `start` to `end`, both included. */
 export interface Range {
@@ -35,7 +35,7 @@ export const pieceSize = 256 * 1024;
 
 /** What a registry holds. */
 export interface Images {
-  readonly list: readonly HeldImage[];
+  readonly list: readonly RegistryImage[];
   /** The content that a descriptor of one of the images names. */
   read(digest: string, range: Range): Readable;
 }

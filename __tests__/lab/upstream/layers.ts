@@ -27,7 +27,7 @@ export interface Layer {
 }
 
 /** What of a compressed layer is random. */
-export const randomShare = 0.55;
+const randomShare = 0.55;
 
 const level = 1;
 
@@ -60,7 +60,7 @@ export const digestOf = (content: Buffer): string =>
 const block = 512;
 
 /** A file in a tar. */
-function member(path: string, ...content: readonly Buffer[]): Buffer[] {
+export function member(path: string, ...content: readonly Buffer[]): Buffer[] {
   const size = content.reduce((sum, { length }) => sum + length, 0);
   const header = new Header({ path, size, type: "File", mode: 0o755, uid: 0, gid: 0, mtime: new Date(0) });
   const head = Buffer.alloc(block);

@@ -1,4 +1,4 @@
-import type { Descriptor, HeldImage } from "./images.ts";
+import type { Descriptor, RegistryImage } from "./images.ts";
 import { digestOf, type Layer, type LayerRecipe, makeLayer } from "./layers.ts";
 
 /** An image that is to be made. It serves its own name on port 8080. */
@@ -30,23 +30,26 @@ const mediaTypes = {
 const architecture = process.arch === "x64" ? "amd64" : process.arch;
 const otherArchitecture = architecture === "arm64" ? "amd64" : "arm64";
 
-export interface Workshop {
+export interface MakeOptions {
   /** What all bytes grow from, beside the names of layers. */
   readonly seed: string;
   /** The root file system with the shell, as a tar. */
   readonly shell: Buffer;
-  /** Takes what was made, piece by piece, each once. */
-  keep(digest: string, content: Buffer): Promise<void> | void;
+  /** Takes each blob once. */
+  write(digest: string, content: Buffer): Promise<void> | void;
 }
 
 /** Makes images. Layers that several have are made once. */
-export async function makeImages(recipes: readonly ImageRecipe[], workshop: Workshop): Promise<HeldImage[]> {
+export async function makeImages(
+  recipes: readonly ImageRecipe[],
+  options: MakeOptions,
+): Promise<RegistryImage[]> {
   const finished = recipes.map((recipe) => ({ ...recipe, layers: [...recipe.layers, page(recipe.name)] }));
   const layers = await makeLayers(
     finished.flatMap((recipe) => recipe.layers),
-    workshop,
+    options,
   );
-  return Promise.all(finished.map((recipe) => makeImage(recipe, layers, workshop)));
+  return Promise.all(finished.map((recipe) => makeImage(recipe, layers, options)));
 }
 
 const page = (name: string): LayerRecipe => ({
@@ -55,19 +58,19 @@ const page = (name: string): LayerRecipe => ({
   page: `${name}\n`,
 });
 
-/** What is left of a layer when its content was handed on. */
-type KeptLayer = Omit<Layer, "content"> & { readonly size: number };
+/** A layer whose content was written already. */
+type LayerDescription = Omit<Layer, "content"> & { readonly size: number };
 
 async function makeLayers(
   recipes: readonly LayerRecipe[],
-  { seed, shell, keep }: Workshop,
-): Promise<ReadonlyMap<string, KeptLayer>> {
-  const layers = new Map<string, KeptLayer>();
+  { seed, shell, write }: MakeOptions,
+): Promise<ReadonlyMap<string, LayerDescription>> {
+  const layers = new Map<string, LayerDescription>();
   const left = new Map(recipes.map((recipe) => [recipe.name, recipe])).values();
   const makeWhatIsLeft = async () => {
     for (const recipe of left) {
       const { content, ...layer } = await makeLayer(recipe, { seed, shell });
-      await keep(layer.digest, content);
+      await write(layer.digest, content);
       layers.set(recipe.name, { ...layer, size: content.length });
     }
   };
@@ -78,25 +81,25 @@ async function makeLayers(
 
 async function makeImage(
   { name, format, platforms, layers: recipes }: ImageRecipe,
-  made: ReadonlyMap<string, KeptLayer>,
-  { keep }: Workshop,
-): Promise<HeldImage> {
+  made: ReadonlyMap<string, LayerDescription>,
+  { write }: MakeOptions,
+): Promise<RegistryImage> {
   const types = mediaTypes[format];
   const add = async (mediaType: string, value: unknown): Promise<Descriptor> => {
     const content = Buffer.from(JSON.stringify(value));
     const digest = digestOf(content);
-    await keep(digest, content);
+    await write(digest, content);
     return { mediaType, digest, size: content.length };
   };
-  const kept = recipes.map((recipe) => {
+  const described = recipes.map((recipe) => {
     const layer = made.get(recipe.name);
     if (layer === undefined) throw new Error(`${name} has the layer ${recipe.name}, which was not made`);
     return layer;
   });
-  const layers = kept.map(({ digest, size }) => ({ mediaType: types.layer, digest, size }));
+  const layers = described.map(({ digest, size }) => ({ mediaType: types.layer, digest, size }));
   const manifestOf = (config: Descriptor, layers: readonly Descriptor[]) =>
     add(types.manifest, { schemaVersion: 2, mediaType: types.manifest, config, layers });
-  const config = await add(types.config, configOf(name, architecture, kept));
+  const config = await add(types.config, configOf(name, architecture, described));
   const manifest = await manifestOf(config, layers);
 
   const [repository = "", tag = ""] = name.split(":");
@@ -108,7 +111,7 @@ async function makeImage(
   if (platforms === 1) return { ...image, otherConfigs: [], manifests: [await indexOf([own]), manifest] };
 
   const absent = layers.map((layer) => ({ ...layer, digest: digestOf(Buffer.from(layer.digest)) }));
-  const otherConfig = await add(types.config, configOf(name, otherArchitecture, kept));
+  const otherConfig = await add(types.config, configOf(name, otherArchitecture, described));
   const otherManifest = await manifestOf(otherConfig, absent);
   const other = { ...otherManifest, platform: { os: "linux", architecture: otherArchitecture } };
   return {
@@ -120,7 +123,7 @@ async function makeImage(
 
 const created = "2025-01-01T00:00:00Z";
 
-const configOf = (name: string, architecture: string, layers: readonly KeptLayer[]) => ({
+const configOf = (name: string, architecture: string, layers: readonly LayerDescription[]) => ({
   architecture,
   os: "linux",
   created,

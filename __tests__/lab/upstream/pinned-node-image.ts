@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { createHash, type Hash, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,11 +8,11 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGzip } from "node:zlib";
-import { Header } from "tar/header";
-import { z } from "zod";
+import * as z from "zod";
 import { docker } from "../../e2e/machine.ts";
 import { readLab } from "../lab.ts";
 import { type Descriptor, pieceSize } from "./images.ts";
+import { digestOf, member } from "./layers.ts";
 import { startUpstream } from "./registry.ts";
 
 /** A node image of its own, in a registry on loopback, where it is named by its digest. */
@@ -53,7 +53,7 @@ export async function pinnedNodeImage(label: string = randomUUID()): Promise<Pin
     const texts = new Map<string, Buffer>();
     const add = (mediaType: string, content: object): Descriptor => {
       const text = Buffer.from(JSON.stringify(content));
-      const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
+      const digest = digestOf(text);
       texts.set(digest, text);
       return { mediaType, digest, size: text.length };
     };
@@ -61,8 +61,8 @@ export async function pinnedNodeImage(label: string = randomUUID()): Promise<Pin
     const layers: Descriptor[] = [];
     const diffIds: string[] = [];
     for (const [index, layer] of saved.Layers.entries()) {
-      const before = index === 0 ? tarMember("lab", label) : Buffer.alloc(0);
-      const { file, diffId, ...descriptor } = await packed(before, join(folder, layer));
+      const before = index === 0 ? member("lab", Buffer.from(label)) : [];
+      const { file, diffId, ...descriptor } = await packed(Buffer.concat(before), join(folder, layer));
       files.set(descriptor.digest, file);
       layers.push(descriptor);
       diffIds.push(diffId);
@@ -107,15 +107,6 @@ export async function pinnedNodeImage(label: string = randomUUID()): Promise<Pin
   }
 }
 
-/** What comes before other files of a tar. */
-function tarMember(path: string, text: string): Buffer {
-  const member = Buffer.alloc(2 * 512);
-  const size = member.write(text, 512);
-  const header = { path, size, mode: 0o644, type: "File", uid: 0, gid: 0, mtime: new Date(0) } as const;
-  new Header(header).encode(member, 0);
-  return member;
-}
-
 /**
  * Packs a layer as registries have them, so that its digest is not its diff ID. Nothing is made smaller: that takes half a
  * minute, as `docker push` does.
@@ -124,29 +115,35 @@ async function packed(before: Buffer, layer: string): Promise<Descriptor & { fil
   const file = `${layer}.gz`;
   const chunkSize = 1024 ** 2;
   const [plain, packed] = [createHash("sha256"), createHash("sha256")];
+  const unpacked = async function* () {
+    yield before;
+    yield* createReadStream(layer, { highWaterMark: chunkSize });
+  };
   let size = 0;
   await pipeline(
-    async function* unpacked() {
-      yield before;
-      yield* createReadStream(layer, { highWaterMark: chunkSize });
-    },
-    hashed(plain, () => {}),
+    unpacked,
+    seen((chunk) => plain.update(chunk)),
     createGzip({ level: 0, chunkSize }),
-    hashed(packed, (bytes) => {
-      size += bytes;
+    seen((chunk) => {
+      packed.update(chunk);
+      size += chunk.length;
     }),
     createWriteStream(file),
   );
-  const digest = (hash: Hash) => `sha256:${hash.digest("hex")}`;
-  return { mediaType: types.layer, digest: digest(packed), size, file, diffId: digest(plain) };
+  return {
+    mediaType: types.layer,
+    digest: `sha256:${packed.digest("hex")}`,
+    diffId: `sha256:${plain.digest("hex")}`,
+    size,
+    file,
+  };
 }
 
-/** Hashes and counts what goes through it. */
-const hashed = (hash: Hash, count: (bytes: number) => void) =>
-  async function* counted(chunks: AsyncIterable<Buffer>) {
+/** Shows what goes through it. */
+const seen = (show: (chunk: Buffer) => void) =>
+  async function* passed(chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
-      hash.update(chunk);
-      count(chunk.length);
+      show(chunk);
       yield chunk;
     }
   };

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { docker } from "../../e2e/machine.ts";
 import { readLab } from "../lab.ts";
 import { Descriptor, type Images, pieceSize } from "./images.ts";

@@ -1,21 +1,14 @@
 import { once } from "node:events";
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { isIPv4 } from "node:net";
-import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import * as z from "zod";
 import { docker } from "../../e2e/machine.ts";
-import { Api, type Content, parsePath } from "./api.ts";
+import { Api, refuse } from "./api.ts";
 import { Bandwidth, type Clock, realClock } from "./bandwidth.ts";
 import { answeredByFault, delayOf, type Fault } from "./faults.ts";
 import { type Images, pieceSize } from "./images.ts";
-import { refuse } from "./refusal.ts";
-import { CountedTraffic, type Traffic } from "./traffic.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface UpstreamOptions {
   readonly images: Images;
@@ -26,21 +19,15 @@ export interface UpstreamOptions {
   /** Of this machine, to listen on: if not given, loopback, and where containers of any Docker network find it. */
   readonly addresses?: readonly string[];
   /** Those that every request must have. If not given, none need any. */
-  readonly credentials?: Credentials;
+  readonly credentials?: { readonly username: string; readonly password: string };
   readonly faults?: readonly Fault[];
   readonly clock?: Clock;
-}
-
-export interface Credentials {
-  readonly username: string;
-  readonly password: string;
 }
 
 /** A container registry that is some way off, as those of the internet are: it speaks plain HTTP, and is read only. */
 export interface Upstream extends AsyncDisposable {
   /** The same on all addresses. */
   readonly port: number;
-  readonly addresses: readonly string[];
   readonly images: Images;
   readonly traffic: Traffic;
   /** @param host what a client calls this machine, if it is not on it: one of the addresses */
@@ -51,37 +38,39 @@ export interface Upstream extends AsyncDisposable {
 }
 
 export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
-  const { images, latency = 50, credentials, clock = realClock } = options;
+  const { images, latency = 50, credentials: known, clock = realClock } = options;
+  const login = known && Buffer.from(`${known.username}:${known.password}`).toString("base64");
   const bandwidth = new Bandwidth(options.bandwidth ?? 20_000_000, clock);
   const addresses = options.addresses ?? ["127.0.0.1", await bridgeGateway()];
   const api = new Api(images);
-  const traffic = new CountedTraffic();
+  const traffic = new Traffic();
   const closing = new AbortController();
   let faults = options.faults ?? [];
 
-  const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    const { pathname: path } = new URL(request.url ?? "/", "http://upstream");
-    const wanted = parsePath(path);
-    traffic.asked(request.method ?? "", path, wanted);
-    const wait = latency + delayOf(faults);
-    if (wait > 0) await clock.sleep(wait, closing.signal);
-    if (answeredByFault(faults, request, response)) return;
-    response.setHeader("docker-distribution-api-version", "registry/2.0");
-    if (!isAllowed(request, credentials)) {
-      response.setHeader("www-authenticate", 'Basic realm="upstream"');
-      return refuse(response, 401, "UNAUTHORIZED");
+  const { servers, port } = await listen(addresses, async (request, response) => {
+    try {
+      const { pathname: path } = new URL(request.url ?? "/", "http://upstream");
+      traffic.add(request.method ?? "", path);
+      const wait = latency + delayOf(faults);
+      if (wait > 0) await clock.sleep(wait, closing.signal);
+      if (answeredByFault(faults, request, response)) return;
+      response.setHeader("docker-distribution-api-version", "registry/2.0");
+      if (login !== undefined && request.headers.authorization !== `Basic ${login}`) {
+        response.setHeader("www-authenticate", 'Basic realm="upstream"');
+        return refuse(response, 401, "UNAUTHORIZED");
+      }
+      const content = api.answer(path, request, response);
+      if (content === undefined) return;
+      const { digest, start, end } = content;
+      const truncated = path.includes("/blobs/") && faults.includes("blob-truncated");
+      const last = truncated ? start + Math.floor((end - start) / 2) : end;
+      const chunks: AsyncIterable<Buffer> = images.read(digest, { start, end: last });
+      await pipeline(paced(chunks, bandwidth, closing.signal), response, { end: !truncated });
+      if (truncated) response.destroy();
+    } catch {
+      // A client that went away is none of our business; whoever still waits must learn that nothing more will come.
+      response.destroy();
     }
-    const content = api.answer(wanted, { path, request, response });
-    if (content === undefined) return;
-    const truncated = wanted?.kind === "blobs" && faults.includes("blob-truncated");
-    const sent = truncated ? firstHalf(content) : content;
-    const pieces = paced(images.read(sent.digest, sent), bandwidth, traffic, closing.signal);
-    await pipeline(pieces, response, { end: !truncated });
-    if (truncated) response.destroy();
-  };
-  const { servers, port } = await listen(addresses, (request, response) => {
-    // A client that went away is none of our business; whoever still waits must learn that nothing more will come.
-    answer(request, response).catch(() => response.destroy());
   });
 
   const close = async () => {
@@ -90,7 +79,6 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
   };
   return {
     port,
-    addresses,
     images,
     traffic,
     url: (host = "127.0.0.1") => `http://${host}:${port}`,
@@ -103,32 +91,17 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
 }
 
 async function* paced(
-  content: Readable,
+  chunks: AsyncIterable<Buffer>,
   bandwidth: Bandwidth,
-  traffic: CountedTraffic,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const chunks: AsyncIterable<Buffer> = content;
   for await (const chunk of chunks) {
     for (let start = 0; start < chunk.length; start += pieceSize) {
       const next = chunk.subarray(start, start + pieceSize);
       await bandwidth.take(next.length, signal);
-      traffic.sent(next.length);
       yield next;
     }
   }
-}
-
-const firstHalf = ({ digest, start, end }: Content): Content => ({
-  digest,
-  start,
-  end: start + Math.floor((end - start) / 2),
-});
-
-function isAllowed({ headers }: IncomingMessage, credentials: Credentials | undefined): boolean {
-  if (credentials === undefined) return true;
-  const { username, password } = credentials;
-  return headers.authorization === `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
 /**
@@ -164,7 +137,7 @@ async function listen(
         server.listen(port, address);
         await once(server, "listening");
         servers.push(server);
-        port = portOf(server);
+        port = z.object({ port: z.number() }).parse(server.address()).port;
       }
       return { servers, port };
     } catch (error) {
@@ -173,12 +146,6 @@ async function listen(
       if (!taken || attempt === 10) throw error;
     }
   }
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the upstream has no port");
-  return address.port;
 }
 
 async function end(server: Server): Promise<void> {

@@ -30,7 +30,7 @@ export async function smallImages(
   const list = await makeImages(recipes, {
     seed,
     shell: from.shell ?? (await testImageShell()),
-    keep: (digest, content) => void blobs.set(digest, content),
+    write: (digest, content) => void blobs.set(digest, content),
   });
   return {
     list,

@@ -1,56 +1,27 @@
-import type { Wanted } from "./api.ts";
-
 /** What clients asked a registry for, answered or not, since it started or since `reset`. */
-export interface Traffic {
-  /** As `METHOD /path`, without what follows a question mark. */
-  readonly requests: readonly string[];
-  /** Of manifests, `HEAD` and `GET` alike. */
-  readonly manifestRequests: number;
-  /** How often each blob was asked for with `GET`, by digest: a `HEAD` brings nothing. */
-  readonly blobRequests: ReadonlyMap<string, number>;
-  /** Of manifests and blobs, as far as they were sent. */
-  readonly bytes: number;
-  reset(): void;
-}
-
-export class CountedTraffic implements Traffic {
+export class Traffic {
   #requests: string[] = [];
-  #manifestRequests = 0;
-  #blobRequests = new Map<string, number>();
-  #bytes = 0;
 
+  /** As `METHOD /path`, without what follows a question mark. */
   get requests(): readonly string[] {
     return this.#requests;
   }
 
-  get manifestRequests(): number {
-    return this.#manifestRequests;
-  }
-
+  /** How often each blob was asked for with `GET`, by digest: a `HEAD` brings nothing. */
   get blobRequests(): ReadonlyMap<string, number> {
-    return this.#blobRequests;
+    const counts = new Map<string, number>();
+    for (const request of this.#requests) {
+      const digest = /^GET .*\/blobs\/(.+)$/.exec(request)?.[1];
+      if (digest !== undefined) counts.set(digest, (counts.get(digest) ?? 0) + 1);
+    }
+    return counts;
   }
 
-  get bytes(): number {
-    return this.#bytes;
+  add(method: string, path: string): void {
+    this.#requests.push(`${method} ${path}`);
   }
 
   reset(): void {
     this.#requests = [];
-    this.#manifestRequests = 0;
-    this.#blobRequests = new Map();
-    this.#bytes = 0;
-  }
-
-  asked(method: string, path: string, wanted: Wanted | undefined): void {
-    this.#requests.push(`${method} ${path}`);
-    if (wanted?.kind === "manifests") this.#manifestRequests++;
-    if (wanted?.kind === "blobs" && method === "GET") {
-      this.#blobRequests.set(wanted.reference, (this.#blobRequests.get(wanted.reference) ?? 0) + 1);
-    }
-  }
-
-  sent(bytes: number): void {
-    this.#bytes += bytes;
   }
 }

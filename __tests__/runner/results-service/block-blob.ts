@@ -1,53 +1,44 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { whenMissing } from "./entry-store.ts";
 
 /** A block blob of Azure in a folder. Content goes straight to disk: it may be larger than memory. */
 export class BlockBlob {
+  /** The file with the content. */
+  readonly path: string;
   readonly #folder: string;
+  readonly #blocks: string;
 
   constructor(folder: string) {
+    this.path = join(folder, "blob");
     this.#folder = folder;
+    this.#blocks = join(folder, "blocks");
   }
 
-  get path(): string {
-    return join(this.#folder, "blob");
-  }
-
-  /** Content and type, in one request. */
-  async put(content: Readable, contentType: string): Promise<void> {
-    const draft = await this.#receive(content);
-    await this.#become(draft, contentType);
+  /** The content in one request. */
+  put(content: Readable): Promise<void> {
+    return this.#write(this.path, [content]);
   }
 
   /** One block of a larger blob. Blocks come in any order, several at a time. */
   async putBlock(blockId: string, content: Readable): Promise<void> {
-    await mkdir(join(this.#folder, "blocks"), { recursive: true });
-    const draft = await this.#receive(content);
-    await rename(draft, this.#block(blockId));
+    await mkdir(this.#blocks, { recursive: true });
+    await this.#write(this.#block(blockId), [content]);
   }
 
   /** Makes the blob of its blocks. */
-  async putBlockList(blockIds: readonly string[], contentType: string): Promise<void> {
-    const draft = this.#draft();
-    await writeFile(draft, "");
-    for (const blockId of blockIds) {
-      await pipeline(createReadStream(this.#block(blockId)), createWriteStream(draft, { flags: "a" }));
-    }
-    await this.#become(draft, contentType);
-    await rm(join(this.#folder, "blocks"), { recursive: true, force: true });
+  async putBlockList(blockIds: readonly string[]): Promise<void> {
+    await this.#write(this.path, this.#blocksOf(blockIds));
+    await rm(this.#blocks, { recursive: true, force: true });
   }
 
-  /** Undefined as long as nothing was uploaded. */
-  async properties(): Promise<{ size: number; modified: Date; contentType: string } | undefined> {
-    const file = await stat(this.path).catch(whenMissing(undefined));
-    if (file === undefined) return undefined;
-    const contentType = await readFile(this.#contentType, "utf8");
-    return { size: file.size, modified: file.mtime, contentType };
+  /** In bytes; undefined as long as nothing was uploaded. */
+  async size(): Promise<number | undefined> {
+    const file = await stat(this.path).catch(() => undefined);
+    return file?.size;
   }
 
   /** The bytes from `start` to `end`, both included. */
@@ -56,32 +47,19 @@ export class BlockBlob {
     return createReadStream(this.path, { start, end, highWaterMark: 1024 ** 2 });
   }
 
-  get #contentType(): string {
-    return join(this.#folder, "content-type");
-  }
-
-  /** A file with the content, if all of it came. */
-  async #receive(content: Readable): Promise<string> {
-    const draft = this.#draft();
-    try {
-      await pipeline(content, createWriteStream(draft));
-    } catch (error) {
-      await rm(draft, { force: true });
-      throw error;
-    }
-    return draft;
-  }
-
-  #draft(): string {
-    return join(this.#folder, `upload-${randomUUID()}`);
+  /** Opens one after the other: there may be hundreds. */
+  *#blocksOf(blockIds: readonly string[]): Generator<Readable> {
+    for (const blockId of blockIds) yield createReadStream(this.#block(blockId));
   }
 
   #block(blockId: string): string {
-    return join(this.#folder, "blocks", Buffer.from(blockId).toString("hex"));
+    return join(this.#blocks, Buffer.from(blockId).toString("hex"));
   }
 
-  async #become(draft: string, contentType: string): Promise<void> {
-    await writeFile(this.#contentType, contentType);
-    await rename(draft, this.path);
+  /** Writes a file that is there only when all of its content came. */
+  async #write(path: string, contents: Iterable<Readable>): Promise<void> {
+    const draft = join(this.#folder, `upload-${randomUUID()}`);
+    for (const content of contents) await pipeline(content, createWriteStream(draft, { flags: "a" }));
+    await rename(draft, path);
   }
 }

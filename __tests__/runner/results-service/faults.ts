@@ -1,9 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 /**
  * Ways in which the real service has been seen to fail.
  *
- * `rpc-*` hit every call, `reserve-taken` and `finalize-fail` the one call they name, `blob-*` up- and downloads.
+ * `rpc-*` hit every call, `finalize-fail` the calls that end an upload, `blob-*` up- and downloads.
  */
 export type Fault =
   | "rpc-401"
@@ -15,8 +13,6 @@ export type Fault =
   | "rpc-reset"
   /** Every call takes so many seconds longer. */
   | { readonly rpcDelay: number }
-  /** Another job is about to save the same. */
-  | "reserve-taken"
   | "finalize-fail"
   | "blob-503"
   /** A download breaks off half way. */
@@ -25,23 +21,3 @@ export type Fault =
   | "blob-corrupt"
   /** A download starts and then stands still. */
   | "blob-stall";
-
-/** The faults that are switched on right now. */
-export class Faults {
-  #active: readonly Fault[] = [];
-
-  /** Replaces all faults. */
-  set(faults: readonly Fault[]): void {
-    this.#active = faults;
-  }
-
-  has(fault: Exclude<Fault, object>): boolean {
-    return this.#active.includes(fault);
-  }
-
-  async delay(signal: AbortSignal): Promise<void> {
-    for (const fault of this.#active) {
-      if (typeof fault === "object") await sleep(fault.rpcDelay * 1000, undefined, { signal });
-    }
-  }
-}

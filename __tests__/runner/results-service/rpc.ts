@@ -1,15 +1,11 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { z } from "zod";
+import { setTimeout as sleep } from "node:timers/promises";
+import type * as z from "zod";
+import type { Fault } from "./faults.ts";
 
-/** The methods of a Twirp service. Each parses its own request. */
-export type RpcService = Readonly<Record<string, (request: unknown, caller: Caller) => Promise<object>>>;
-
-/** Who calls, by the token: clients repeat these ids in each request about artifacts. */
-export interface Caller {
-  readonly run: string;
-  readonly job: string;
-}
+/** The methods of a Twirp service, by their names. Each parses its own request. */
+export type RpcService = Readonly<Record<string, (request: unknown) => Promise<object>>>;
 
 /** An error in Twirp's terms. */
 export class RpcError extends Error {
@@ -20,10 +16,6 @@ export class RpcError extends Error {
     super(message);
     this.code = code;
   }
-
-  get status(): number {
-    return statusOf[this.code];
-  }
 }
 
 const statusOf = {
@@ -32,42 +24,56 @@ const statusOf = {
   internal: 500,
   malformed: 400,
   not_found: 404,
-  permission_denied: 403,
   resource_exhausted: 429,
   unauthenticated: 401,
 } as const;
 
-/** Reads the caller's token. Its signature is not looked at: any runner's will do. */
-export function authenticate(request: IncomingMessage): Caller {
-  const payload = /^Bearer [^.]+\.([^.]+)\.[^.]*$/.exec(request.headers.authorization ?? "")?.[1];
-  if (payload === undefined) throw new RpcError("unauthenticated", "invalid token");
-  const claims = claimsSchema.safeParse(parseJson(Buffer.from(payload, "base64url").toString()));
-  const scope = claims.data?.scp.split(" ").find((part) => part.startsWith("Actions.Results:"));
-  const [, run, job] = scope?.split(":") ?? [];
-  if (run === undefined || job === undefined) throw new RpcError("unauthenticated", "no scope for results");
-  return { run, job };
-}
-
-const claimsSchema = z.object({ scp: z.string() });
-
-/** The message of a call. */
-export async function readMessage(request: IncomingMessage): Promise<unknown> {
-  const body = parseJson(await text(request));
-  if (body === undefined) throw new RpcError("malformed", "the json request could not be decoded");
-  return body;
-}
-
 /** Parses a request as its method wants it. */
 export function parseRequest<T>(schema: z.ZodType<T>, request: unknown): T {
   const parsed = schema.safeParse(request);
-  if (!parsed.success) throw new RpcError("malformed", z.prettifyError(parsed.error));
+  if (!parsed.success) throw new RpcError("malformed", parsed.error.message);
   return parsed.data;
 }
 
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
+/** Answers the call of a method: Twirp, with JSON. Any token will do: only its run and job matter, to the client. */
+export async function serveRpc(
+  call: RpcService[string] | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+  faults: readonly Fault[],
+): Promise<void> {
+  const message: unknown = JSON.parse(await text(request));
+  for (const fault of faults) {
+    if (typeof fault === "object") await sleep(fault.rpcDelay * 1000, undefined, { ref: false });
   }
+  if (faults.includes("rpc-reset")) {
+    request.socket.destroy();
+    return;
+  }
+  if (faults.includes("rpc-html")) {
+    response.writeHead(502, { "content-type": "text/html" }).end("<html><body>502 Bad Gateway</body></html>");
+    return;
+  }
+  if (faults.includes("rpc-401") || request.headers.authorization === undefined) {
+    throw new RpcError("unauthenticated", "invalid token");
+  }
+  if (faults.includes("rpc-429")) {
+    response.setHeader("retry-after", "60");
+    throw new RpcError("resource_exhausted", "rate limit exceeded");
+  }
+  if (faults.includes("rpc-500")) throw new RpcError("internal", "internal error");
+  if (call === undefined) throw new RpcError("bad_route", `no handler for ${request.url}`);
+  sendJson(response, 200, await call(message));
+}
+
+/** Tells a client what went wrong, if it is still there to be told. */
+export function sendError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) response.destroy();
+  else if (error instanceof RpcError) {
+    sendJson(response, statusOf[error.code], { code: error.code, msg: error.message });
+  } else sendJson(response, 500, { code: "internal", msg: String(error) });
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }

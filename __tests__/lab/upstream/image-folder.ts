@@ -1,23 +1,23 @@
-import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
-import { HeldImage, type Images, pieceSize } from "./images.ts";
-import { type ImageRecipe, makeImages, type Workshop } from "./make-images.ts";
+import * as z from "zod";
+import { type Images, pieceSize, RegistryImage } from "./images.ts";
+import { type ImageRecipe, type MakeOptions, makeImages } from "./make-images.ts";
 
 const index = "images.json";
-const list = z.array(HeldImage);
+const list = z.array(RegistryImage);
 
 /**
  * Images in a folder: `blobs/sha256` as in an OCI layout, and `images.json`. They are made when the folder is not there,
  * in another one that gets its name when it is whole.
  */
-export async function keptImages(
+export async function imagesInFolder(
   folder: string,
   recipes: readonly ImageRecipe[],
   from: { readonly seed: string; shell(): Promise<Buffer> },
 ): Promise<Images> {
-  if (!(await isThere(folder))) await make(folder, recipes, { seed: from.seed, shell: await from.shell() });
+  if (!existsSync(folder)) await make(folder, recipes, { seed: from.seed, shell: await from.shell() });
   return {
     list: list.parse(JSON.parse(await readFile(join(folder, index), "utf8"))),
     read: (digest, range) =>
@@ -28,7 +28,7 @@ export async function keptImages(
 async function make(
   folder: string,
   recipes: readonly ImageRecipe[],
-  from: Omit<Workshop, "keep">,
+  from: Omit<MakeOptions, "write">,
 ): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
   const draft = await mkdtemp(`${folder}.`);
@@ -36,22 +36,13 @@ async function make(
     await mkdir(join(draft, "blobs", "sha256"), { recursive: true });
     const images = await makeImages(recipes, {
       ...from,
-      keep: (digest, content) => writeFile(blobPath(draft, digest), content),
+      write: (digest, content) => writeFile(blobPath(draft, digest), content),
     });
     await writeFile(join(draft, index), JSON.stringify(images, undefined, 2));
-    await rename(draft, folder).catch(async (error: unknown) => {
-      // Somebody else made the same meanwhile.
-      if (!(await isThere(folder))) throw error;
-    });
+    await rename(draft, folder);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
 const blobPath = (folder: string, digest: string) => join(folder, "blobs", ...digest.split(":"));
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
