@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildArchive } from "./e2e/image-archive.ts";
 import { leftSince, machineNow } from "./e2e/machine.ts";
+import { runAction } from "./harness/run-action.ts";
 import { labInputs } from "./lab/inputs.ts";
-import { runAction } from "./runner/run-action.ts";
 
 /** script/demo: shows what a workflow would see, and what is left on the machine afterwards. */
 const workspace = await mkdtemp(join(tmpdir(), "demo-"));

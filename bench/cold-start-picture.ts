@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { removeClusters } from "../__tests__/e2e/machine.ts";
+import { runAction } from "../__tests__/harness/run-action.ts";
 import { labInputs } from "../__tests__/lab/inputs.ts";
-import { runAction } from "../__tests__/runner/run-action.ts";
 
 /**
  * Draws where the time of a cold start goes, from the logs of all who take part.

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { docker, removeClusters } from "../__tests__/e2e/machine.ts";
+import { inheritedEnvironment } from "../__tests__/harness/job-variables.ts";
+import { runAction } from "../__tests__/harness/run-action.ts";
+import { runnerGrace, runProcess } from "../__tests__/harness/step-process.ts";
 import { labInputs } from "../__tests__/lab/inputs.ts";
 import { type Lab, readLab } from "../__tests__/lab/lab.ts";
-import { inheritedEnvironment } from "../__tests__/runner/job-variables.ts";
-import { runAction } from "../__tests__/runner/run-action.ts";
-import { runnerGrace, runProcess } from "../__tests__/runner/step-process.ts";
 import { errorMessage } from "../src/lib/errors.ts";
 import { median, type Row, report } from "./report.ts";
 

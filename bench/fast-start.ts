@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseClusterConfig, renderClusterConfig } from "../src/cluster/config.ts";
-import { manifestPatchesFolder, planFastStart } from "../src/cluster/fast-start/settings.ts";
+import { fastStartSettings, manifestPatchesFolder } from "../src/cluster/fast-start/settings.ts";
 import { type ColdStart, measureColdStarts } from "./cold-starts.ts";
 
 /**
@@ -22,7 +22,7 @@ function configWith(wanted: string): string {
   const others = names.filter((name) => name !== wanted).join(" ");
   const read = parseClusterConfig("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
   if ("problems" in read) throw new Error(read.problems.join(" "));
-  const { patches, json6902, manifests } = planFastStart({ ...read.config, patches: [others] }, true);
+  const { patches, json6902, manifests } = fastStartSettings({ ...read.config, patches: [others] }, true);
   for (const [file, text] of Object.entries(manifests)) writeFileSync(join(folder, file), text);
   const mount = { hostPath: folder, containerPath: manifestPatchesFolder };
   const rendered = renderClusterConfig(read.config, "any", ["any"], {

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { docker, removeClusters } from "../__tests__/e2e/machine.ts";
+import { runAction } from "../__tests__/harness/run-action.ts";
 import { labInputs } from "../__tests__/lab/inputs.ts";
 import { readLab } from "../__tests__/lab/lab.ts";
 import { pushedImage } from "../__tests__/lab/upstream/pushed-image.ts";
 import { startUpstream } from "../__tests__/lab/upstream/registry.ts";
-import { runAction } from "../__tests__/runner/run-action.ts";
 import { median, report, settle } from "./report.ts";
 
 /**
@@ -48,7 +48,7 @@ try {
     const done = await runAction({ inputs, cacheDir });
     if (done.exitCode !== 0) throw new Error(`${done.main.log}\n${done.post?.log}`);
     const { tasks }: { tasks: { name: string; seconds: number }[] } = JSON.parse(done.outputs.timings ?? "");
-    const seconds = tasks.find(({ name }) => name === "Get the node image")?.seconds ?? Number.NaN;
+    const seconds = tasks.find(({ name }) => name === "Get node images")?.seconds ?? Number.NaN;
     return { seconds, hit: JSON.parse(done.outputs.cache_hit ?? "{}")["node-image"] === true };
   };
   await forget();

@@ -9,7 +9,7 @@ export const digestOf = (content: Buffer): string =>
 
 export const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** An image that was never built: what all layouts are made of. */
+/** A generated image, for archives of all layouts. */
 export interface Sample {
   /** Uncompressed, the lowest first. */
   readonly layers: readonly Buffer[];
@@ -18,7 +18,7 @@ export interface Sample {
   readonly id: string;
 }
 
-/** @param platform `os/architecture` or `os/architecture/variant`; without one, the config does not tell */
+/** @param platform `os/architecture` or `os/architecture/variant`; if empty, the config has none */
 export function sample(seed: string, { layers = 2, platform = "linux/amd64", bytes = 3_000 } = {}): Sample {
   const tars = Array.from({ length: layers }, (_, index) =>
     tar([{ name: "file", content: noise(`${seed}/${index}`, bytes) }]),
@@ -38,7 +38,7 @@ export function imageOf(layers: readonly Buffer[], platform = "linux/amd64"): Sa
   return { layers, config, id: digestOf(config) };
 }
 
-/** An image, and what `docker save` was asked for. */
+/** An image with its tags in `docker save`. */
 export interface Saved {
   readonly image: Sample;
   readonly tags: readonly string[] | null;
@@ -46,7 +46,7 @@ export interface Saved {
 
 const hex = (digest: string) => digest.replace("sha256:", "");
 
-/** `docker save` before Docker 25: a folder for each layer of each image, the same one again as a link. */
+/** `docker save` before Docker 25: a folder for each layer of each image; repeated layers are links. */
 export function dockerSaveOld(
   saved: readonly Saved[],
   repeated: "symlink" | "hardlink" = "symlink",
@@ -83,7 +83,7 @@ export function dockerSaveOld(
   ];
 }
 
-/** go-containerregistry's tarballs, as crane, ko and kaniko write them: compressed layers named by their hash. */
+/** Tarballs of go-containerregistry (crane, ko, kaniko): compressed layers named by their hash. */
 export function goContainerRegistry(
   saved: readonly Saved[],
   compression: "gzip" | "zstd" = "gzip",
@@ -108,7 +108,7 @@ export function goContainerRegistry(
 export const compressed = (layer: Buffer, compression: "none" | "gzip" | "zstd"): Buffer =>
   compression === "gzip" ? gzipSync(layer) : compression === "zstd" ? zstdCompressSync(layer) : layer;
 
-/** What a digest names, and the descriptor that names it. */
+/** A blob with its descriptor. */
 export interface Blob {
   readonly content: Buffer;
   readonly descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number };
@@ -132,7 +132,7 @@ export const mediaTypes = {
   dockerLayer: "application/vnd.docker.image.rootfs.diff.tar",
 };
 
-/** An image in OCI's form: its manifest, and all blobs with it, the manifest's own the last. */
+/** The OCI blobs of an image: `blobs` has all of them, the manifest last. */
 export function ociImage(image: Sample, compression: "none" | "gzip" | "zstd" = "gzip") {
   const layers = image.layers.map((layer) => blob(compressed(layer, compression), mediaTypes[compression]));
   const config = blob(image.config, mediaTypes.config);
@@ -148,7 +148,7 @@ export function ociImage(image: Sample, compression: "none" | "gzip" | "zstd" = 
   return { layers, config, manifest, blobs: [...layers, config, manifest] };
 }
 
-/** An index of manifests, each with the platform it is for, and what else its descriptor says. */
+/** An index of manifests. @param entries with platforms, and further fields of the descriptor */
 export function ociIndex(entries: readonly { of: Blob; platform?: string; more?: object }[]): Blob {
   const manifests = entries.map(({ of, platform, more }) => {
     const [os, architecture, variant] = platform?.split("/") ?? [];
@@ -161,11 +161,11 @@ export function ociIndex(entries: readonly { of: Blob; platform?: string; more?:
   return blob({ schemaVersion: 2, mediaType: mediaTypes.index, manifests }, mediaTypes.index);
 }
 
-/** What a descriptor in index.json says of its name, as containerd and buildx write it. */
+/** The name in a descriptor of index.json, as containerd and buildx write it. */
 export const named = (name: string) => ({
   annotations: { "io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1" },
 });
-/** The same as skopeo and podman write it. */
+/** The name in a descriptor of index.json, as skopeo and podman write it. */
 export const refNamed = (name: string) => ({ annotations: { "org.opencontainers.image.ref.name": name } });
 
 /** An OCI layout: `oci-layout`, `index.json`, and blobs. */
@@ -182,7 +182,7 @@ export const ociLayout = (manifests: readonly object[], blobs: readonly Blob[]):
   { name: "oci-layout", content: json({ imageLayoutVersion: "1.0.0" }) },
 ];
 
-/** `docker save` since Docker 25: an OCI layout that Docker's older versions read too. */
+/** `docker save` since Docker 25: an OCI layout with the manifest.json of older versions. */
 export function dockerSaveNew(saved: readonly Saved[]): Member[] {
   const images = saved.map(({ image, tags }) => ({ ...ociImage(image, "none"), tags }));
   const path = ({ descriptor }: Blob) => `blobs/sha256/${hex(descriptor.digest)}`;
@@ -203,8 +203,8 @@ export function dockerSaveNew(saved: readonly Saved[]): Member[] {
   ];
 }
 
-/** The members of an archive, one of them with another content. */
-export const having = (members: readonly Member[], file: string, content: unknown): Member[] =>
+/** Replaces the content of one member of an archive. */
+export const withContent = (members: readonly Member[], file: string, content: unknown): Member[] =>
   members.map((member) =>
     member.name === file
       ? { ...member, content: Buffer.isBuffer(content) ? content : json(content) }

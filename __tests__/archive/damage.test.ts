@@ -6,15 +6,15 @@ import {
   digestOf,
   dockerSaveNew,
   dockerSaveOld,
-  having,
   mediaTypes,
   named,
   ociImage,
   ociIndex,
   ociLayout,
   sample,
+  withContent,
 } from "./archives.ts";
-import { again, refusal } from "./reading.ts";
+import { again, rejection } from "./reading.ts";
 import { type Member, tar } from "./tar-files.ts";
 
 const web = sample("web");
@@ -38,10 +38,10 @@ const withLayer = (change: object) =>
   withManifest({ layers: oci.layers.map(({ descriptor }) => ({ ...descriptor, ...change })) });
 const layout = (entry: object, blobs: readonly Blob[] = oci.blobs) => ociLayout([entry], blobs);
 
-describe("an archive that lacks something, or has another thing in its place, is refused:", () => {
+describe("readArchive rejects an incomplete or corrupt archive", () => {
   const without = (members: Member[], digest: string) =>
     members.filter((member) => member.name !== `blobs/${digest.replace(":", "/")}`);
-  const whole = layout({ ...oci.manifest.descriptor, ...named("web:1") });
+  const complete = layout({ ...oci.manifest.descriptor, ...named("web:1") });
   const index = ociIndex([{ of: oci.manifest, platform: "linux/amd64" }]);
   const config = saved.find((member) => member.name.endsWith(".json"))?.name ?? "";
   const layer = saved.find((member) => member.name.endsWith("/layer.tar"))?.name ?? "";
@@ -51,137 +51,140 @@ describe("an archive that lacks something, or has another thing in its place, is
   );
   const [firstLayer] = web.layers.map(digestOf);
   const swapped = web.layers.map(digestOf).map(blobName).reverse();
-  const wholeImage = "Make the archive again with the whole image in it.";
+  const completeImage = "Create the archive again with the complete image.";
   it.each<[string, Member[], string]>([
     [
-      "its index",
+      "without its index",
       layout({ ...index.descriptor, ...named("web:1") }),
-      `the image index ${index.descriptor.digest} is not in it. ${wholeImage}`,
+      `the archive does not contain the image index ${index.descriptor.digest}. ${completeImage}`,
     ],
     [
-      "its manifest",
-      without(whole, manifestDigest ?? ""),
-      `the image manifest ${manifestDigest} is not in it. ${wholeImage}`,
+      "without its manifest",
+      without(complete, manifestDigest ?? ""),
+      `the archive does not contain the image manifest ${manifestDigest}. ${completeImage}`,
     ],
     [
-      "its config",
-      without(whole, configDigest ?? ""),
-      `the image config ${configDigest} is not in it. ${wholeImage}`,
+      "without its config",
+      without(complete, configDigest ?? ""),
+      `the archive does not contain the image config ${configDigest}. ${completeImage}`,
     ],
     [
-      "a config of docker save",
+      "without a config of docker save",
       saved.filter((member) => member.name !== config),
-      `the image config "${config}" is not in it. ${again}`,
+      `the archive does not contain the image config "${config}". ${again}`,
     ],
     [
-      "a layer of docker save",
+      "without a layer of docker save",
       saved.filter((member) => member.name !== layer),
-      `the layer "${layer}" is not in it. ${again}`,
+      `the archive does not contain the layer "${layer}". ${again}`,
     ],
     [
-      "another manifest",
-      having(
-        whole,
+      "with another manifest",
+      withContent(
+        complete,
         `blobs/${manifestDigest?.replace(":", "/")}`,
         Buffer.alloc(oci.manifest.content.length, " "),
       ),
-      `it is damaged: the image manifest ${manifestDigest} hashes to ${blob(Buffer.alloc(oci.manifest.content.length, " "), "").descriptor.digest}. ${again}`,
+      `the archive is corrupt: the image manifest ${manifestDigest} has the digest ${blob(Buffer.alloc(oci.manifest.content.length, " "), "").descriptor.digest}. ${again}`,
     ],
     [
-      "a shorter config",
-      having(whole, `blobs/${configDigest?.replace(":", "/")}`, {}),
-      `it is damaged: the image config ${configDigest} should have ${web.config.length} bytes, and has 2. ${again}`,
+      "with a shorter config",
+      withContent(complete, `blobs/${configDigest?.replace(":", "/")}`, {}),
+      `the archive is corrupt: the image config ${configDigest} has 2 bytes instead of ${web.config.length}. ${again}`,
     ],
     [
-      "a shorter layer",
-      having(whole, `blobs/${layerDigest?.replace(":", "/")}`, {}),
-      `it is damaged: the layer ${layerDigest} should have ${oci.layers[0]?.content.length} bytes, and has 2. ${again}`,
+      "with a shorter layer",
+      withContent(complete, `blobs/${layerDigest?.replace(":", "/")}`, {}),
+      `the archive is corrupt: the layer ${layerDigest} has 2 bytes instead of ${oci.layers[0]?.content.length}. ${again}`,
     ],
     [
-      "another config under a digest",
-      having(
+      "with another config under its digest",
+      withContent(
         dockerSaveNew([{ image: web, tags: ["web:1"] }]).filter((member) => member.name !== "oci-layout"),
         `blobs/${web.id.replace(":", "/")}`,
         {},
       ),
-      `it is damaged: the image config "blobs/${web.id.replace(":", "/")}" hashes to ${blob({}, "").descriptor.digest}. ${again}`,
+      `the archive is corrupt: the image config "blobs/${web.id.replace(":", "/")}" has the digest ${blob({}, "").descriptor.digest}. ${again}`,
     ],
     [
-      "another number of layers",
+      "with another number of layers",
       withManifest({ layers: [] }),
-      `it is damaged: the image ${web.id} has 0 layers, and 2 according to its config. ${again}`,
+      `the archive is corrupt: the image ${web.id} has 0 layers, but its config lists 2. ${again}`,
     ],
     [
-      "another number of layers than docker save wrote",
-      having(saved, "manifest.json", [{ Config: config, RepoTags: ["web:1"], Layers: [layer] }]),
-      `it is damaged: the image ${web.id} has 1 layers, and 2 according to its config. ${again}`,
+      "with another number of layers in manifest.json",
+      withContent(saved, "manifest.json", [{ Config: config, RepoTags: ["web:1"], Layers: [layer] }]),
+      `the archive is corrupt: the image ${web.id} has 1 layers, but its config lists 2. ${again}`,
     ],
     [
-      "another layer under a digest",
-      having(plain, "manifest.json", [{ Config: blobName(web.id), RepoTags: ["web:1"], Layers: swapped }]),
-      `it is damaged: the layer "${swapped[0]}" should hash to ${firstLayer}. ${again}`,
+      "with another layer under its digest",
+      withContent(plain, "manifest.json", [
+        { Config: blobName(web.id), RepoTags: ["web:1"], Layers: swapped },
+      ]),
+      `the archive is corrupt: the layer "${swapped[0]}" should have the digest ${firstLayer}. ${again}`,
     ],
     [
-      "a layer that its maker has",
+      "with a layer at a URL",
       withLayer({ urls: ["https://example.com/layer"] }),
-      `its layer ${layerDigest} is not distributable: it is to be fetched from where its maker has it. Build the image on another one.`,
+      `the layer ${layerDigest} is non-distributable: it has to be fetched from its publisher. Use another base image.`,
     ],
     [
-      "a foreign layer",
+      "with a foreign layer",
       withLayer({ mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" }),
-      `its layer ${layerDigest} is not distributable: it is to be fetched from where its maker has it. Build the image on another one.`,
+      `the layer ${layerDigest} is non-distributable: it has to be fetched from its publisher. Use another base image.`,
     ],
     [
-      "a layer of a strange type",
+      "with a layer of an unknown media type",
       withLayer({ mediaType: "text/html" }),
-      `its layer ${layerDigest} is of the type "text/html", which containerd does not unpack. Build the image with layers that are tar archives, plain or compressed with gzip or zstd.`,
+      `the layer ${layerDigest} has the media type "text/html", which containerd does not unpack. Build the image with layers that are tar archives, plain or compressed with gzip or zstd.`,
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toBe(said);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toBe(message);
   });
 });
 
-describe("a document that is not what it should be is refused:", () => {
-  const index = (manifests: unknown) => having(layout(oci.manifest.descriptor), "index.json", { manifests });
+describe("readArchive rejects JSON files with invalid content", () => {
+  const index = (manifests: unknown) =>
+    withContent(layout(oci.manifest.descriptor), "index.json", { manifests });
   const nested = (depth: number): Blob[] => {
     const below = depth === 1 ? [] : nested(depth - 1);
     return [ociIndex([{ of: below[0] ?? oci.manifest }]), ...below];
   };
   const half = (which: number) =>
     ociIndex(Array.from({ length: 501 }, () => ({ of: oci.manifest, platform: `linux/${which}` })));
-  const crowd = ociIndex([{ of: half(1) }, { of: half(2) }]);
+  const many = ociIndex([{ of: half(1) }, { of: half(2) }]);
   const entry = { ...oci.manifest.descriptor, ...named("web:1") };
   it.each<[string, Member[], string]>([
-    ["no JSON", having(saved, "manifest.json", Buffer.from("[{")), '"manifest.json" in it is not JSON'],
+    ["invalid JSON", withContent(saved, "manifest.json", Buffer.from("[{")), '"manifest.json" is not JSON'],
     [
       "null",
-      having(saved, "manifest.json", null),
-      '"manifest.json" in it is no list of images: it is not a list',
+      withContent(saved, "manifest.json", null),
+      '"manifest.json" is not a valid list of images: it is not an array',
     ],
     [
-      "a list of numbers",
-      having(saved, "manifest.json", [1]),
-      '"manifest.json" in it is no list of images: `0` is not an object',
+      "an array of numbers",
+      withContent(saved, "manifest.json", [1]),
+      '"manifest.json" is not a valid list of images: `0` is not an object',
     ],
     [
-      "layers as a text",
-      having(saved, "manifest.json", [{ Config: "a", Layers: "b" }]),
-      '"manifest.json" in it is no list of images: `0.Layers` is not a list',
+      "layers as a string",
+      withContent(saved, "manifest.json", [{ Config: "a", Layers: "b" }]),
+      '"manifest.json" is not a valid list of images: `0.Layers` is not an array',
     ],
     [
       "too many images",
-      having(saved, "manifest.json", Array(1_001).fill(0)),
-      '"manifest.json" in it is no list of images: it has more than 1000 elements',
+      withContent(saved, "manifest.json", Array(1_001).fill(0)),
+      '"manifest.json" is not a valid list of images: it has more than 1000 elements',
     ],
     [
       "too many layers",
       withManifest({ layers: Array(1_001).fill(0) }),
-      "is no image manifest: `layers` has more than 1000 elements",
+      "is not a valid image manifest: `layers` has more than 1000 elements",
     ],
     [
       "an unknown layout",
-      having(layout(entry), "oci-layout", { imageLayoutVersion: "2.0.0" }),
-      '"oci-layout" in it is no oci-layout file: `imageLayoutVersion` is not 1.0.0, the only version there is',
+      withContent(layout(entry), "oci-layout", { imageLayoutVersion: "2.0.0" }),
+      '"oci-layout" is not a valid oci-layout file: `imageLayoutVersion` is not 1.0.0, the only supported version',
     ],
     [
       "sha512",
@@ -194,67 +197,68 @@ describe("a document that is not what it should be is refused:", () => {
       "`manifests.0.digest` is not `sha256:` and 64 hexadecimal digits",
     ],
     ["a negative size", index([{ ...entry, size: -1 }]), "`manifests.0.size` is negative"],
-    ["half a byte", index([{ ...entry, size: 0.5 }]), "`manifests.0.size` is not a whole number"],
-    ["a size as text", index([{ ...entry, size: "1" }]), "`manifests.0.size` is not a whole number"],
-    ["an enormous document", index([{ ...entry, size: 1e300 }]), "`manifests.0.size` is not a whole number"],
+    ["a fractional size", index([{ ...entry, size: 0.5 }]), "`manifests.0.size` is not an integer"],
+    ["a size as string", index([{ ...entry, size: "1" }]), "`manifests.0.size` is not an integer"],
     [
-      "a platform with a line end",
+      "a size beyond all integers",
+      index([{ ...entry, size: 1e300 }]),
+      "`manifests.0.size` is not an integer",
+    ],
+    [
+      "a platform with a newline",
       index([{ ...entry, platform: { os: "linux\n", architecture: "amd64" } }]),
-      "`manifests.0.platform.os` is not a word",
+      "`manifests.0.platform.os` is not a valid platform component",
     ],
     [
-      "a manifest that is an index as well",
+      "a manifest that is also an index",
       withManifest({ manifests: [entry] }),
-      "is no image manifest: `manifests` does not belong there",
+      "is not a valid image manifest: `manifests` is not allowed here",
     ],
     [
-      "an index that is a manifest as well",
-      having(layout(entry), "index.json", { manifests: [entry], layers: [] }),
-      "is no image index: `layers` does not belong there",
+      "an index that is also a manifest",
+      withContent(layout(entry), "index.json", { manifests: [entry], layers: [] }),
+      "is not a valid image index: `layers` is not allowed here",
     ],
     [
-      "a manifest that says it is an index",
+      "a manifest with the media type of an index",
       withManifest({ mediaType: mediaTypes.index }),
-      "is no image manifest: `mediaType` is not the type of a manifest",
+      "is not a valid image manifest: `mediaType` is not the media type of a manifest",
     ],
     [
-      "a config whose layers are no digests",
+      "a config whose layers are not digests",
       withConfig({ rootfs: { diff_ids: ["sha256:0", "sha256:1"] } }),
-      "is no image config: `rootfs.diff_ids.0` is not `sha256:` and 64 hexadecimal digits",
+      "is not a valid image config: `rootfs.diff_ids.0` is not `sha256:` and 64 hexadecimal digits",
     ],
-    ["a config without layers", withConfig({ rootfs: null }), "layers, and 0 according to its config"],
+    ["a config without layers", withConfig({ rootfs: null }), "layers, but its config lists 0"],
     [
-      "keys that are not keys",
+      "prototype keys",
       withConfig(JSON.parse('{"__proto__": {"os": 1}, "rootfs": {"__proto__": {"diff_ids": 1}}}')),
-      "layers, and 0 according to its config",
+      "layers, but its config lists 0",
     ],
     [
-      "more images than platforms exist",
-      layout({ ...crowd.descriptor, ...named("web:1") }, [crowd, half(1), half(2)]),
-      `${crowd.descriptor.digest} in it leads to more than 1000 images`,
+      "an index of too many images",
+      layout({ ...many.descriptor, ...named("web:1") }, [many, half(1), half(2)]),
+      `${many.descriptor.digest} refers to more than 1000 images`,
     ],
     [
-      "indexes nine deep",
+      "indexes nested nine levels deep",
       layout({ ...nested(9)[0]?.descriptor, ...named("web:1") }, [...nested(9), ...oci.blobs]),
-      "its image indexes are more than 8 deep",
+      "the image indexes are nested more than 8 levels deep",
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toContain(`${said}. ${again}`);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toContain(`${message}. ${again}`);
   });
 });
 
-describe("an archive that is cut off", () => {
-  it.each(["none", "gzip", "zstd"] as const)(
-    "anywhere is refused, with compression %s",
-    async (compression) => {
-      const whole = compressed(tar(saved), compression);
-      // The last 1024 bytes of a plain archive are its end mark, which nothing needs.
-      const end = compression === "none" ? whole.length - 1024 - 512 : whole.length;
-      for (let length = 0; length < end; length += Math.ceil(end / 40)) {
-        expect(await refusal(whole.subarray(0, length))).toMatch(
-          /^(?:it is empty|it is not a tar archive|it is cut off|its (?:gzip|zstd) stream is cut off|the image config|it is a tar archive, but|the layer)/,
-        );
-      }
-    },
-  );
+describe("readArchive rejects a truncated archive", () => {
+  it.each(["none", "gzip", "zstd"] as const)("wherever it ends, with compression %s", async (compression) => {
+    const complete = compressed(tar(saved), compression);
+    // The last 1024 bytes of an uncompressed archive are its end-of-archive marker, which is optional.
+    const end = compression === "none" ? complete.length - 1024 - 512 : complete.length;
+    for (let length = 0; length < end; length += Math.ceil(end / 40)) {
+      expect(await rejection(complete.subarray(0, length))).toMatch(
+        /^(?:the file is (?:empty|not a tar archive|a tar archive, but)|the archive (?:is truncated|does not contain)|the (?:gzip|zstd) stream is truncated)/,
+      );
+    }
+  });
 });

@@ -9,7 +9,7 @@ import { RandomAccessFile } from "../../src/archive/open-file.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { noise } from "./tar-files.ts";
 
-async function opened(bytes: Buffer): Promise<RandomAccessFile> {
+async function openBytes(bytes: Buffer): Promise<RandomAccessFile> {
   const path = join(temporaryFolder(), "archive");
   await writeFile(path, bytes);
   const handle = await open(path);
@@ -17,11 +17,11 @@ async function opened(bytes: Buffer): Promise<RandomAccessFile> {
   return RandomAccessFile.of(handle);
 }
 
-/** What comes out of a compressed file; nothing may be left when nothing does. */
-async function out(bytes: Buffer): Promise<Buffer> {
+/** Returns the decompressed content. After an error the folder must be empty. */
+async function contentOf(bytes: Buffer): Promise<Buffer> {
   const folder = temporaryFolder();
   try {
-    return readFileSync(await decompress(await opened(bytes), compressionOf(bytes) ?? "gzip", folder));
+    return readFileSync(await decompress(await openBytes(bytes), compressionOf(bytes) ?? "gzip", folder));
   } catch (error) {
     expect(readdirSync(folder)).toEqual([]);
     throw error;
@@ -34,36 +34,36 @@ const compress = {
   zstd: (bytes: Buffer) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }),
 };
 
-describe.each(["gzip", "zstd"] as const)("what %s compressed", (compression) => {
+describe.each(["gzip", "zstd"] as const)("decompress of %s", (compression) => {
   const whole = compress[compression](content);
 
-  it("is recognised by its first bytes, and decompressed into a file that only this user reads", async () => {
+  it("writes a file that only this user can read", async () => {
     expect(compressionOf(whole)).toBe(compression);
     expect(compressionOf(content)).toBeUndefined();
     const folder = temporaryFolder();
-    const copy = await decompress(await opened(whole), compression, folder);
+    const copy = await decompress(await openBytes(whole), compression, folder);
     expect(readFileSync(copy).equals(content)).toBe(true);
     expect(statSync(copy).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
-  it("may be in several pieces, one behind the other", async () => {
-    const pieces = [content, Buffer.alloc(0), content.subarray(0, 5)];
+  it("reads several concatenated streams", async () => {
+    const parts = [content, Buffer.alloc(0), content.subarray(0, 5)];
     expect(
-      (await out(Buffer.concat(pieces.map((piece) => compress[compression](piece))))).equals(
-        Buffer.concat(pieces),
+      (await contentOf(Buffer.concat(parts.map((part) => compress[compression](part))))).equals(
+        Buffer.concat(parts),
       ),
     ).toBe(true);
-    // As large as what is read at once, so that pieces end within, and exactly at, its ends.
+    // About as large as a read, so that streams end within and at the end of a read.
     const megabytes = Array.from({ length: 3 }, () => randomBytes(1024 ** 2 - 60));
     expect(
-      (await out(Buffer.concat(megabytes.map((piece) => compress[compression](piece))))).equals(
+      (await contentOf(Buffer.concat(megabytes.map((part) => compress[compression](part))))).equals(
         Buffer.concat(megabytes),
       ),
     ).toBe(true);
   });
 
-  it("is refused when it is cut off", async () => {
+  it("rejects a truncated stream", async () => {
     for (const length of [
       11,
       1_000,
@@ -72,68 +72,75 @@ describe.each(["gzip", "zstd"] as const)("what %s compressed", (compression) => 
       whole.length - 4,
       whole.length - 1,
     ]) {
-      await expect(out(whole.subarray(0, length)), `${length} bytes`).rejects.toThrow(
-        `its ${compression} stream is cut off`,
+      await expect(contentOf(whole.subarray(0, length)), `${length} bytes`).rejects.toThrow(
+        `the ${compression} stream is truncated`,
       );
     }
   });
 
-  it("is refused when it is damaged", async () => {
+  it("rejects a corrupt stream", async () => {
     for (const at of [whole.length >> 1, whole.length - 1]) {
       const damaged = Buffer.from(whole);
       damaged[at] = ~(damaged[at] ?? 0) & 0xff;
-      await expect(out(damaged), `byte ${at}`).rejects.toThrow(`its ${compression} stream is damaged`);
+      await expect(contentOf(damaged), `byte ${at}`).rejects.toThrow(`the ${compression} stream is corrupt`);
     }
   });
 
-  it("is refused when something else is behind it", async () => {
-    await expect(out(Buffer.concat([whole, Buffer.from("something else")]))).rejects.toThrow(
-      `its ${compression} stream is damaged`,
+  it("rejects trailing data", async () => {
+    await expect(contentOf(Buffer.concat([whole, Buffer.from("trailing data")]))).rejects.toThrow(
+      `the ${compression} stream is corrupt`,
     );
   });
 });
 
-describe("what zstd compressed", () => {
-  it("may have parts that are to be skipped, as those of pzstd", async () => {
+describe("decompress of zstd frames", () => {
+  it("skips skippable frames, as those of pzstd", async () => {
     const skipped = Buffer.concat([Buffer.from("502a4d1804000000", "hex"), Buffer.from("size")]);
     const frame = compress.zstd(content);
     const both = Buffer.concat([skipped, frame, skipped, frame, skipped]);
     expect(compressionOf(both)).toBe("zstd");
-    expect((await out(both)).equals(Buffer.concat([content, content]))).toBe(true);
+    expect((await contentOf(both)).equals(Buffer.concat([content, content]))).toBe(true);
   });
 
-  it("is refused when it is in thousands of pieces", async () => {
-    const pieces = Buffer.concat(Array(11).fill(zstdCompressSync(Buffer.alloc(0))));
-    const refused = decompress(await opened(pieces), "zstd", temporaryFolder(), { bytes: 1, frames: 10 });
-    await expect(refused).rejects.toThrow("it is made of more than 10 zstd frames");
-    expect(decompressionLimits(1).frames).toBe(2_000);
+  it("rejects too many frames", async () => {
+    const frames = Buffer.concat(Array(11).fill(zstdCompressSync(Buffer.alloc(0))));
+    const outcome = decompress(await openBytes(frames), "zstd", temporaryFolder(), {
+      maxBytes: 1,
+      maxFrames: 10,
+    });
+    await expect(outcome).rejects.toThrow("the archive has more than 10 zstd frames");
+    expect(decompressionLimits(1).maxFrames).toBe(2_000);
   });
 
-  it("is refused when it wants more memory than zstd gives by default", async () => {
-    // A frame that announces a window of 1 GB.
+  it("rejects a window larger than the default of zstd", async () => {
+    // A frame that declares a window of 1 GB.
     const frame = Buffer.from("28b52ffd00a0010000", "hex");
-    await expect(out(frame)).rejects.toThrow("its zstd stream needs more than 128 MB of memory to be read");
+    await expect(contentOf(frame)).rejects.toThrow("the zstd stream needs a window larger than 128 MB");
   });
 });
 
-describe("a decompression bomb", () => {
-  it("is what grows more than a hundredfold and beyond a gigabyte", () => {
-    expect(decompressionLimits(1).bytes).toBe(1024 ** 3);
-    expect(decompressionLimits(1024 ** 3).bytes).toBe(100 * 1024 ** 3);
+describe("decompress of a decompression bomb", () => {
+  it("allows a hundredfold expansion, and a gigabyte in any case", () => {
+    expect(decompressionLimits(1).maxBytes).toBe(1024 ** 3);
+    expect(decompressionLimits(1024 ** 3).maxBytes).toBe(100 * 1024 ** 3);
   });
 
-  it("is refused, and nothing of it is left", async () => {
-    const [folder, bomb] = [temporaryFolder(), await opened(gzipSync(Buffer.alloc(30 * 1024 ** 2)))];
-    await expect(decompress(bomb, "gzip", folder, { bytes: 20 * 1024 ** 2, frames: 1 })).rejects.toThrow(
-      `it is a decompression bomb: more than 20971520 bytes come out of its ${bomb.size}`,
+  it("rejects it and removes the copy", async () => {
+    const [folder, bomb] = [temporaryFolder(), await openBytes(gzipSync(Buffer.alloc(30 * 1024 ** 2)))];
+    await expect(
+      decompress(bomb, "gzip", folder, { maxBytes: 20 * 1024 ** 2, maxFrames: 1 }),
+    ).rejects.toThrow(
+      `the archive is a decompression bomb: its ${bomb.size} bytes decompress to more than 20971520 bytes`,
     );
     expect(readdirSync(folder)).toEqual([]);
   });
 });
 
-it("what is compressed is refused when what comes out cannot be written", async () => {
-  const archive = await opened(gzipSync(content));
-  await expect(decompress(archive, "gzip", join(temporaryFolder(), "missing"))).rejects.toThrow(
-    /^what it holds cannot be written to a file \(ENOENT: no such file or directory, open .*\)$/,
-  );
+describe("decompress into a folder that does not exist", () => {
+  it("fails with the reason", async () => {
+    const archive = await openBytes(gzipSync(content));
+    await expect(decompress(archive, "gzip", join(temporaryFolder(), "missing"))).rejects.toThrow(
+      /^the decompressed copy could not be written \(ENOENT: no such file or directory, open .*\)$/,
+    );
+  });
 });

@@ -12,7 +12,7 @@ import {
   ociLayout,
   sample,
 } from "./archives.ts";
-import { type Member, pax, summed, tar } from "./tar-files.ts";
+import { type Member, pax, tar, withChecksum } from "./tar-files.ts";
 
 const [web, arm] = [sample("web"), sample("arm", { platform: "linux/arm64" })];
 const amdImage = ociImage(web, "zstd");
@@ -23,7 +23,7 @@ const index = ociIndex([
 ]);
 const outer = ociIndex([{ of: index }]);
 
-/** An archive of every layout: mutations of them reach all that there is to be read. */
+/** An archive of every layout, so that mutations reach every field that is read. */
 const layouts: readonly (readonly Member[])[] = [
   dockerSaveOld([
     { image: web, tags: ["web:1", "localhost/web"] },
@@ -40,10 +40,10 @@ const layouts: readonly (readonly Member[])[] = [
   ociLayout([{ ...outer.descriptor, ...named("web:1") }], [outer, index, ...amdImage.blobs]),
 ];
 
-/** Where, between 0 and 1: what there is to choose from differs from archive to archive. */
-const place = fc.noBias(fc.nat(999_999)).map((part) => part / 1_000_000);
-const at = <T>(things: readonly T[], where: number): T | undefined =>
-  things[Math.floor(where * things.length)];
+/** A relative position between 0 and 1: archives have different numbers of values. */
+const position = fc.noBias(fc.nat(999_999)).map((part) => part / 1_000_000);
+const at = <T>(items: readonly T[], relative: number): T | undefined =>
+  items[Math.floor(relative * items.length)];
 
 const hostile = fc.oneof(
   fc.constantFrom<unknown>(
@@ -82,54 +82,54 @@ const hostile = fc.oneof(
   fc.jsonValue(),
 );
 const jsonMutation = fc.record({
-  member: place,
-  value: place,
-  put: hostile,
+  member: position,
+  value: position,
+  replacement: hostile,
   drop: fc.boolean(),
   repair: fc.boolean(),
 });
 const byteMutation = fc.record({
   kind: fc.constantFrom("flip", "flip", "cut", "remove", "repeat", "insert", "header", "header"),
-  where: place,
+  where: position,
   length: fc.integer({ min: 1, max: 2_000 }),
   bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
 });
 type ByteMutation = typeof byteMutation extends fc.Arbitrary<infer T> ? T : never;
 
 /**
- * Archives that were damaged: values of their documents replaced (and, in half of them, every digest that should then be
- * another one mended), bytes and header fields changed, parts cut out, doubled and put in, before and after compression.
+ * Mutated archives: JSON values replaced (in half of them with all digests updated), bytes and header fields changed, parts
+ * removed, repeated and inserted, before and after compression.
  */
 export const mutatedArchive: fc.Arbitrary<Buffer> = fc
   .record({
     members: fc.constantFrom(...layouts),
-    documents: fc.array(jsonMutation, { maxLength: 2 }),
+    jsonFiles: fc.array(jsonMutation, { maxLength: 2 }),
     plain: fc.array(byteMutation, { maxLength: 2 }),
     compression: fc.constantFrom("none", "none", "gzip", "zstd"),
     packed: fc.array(byteMutation, { maxLength: 1 }),
   })
-  .map(({ members, documents, plain, compression, packed }) => {
-    const mutated = tar(documents.reduce(mutateDocument, members));
+  .map(({ members, jsonFiles, plain, compression, packed }) => {
+    const mutated = tar(jsonFiles.reduce(mutateJson, members));
     return packed.reduce(mutateBytes, compressed(plain.reduce(mutateBytes, mutated), compression));
   });
 
-/** Puts something else in the place of a value of one document, and mends what refers to the document if asked to. */
-function mutateDocument(
+/** Replaces or deletes a value of one JSON file, and updates the references to the file if `repair` is set. */
+function mutateJson(
   members: readonly Member[],
-  { member, value, put, drop, repair }: typeof jsonMutation extends fc.Arbitrary<infer T> ? T : never,
+  { member, value, replacement, drop, repair }: typeof jsonMutation extends fc.Arbitrary<infer T> ? T : never,
 ): readonly Member[] {
-  const documents = members.filter(
+  const jsonFiles = members.filter(
     ({ content }) => content !== undefined && /^[[{]/.test(String(content.subarray(0, 1))),
   );
-  const chosen = at(documents, member);
+  const chosen = at(jsonFiles, member);
   if (chosen?.content === undefined) return members;
-  const document: unknown = parsed(chosen.content);
-  const spots = spotsIn(document);
+  const root: unknown = parsed(chosen.content);
+  const spots = spotsIn(root);
   const spot = at(spots, value);
   if (spot === undefined) return members;
   if (drop) Reflect.deleteProperty(spot.parent, spot.key);
-  else Reflect.set(spot.parent, spot.key, put);
-  const content = json(document);
+  else Reflect.set(spot.parent, spot.key, replacement);
+  const content = json(root);
   const changed = members.map((each) => (each === chosen ? { ...each, content } : each));
   return repair ? repaired(changed, chosen.content, content) : changed;
 }
@@ -142,26 +142,26 @@ function parsed(content: Buffer): unknown {
   }
 }
 
-function spotsIn(document: unknown): { parent: object; key: string }[] {
-  if (typeof document !== "object" || document === null) return [];
-  return Object.entries(document).flatMap(([key, value]) => [{ parent: document, key }, ...spotsIn(value)]);
+function spotsIn(value: unknown): { parent: object; key: string }[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) => [{ parent: value, key }, ...spotsIn(child)]);
 }
 
-/** Lets every name, digest and size that was of a document's old content be of its new one. */
+/** Updates every name, digest and size of a JSON file after a change of its content. */
 function repaired(members: readonly Member[], old: Buffer, content: Buffer): readonly Member[] {
-  const [was, is] = [digestOf(old).slice(7), digestOf(content).slice(7)];
-  let mended = members.map((member) => ({ ...member, name: member.name.replace(was, is) }));
-  for (const { content: text } of mended) {
-    if (text === undefined || text === content || !text.includes(was)) continue;
+  const [oldHex, newHex] = [digestOf(old).slice(7), digestOf(content).slice(7)];
+  let updated = members.map((member) => ({ ...member, name: member.name.replace(oldHex, newHex) }));
+  for (const { content: text } of updated) {
+    if (text === undefined || text === content || !text.includes(oldHex)) continue;
     const next = Buffer.from(
       String(text)
-        .replaceAll(`${was}","size":${old.length}`, `${is}","size":${content.length}`)
-        .replaceAll(was, is),
+        .replaceAll(`${oldHex}","size":${old.length}`, `${newHex}","size":${content.length}`)
+        .replaceAll(oldHex, newHex),
     );
-    mended = mended.map((member) => (member.content === text ? { ...member, content: next } : member));
-    mended = [...repaired(mended, text, next)];
+    updated = updated.map((member) => (member.content === text ? { ...member, content: next } : member));
+    updated = [...repaired(updated, text, next)];
   }
-  return mended;
+  return updated;
 }
 
 function mutateBytes(archive: Buffer, { kind, where, length, bytes }: ByteMutation): Buffer {
@@ -178,14 +178,14 @@ function mutateBytes(archive: Buffer, { kind, where, length, bytes }: ByteMutati
     case "insert":
       return Buffer.concat([head, bytes, tail]);
     case "header": {
-      // Every field is as likely: name, mode, size, sum, type, target, magic.
+      // Every field with the same probability: name, mode, size, checksum, type, target, magic.
       const mutated = Buffer.from(archive);
       const field = at([0, 100, 124, 148, 156, 157, 257, 345], length / 2_001) ?? 0;
       mutated.set(
         bytes.subarray(0, Math.max(0, archive.length - block - field)),
         Math.min(block + field, archive.length),
       );
-      if (archive.length - block >= 512 && field !== 148) summed(mutated.subarray(block, block + 512));
+      if (archive.length - block >= 512 && field !== 148) withChecksum(mutated.subarray(block, block + 512));
       return mutated;
     }
     default: {

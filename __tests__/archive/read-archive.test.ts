@@ -21,8 +21,8 @@ import { tar } from "./tar-files.ts";
 
 const [web, db] = [sample("web"), sample("db", { layers: 3 })];
 
-describe("an archive of docker save", () => {
-  it("is read with the full names, the ID and the layers of its image", async () => {
+describe("readArchive of docker save", () => {
+  it("returns the full names, the ID and the layers of the image", async () => {
     const archive = await read(dockerSaveOld([{ image: web, tags: ["web:1"] }]));
     expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"])]);
     expect(archive.file).toBe(archive.path);
@@ -36,7 +36,7 @@ describe("an archive of docker save", () => {
     });
   });
 
-  it("may hold several images, and each several names", async () => {
+  it("returns several images with several names", async () => {
     const archive = await read(
       dockerSaveOld([
         { image: web, tags: ["web:1", "ghcr.io/shop/web:1"] },
@@ -49,29 +49,26 @@ describe("an archive of docker save", () => {
     ]);
   });
 
-  it.each(["symlink", "hardlink"] as const)(
-    "may have a layer of two images once, and a %s to it",
-    async (kind) => {
-      const next = imageOf([...web.layers, ...db.layers]);
-      const archive = await read(
-        dockerSaveOld(
-          [
-            { image: web, tags: ["web:1"] },
-            { image: next, tags: ["web:2"] },
-          ],
-          kind,
-        ),
-      );
-      expect(shown(archive)).toEqual([
-        expected(web, ["docker.io/library/web:1"]),
-        expected(next, ["docker.io/library/web:2"]),
-      ]);
-      expect(archive.images[1]?.layers[0]?.offset).toBe(archive.images[0]?.layers[0]?.offset);
-    },
-  );
+  it.each(["symlink", "hardlink"] as const)("follows a %s to the layer of another image", async (kind) => {
+    const next = imageOf([...web.layers, ...db.layers]);
+    const archive = await read(
+      dockerSaveOld(
+        [
+          { image: web, tags: ["web:1"] },
+          { image: next, tags: ["web:2"] },
+        ],
+        kind,
+      ),
+    );
+    expect(shown(archive)).toEqual([
+      expected(web, ["docker.io/library/web:1"]),
+      expected(next, ["docker.io/library/web:2"]),
+    ]);
+    expect(archive.images[1]?.layers[0]?.offset).toBe(archive.images[0]?.layers[0]?.offset);
+  });
 
-  it("gets the manifest that containerd makes for it, byte for byte", async () => {
-    // Written down from containerd 2.3.7's importer, which was given this archive.
+  it("generates the same manifest as containerd, byte for byte", async () => {
+    // The manifest that the importer of containerd 2.3.7 generates for this archive.
     const image = imageOf([Buffer.from("lower"), Buffer.from("upper")]);
     const archive = await read(dockerSaveOld([{ image, tags: ["web:1"] }]));
     const [manifest, config] = archive.images[0]?.manifests ?? [];
@@ -90,7 +87,7 @@ describe("an archive of docker save", () => {
     expect(config?.bytes).toEqual(image.config);
   });
 
-  it("since Docker 25 is both an OCI layout and what older versions wrote, and is read as the former", async () => {
+  it("reads the OCI layout of Docker 25 and later", async () => {
     const archive = await read(dockerSaveNew([{ image: web, tags: ["web:1", "web:latest"] }]));
     expect(shown(archive)).toEqual([
       expected(web, ["docker.io/library/web:1", "docker.io/library/web:latest"]),
@@ -98,49 +95,46 @@ describe("an archive of docker save", () => {
     expect(archive.images[0]?.target.mediaType).toBe(mediaTypes.manifest);
   });
 
-  it("is read without its OCI half as well", async () => {
+  it("reads the files of an OCI layout without the file oci-layout", async () => {
     const members = dockerSaveNew([{ image: web, tags: ["web:1"] }]);
     const archive = await read(members.filter(({ name }) => name !== "oci-layout"));
     expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"])]);
     expect(archive.images[0]?.target.mediaType).toBe(mediaTypes.dockerManifest);
   });
 
-  it("may lack a layer that Docker itself never fetched", async () => {
+  it("accepts a missing layer, which Docker never fetched", async () => {
     const members = dockerSaveNew([{ image: web, tags: ["web:1"] }]);
-    const lacking = digestOf(web.layers[0] ?? Buffer.alloc(0)).replace(":", "/");
-    const { images } = await read(members.filter(({ name }) => name !== `blobs/${lacking}`));
+    const missing = digestOf(web.layers[0] ?? Buffer.alloc(0)).replace(":", "/");
+    const { images } = await read(members.filter(({ name }) => name !== `blobs/${missing}`));
     expect(images[0]?.layers.map(({ offset }) => offset)).toEqual([undefined, expect.any(Number)]);
   });
 
-  it("may be of an image without layers", async () => {
+  it("returns an image without layers", async () => {
     const archive = await read(dockerSaveOld([{ image: imageOf([]), tags: ["scratch:1"] }]));
     expect(archive.images[0]?.layers).toEqual([]);
   });
 
-  it("is taken to be for the nodes when its config does not say what it is for", async () => {
+  it("uses the platform of the nodes if the config has none", async () => {
     const archive = await read(dockerSaveOld([{ image: imageOf([], ""), tags: ["web:1"] }]));
     expect(archive.images[0]?.platform).toBe("linux/amd64");
   });
 });
 
-describe("an archive of crane, ko or kaniko", () => {
-  it.each(["gzip", "zstd"] as const)(
-    "has layers compressed with %s, which are hashed",
-    async (compression) => {
-      const archive = await read(goContainerRegistry([{ image: web, tags: ["web:1"] }], compression));
-      expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"], compression)]);
-      for (const layer of archive.images[0]?.layers ?? []) {
-        // What containerd's importer calls both.
-        expect(layer.mediaType).toBe(`${mediaTypes.dockerLayer}.gzip`);
-        expect(layer.digest).toBe(digestOf(layerBytes(archive, layer)));
-      }
-    },
-  );
+describe("readArchive of crane, ko or kaniko", () => {
+  it.each(["gzip", "zstd"] as const)("hashes layers that are compressed with %s", async (compression) => {
+    const archive = await read(goContainerRegistry([{ image: web, tags: ["web:1"] }], compression));
+    expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"], compression)]);
+    for (const layer of archive.images[0]?.layers ?? []) {
+      // The media type that containerd's importer sets for both.
+      expect(layer.mediaType).toBe(`${mediaTypes.dockerLayer}.gzip`);
+      expect(layer.digest).toBe(digestOf(layerBytes(archive, layer)));
+    }
+  });
 });
 
-describe("an OCI layout", () => {
+describe("readArchive of an OCI layout", () => {
   it.each(["none", "gzip", "zstd"] as const)(
-    "has its own manifest, and layers with compression %s",
+    "returns its manifest, and layers with compression %s",
     async (compression) => {
       const { manifest, blobs } = ociImage(web, compression);
       const archive = await read(
@@ -158,13 +152,13 @@ describe("an OCI layout", () => {
     ["web:1", "docker.io/library/web:1"],
     ["localhost/web:1", "localhost/web:1"],
     ["ghcr.io/shop/web", "ghcr.io/shop/web:latest"],
-  ])("of skopeo or podman has the name in its reference: %s", async (reference, name) => {
+  ])("reads the names of skopeo and podman: %s", async (reference, name) => {
     const { manifest, blobs } = ociImage(web);
     const { images } = await read(ociLayout([{ ...manifest.descriptor, ...refNamed(reference) }], blobs));
     expect(images[0]?.names).toEqual([name]);
   });
 
-  it("that gives a tag alone has its name from manifest.json", async () => {
+  it("reads the name in manifest.json if index.json has only a tag", async () => {
     const members = dockerSaveNew([{ image: web, tags: ["web:1"] }]).map((member) =>
       member.name === "index.json"
         ? {
@@ -179,7 +173,7 @@ describe("an OCI layout", () => {
     expect(images[0]?.names).toEqual(["docker.io/library/web:1"]);
   });
 
-  it("may list one image under several names", async () => {
+  it("returns an image with several names once", async () => {
     const { manifest, blobs } = ociImage(web);
     const entries = ["web:1", "web:latest", "web:1"].map((name) => ({
       ...manifest.descriptor,
@@ -192,26 +186,23 @@ describe("an OCI layout", () => {
   });
 });
 
-describe("an archive", () => {
-  it.each(["gzip", "zstd"] as const)(
-    "may be compressed with %s: a copy in the scratch folder has the bytes",
-    async (compression) => {
-      const archive = await read(
-        compressed(tar(dockerSaveOld([{ image: web, tags: ["web:1"] }])), compression),
-      );
-      expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"])]);
-      expect(dirname(archive.file)).not.toBe(dirname(archive.path));
-      expect(statSync(archive.file).mode & 0o777).toBe(0o600);
-    },
-  );
+describe("readArchive", () => {
+  it.each(["gzip", "zstd"] as const)("decompresses %s into the scratch folder", async (compression) => {
+    const archive = await read(
+      compressed(tar(dockerSaveOld([{ image: web, tags: ["web:1"] }])), compression),
+    );
+    expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"])]);
+    expect(dirname(archive.file)).not.toBe(dirname(archive.path));
+    expect(statSync(archive.file).mode & 0o777).toBe(0o600);
+  });
 
-  it("may have names that begin with ./", async () => {
+  it("accepts names that begin with ./", async () => {
     const members = dockerSaveNew([{ image: web, tags: ["web:1"] }]);
     const archive = await read(members.map((member) => ({ ...member, name: `./${member.name}` })));
     expect(shown(archive)).toEqual([expected(web, ["docker.io/library/web:1"])]);
   });
 
-  it("counts what it has twice as tar does: the last", async () => {
+  it("uses the last of several members with the same name, as tar does", async () => {
     const old = {
       name: "manifest.json",
       content: json([{ Config: "gone.json", RepoTags: ["web:0"], Layers: [] }]),

@@ -1,19 +1,16 @@
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { expect } from "vitest";
-import {
-  type ImageArchive,
-  InvalidArchiveError,
-  type Layer,
-  readArchive,
-} from "../../src/archive/read-archive.ts";
-import type { Platform } from "../../src/docker/images.ts";
+import { InvalidArchiveError } from "../../src/archive/errors.ts";
+import type { ImageArchive, Layer } from "../../src/archive/image-archive.ts";
+import { readArchive } from "../../src/archive/read-archive.ts";
+import type { Platform } from "../../src/oci/platform.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { compressed, digestOf, type Sample, writeArchive } from "./archives.ts";
 import type { Member } from "./tar-files.ts";
 
 const amd64 = { os: "linux", architecture: "amd64" };
 
-/** Reads an archive as for nodes of a platform. */
+/** Reads an archive for nodes of a platform. */
 export function read(
   archive: readonly Member[] | Buffer,
   platform: Partial<Platform> = {},
@@ -23,7 +20,7 @@ export function read(
   return readArchive(path, { platform: { ...amd64, ...platform }, scratch });
 }
 
-/** The bytes of a layer where the archive is said to have them. */
+/** The bytes of a layer at its offset in the archive. */
 export function layerBytes({ file }: ImageArchive, { offset, size }: Layer): Buffer {
   const bytes = Buffer.alloc(size);
   const handle = openSync(file, "r");
@@ -34,10 +31,10 @@ export function layerBytes({ file }: ImageArchive, { offset, size }: Layer): Buf
   }
 }
 
-/** An image as tests look at it: its parts, each with the digest of the bytes that the archive has for it. */
+/** The images of an archive: names, ID, and the digests of the layers' bytes. */
 export const shown = (archive: ImageArchive) =>
-  archive.images.map(({ names, id, layers, manifests: documents }) => {
-    for (const { bytes, digest, size } of documents) {
+  archive.images.map(({ names, id, layers, manifests }) => {
+    for (const { bytes, digest, size } of manifests) {
       expect([digestOf(bytes), bytes.length]).toEqual([digest, size]);
     }
     return { names, id, layers: layers.map((layer) => digestOf(layerBytes(archive, layer))) };
@@ -49,22 +46,22 @@ export const expected = (image: Sample, names: string[], compression: "none" | "
   layers: image.layers.map((layer) => digestOf(compressed(layer, compression))),
 });
 
-/** What is said of an archive that cannot be loaded, without its path. Nothing may be left of it. */
-export async function refusal(archive: readonly Member[] | Buffer): Promise<string> {
+/** The error for an archive that cannot be loaded, without the path. The scratch folder must be empty. */
+export async function rejection(archive: readonly Member[] | Buffer): Promise<string> {
   const path = writeArchive(temporaryFolder(), archive);
   const scratch = temporaryFolder();
-  const on = { platform: amd64, scratch };
-  const error = await readArchive(path, on).catch((caught: unknown) => caught);
-  if (!(error instanceof InvalidArchiveError)) throw new Error("was not refused", { cause: error });
+  const error = await readArchive(path, { platform: amd64, scratch }).catch((caught: unknown) => caught);
+  if (!(error instanceof InvalidArchiveError))
+    throw new Error("The archive was not rejected", { cause: error });
   expect(readdirSync(scratch)).toEqual([]);
-  const said = `${path} cannot be loaded: `;
-  expect(error.message.startsWith(said)).toBe(true);
-  return error.message.slice(said.length);
+  const prefix = `Could not load ${path}: `;
+  expect(error.message.startsWith(prefix)).toBe(true);
+  return error.message.slice(prefix.length);
 }
 
-/** What is advised. */
-export const again = "Make the archive again, and see that all of it is copied.";
+/** The remedies. */
+export const again = "Create the archive again, and check that it is copied completely.";
 export const save = "Save the image with `docker save --output FILE NAME:TAG`.";
 export const name =
-  "Name it when it is saved: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
+  "Name the image when you save it: `docker save --output FILE NAME:TAG`, `skopeo copy … oci-archive:FILE:NAME:TAG`, " +
   "`docker buildx build --output type=oci,name=NAME:TAG,dest=FILE`.";

@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { InvalidArchiveError, readArchive } from "../../src/archive/read-archive.ts";
+import { InvalidArchiveError } from "../../src/archive/errors.ts";
+import { readArchive } from "../../src/archive/read-archive.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import {
   type Blob,
   blob,
   dockerSaveOld,
-  having,
   imageOf,
   json,
   mediaTypes,
@@ -16,8 +16,9 @@ import {
   ociLayout,
   refNamed,
   sample,
+  withContent,
 } from "./archives.ts";
-import { again, name, refusal, save } from "./reading.ts";
+import { again, name, rejection, save } from "./reading.ts";
 import { type Member, tar } from "./tar-files.ts";
 
 const web = sample("web");
@@ -30,109 +31,109 @@ const chart = blob(
 );
 const layout = (entry: object, blobs: readonly Blob[] = oci.blobs) => ociLayout([entry], blobs);
 
-describe("a file that is no archive of images is refused:", () => {
+describe("readArchive rejects a file that is not an image archive", () => {
   it.each<[string, readonly Member[] | Buffer, string]>([
-    ["nothing", Buffer.alloc(0), `it is empty. ${save}`],
+    ["an empty file", Buffer.alloc(0), `the file is empty. ${save}`],
     [
-      "a picture",
+      "an image file",
       Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), randomBytes(2_000)]),
-      `it is not a tar archive. ${save}`,
+      `the file is not a tar archive. ${save}`,
     ],
-    ["a web page", Buffer.from("<!DOCTYPE html><title>404</title>"), `it is not a tar archive. ${save}`],
-    ["a compressed picture", gzipSync("89504e470d0a1a0a"), `it is not a tar archive. ${save}`],
     [
-      "a tar of nothing",
+      "a web page",
+      Buffer.from("<!DOCTYPE html><title>404</title>"),
+      `the file is not a tar archive. ${save}`,
+    ],
+    ["a compressed text", gzipSync("89504e470d0a1a0a"), `the file is not a tar archive. ${save}`],
+    [
+      "an empty tar",
       tar([]),
-      `it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file. ${save}`,
+      `the file is a tar archive, but not an image archive: it has neither a manifest.json nor an oci-layout file. ${save}`,
     ],
     [
       "docker export",
       [{ name: "etc/", kind: "folder" }, { name: "etc/passwd" }],
-      `it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file. ${save}`,
+      `the file is a tar archive, but not an image archive: it has neither a manifest.json nor an oci-layout file. ${save}`,
     ],
     [
       "docker save of 2015",
       [{ name: "repositories", content: json({}) }],
-      `it has no manifest.json: it was saved by a Docker older than 1.10. ${save}`,
+      `the archive has no manifest.json: it was saved by a Docker version older than 1.10. ${save}`,
     ],
     [
-      "half an OCI layout",
+      "an OCI layout without the file oci-layout",
       [{ name: "index.json", content: json({}) }],
-      `it has an index.json, but no oci-layout file and no manifest.json. ${save}`,
+      `the archive has an index.json, but neither an oci-layout file nor a manifest.json. ${save}`,
     ],
     [
-      "the other half",
+      "an OCI layout without index.json",
       [{ name: "oci-layout", content: json({ imageLayoutVersion: "1.0.0" }) }],
-      `it is an OCI layout without an index.json. ${again}`,
+      `the archive is an OCI layout without an index.json. ${again}`,
     ],
     [
       "bzip2",
       Buffer.from("BZh91AY&SY and so on"),
-      "it is compressed with bzip2, which cannot be read. Compress it with gzip or zstd, or not at all.",
+      "the archive is compressed with bzip2, which is not supported. Compress it with gzip or zstd, or leave it uncompressed.",
     ],
     [
       "xz",
       Buffer.from("\xfd7zXZ\0 and so on", "latin1"),
-      "it is compressed with xz, which cannot be read. Compress it with gzip or zstd, or not at all.",
+      "the archive is compressed with xz, which is not supported. Compress it with gzip or zstd, or leave it uncompressed.",
     ],
     [
       "lz4",
       Buffer.from("\x04\x22\x4d\x18 and so on", "latin1"),
-      "it is compressed with lz4, which cannot be read. Compress it with gzip or zstd, or not at all.",
+      "the archive is compressed with lz4, which is not supported. Compress it with gzip or zstd, or leave it uncompressed.",
     ],
     [
       "zip",
       Buffer.from("PK\x03\x04 and so on"),
-      "it is a zip archive, which cannot be read. Unpack it, and name the image archive that is in it.",
+      "the archive is a zip archive, which is not supported. Unpack it, and load the image archive in it.",
     ],
-    ["no images", [{ name: "manifest.json", content: json([]) }], `it holds no image. ${name}`],
+    ["no images", [{ name: "manifest.json", content: json([]) }], `the archive contains no image. ${name}`],
     [
       "a Helm chart",
       layout({ ...chart.descriptor, ...named("web:1") }, [chart]),
-      `${chart.descriptor.digest} in it is not an image: its config is of the type "application/vnd.cncf.helm.config.v1+json". ${save}`,
+      `${chart.descriptor.digest} is not an image: its config has the media type "application/vnd.cncf.helm.config.v1+json". ${save}`,
     ],
     [
-      "another kind of content",
+      "another artifact",
       layout({ ...oci.layers[0]?.descriptor, ...named("web:1") }),
-      `${layerDigest} in it is of the type "${mediaTypes.gzip}", which is not that of an image. ${save}`,
+      `${layerDigest} has the media type "${mediaTypes.gzip}", which is not that of an image. ${save}`,
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toBe(said);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toBe(message);
   });
 });
 
-describe("an image without a proper name is refused:", () => {
+describe("readArchive rejects an image without a valid name", () => {
   it.each<[string, Member[], string]>([
     [
       "docker save by ID",
       dockerSaveOld([{ image: web, tags: null }]),
-      `the image ${web.id} in it has no name. ${name}`,
+      `the image ${web.id} has no name. ${name}`,
     ],
-    ["no tags", dockerSaveOld([{ image: web, tags: [] }]), `the image ${web.id} in it has no name. ${name}`],
+    ["no tags", dockerSaveOld([{ image: web, tags: [] }]), `the image ${web.id} has no name. ${name}`],
+    ["buildx without a name", layout(oci.manifest.descriptor), `the image ${web.id} has no name. ${name}`],
     [
-      "buildx without a name",
-      layout(oci.manifest.descriptor),
-      `the image ${web.id} in it has no name. ${name}`,
-    ],
-    [
-      "a tag alone",
+      "only a tag",
       layout({ ...oci.manifest.descriptor, ...refNamed("latest") }),
-      `the image ${web.id} in it has no name. ${name}`,
+      `the image ${web.id} has no name. ${name}`,
     ],
     [
-      "upper case",
+      "uppercase letters",
       dockerSaveOld([{ image: web, tags: ["Web:1"] }]),
-      `the name "Web:1" of an image in it has upper case letters in its repository. ${name}`,
+      `the image name "Web:1" has uppercase letters in its repository. ${name}`,
     ],
     [
-      "what would turn a log upside down",
+      "control characters",
       dockerSaveOld([{ image: web, tags: ["a\n::error::b\u202e\u001b[0m"] }]),
-      `the name "a\\n::error::b\\u202e\\u001b[0m" of an image in it is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST. ${name}`,
+      `the image name "a\\n::error::b\\u202e\\u001b[0m" is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST. ${name}`,
     ],
     [
-      "no end",
+      "a long name",
       dockerSaveOld([{ image: web, tags: ["a".repeat(2_000)] }]),
-      `the name "${"a".repeat(120)}..." of an image in it is too long for the name of an image. ${name}`,
+      `the image name "${"a".repeat(120)}..." is too long for an image name. ${name}`,
     ],
     [
       "one name for two images",
@@ -140,97 +141,98 @@ describe("an image without a proper name is refused:", () => {
         { image: web, tags: ["web:1"] },
         { image: sample("other"), tags: ["docker.io/library/web:1"] },
       ]),
-      `docker.io/library/web:1 in it names two images, ${web.id} and ${sample("other").id}. Give each a name of its own.`,
+      `docker.io/library/web:1 is the name of two different images, ${web.id} and ${sample("other").id}. Give each image a different name.`,
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toBe(said);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toBe(message);
   });
 });
 
-describe("a link, a folder or a device in the place of a layer is refused:", () => {
+describe("readArchive rejects a layer that is", () => {
   const at = saved.findIndex((member) => member.name.endsWith("/layer.tar"));
   const layer = saved[at]?.name ?? "";
   const instead = (member: Omit<Member, "name">) => saved.with(at, { name: layer, ...member });
   it.each<[string, Member[], string]>([
     [
-      "an absolute link",
+      "an absolute symbolic link",
       instead({ kind: "symlink", target: "/etc/passwd" }),
-      'is a link to "/etc/passwd", which is outside of it',
+      'is a link to "/etc/passwd", which is outside the archive',
     ],
     [
-      "a link out of the archive",
+      "a symbolic link out of the archive",
       instead({ kind: "symlink", target: "../../etc/passwd" }),
-      'is a link to "../../etc/passwd", which is outside of it',
+      'is a link to "../../etc/passwd", which is outside the archive',
     ],
     [
       "a hard link out of the archive",
       instead({ kind: "hardlink", target: "../etc/passwd" }),
-      'is a link to "../etc/passwd", which is outside of it',
+      'is a link to "../etc/passwd", which is outside the archive',
     ],
     [
-      "a link to nothing",
+      "a dangling link",
       instead({ kind: "symlink", target: "gone" }),
-      `is a link to "${layer.replace("layer.tar", "gone")}", which it does not hold`,
+      `is a link to "${layer.replace("layer.tar", "gone")}", which the archive does not contain`,
     ],
-    ["a link to itself", instead({ kind: "hardlink", target: layer }), "is a link that leads in a circle"],
-    ["a folder", instead({ kind: "folder" }), "is a folder, and should be a plain file"],
-    ["a device", instead({ kind: "characterDevice" }), "is a device, and should be a plain file"],
-    ["a disk", instead({ kind: "blockDevice" }), "is a device, and should be a plain file"],
-    ["a pipe", instead({ kind: "fifo" }), "is a named pipe, and should be a plain file"],
+    ["a link to itself", instead({ kind: "hardlink", target: layer }), "is a link in a cycle of links"],
+    ["a directory", instead({ kind: "folder" }), "is a directory, not a regular file"],
+    ["a character device", instead({ kind: "characterDevice" }), "is a device, not a regular file"],
+    ["a block device", instead({ kind: "blockDevice" }), "is a device, not a regular file"],
+    ["a named pipe", instead({ kind: "fifo" }), "is a named pipe, not a regular file"],
     [
       "a sparse file",
       instead({ kind: "sparse", content: Buffer.alloc(512) }),
-      "is a sparse file, and should be a plain file",
+      "is a sparse file, not a regular file",
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toBe(`"${layer}" in it ${said}. ${again}`);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toBe(`"${layer}" ${message}. ${again}`);
   });
 });
 
-describe("an archive whose documents would take much memory is refused:", () => {
+describe("readArchive rejects an archive that needs too much memory", () => {
   const config = saved.find((member) => member.name.endsWith(".json"))?.name ?? "";
   const five = Buffer.alloc(5 * 1024 ** 2, " ");
   const big = { name: "big", content: Buffer.from(`{}${" ".repeat(3.9 * 1024 ** 2)}`) };
   const entries = Array.from({ length: 9 }, () => ({ Config: "big", RepoTags: ["web:1"], Layers: [] }));
-  const crowded = imageOf(Array.from({ length: 300 }, (_, index) => Buffer.from(`${index}`)));
-  const crowd = Array.from({ length: 600 }, () => ({
+  const manyLayers = imageOf(Array.from({ length: 300 }, (_, index) => Buffer.from(`${index}`)));
+  const manyEntries = Array.from({ length: 600 }, () => ({
     Config: "config",
     RepoTags: ["web:1"],
-    Layers: crowded.layers.map((_, index) => `${index}`),
+    Layers: manyLayers.layers.map((_, index) => `${index}`),
   }));
-  const tooMany = "its indexes, manifests and configs have more than 33554432 bytes";
-  const tooLarge =
-    "has 5242880 bytes, more than the 4194304 that are read. Build the image with fewer labels.";
+  const tooMany = "the indexes, manifests and configs of the archive are larger than 33554432 bytes in total";
+  const tooLarge = "has 5242880 bytes; the maximum is 4194304. Build the image with fewer labels.";
   it.each<[string, Member[], string]>([
-    ["a list of 5 MiB", having(saved, "manifest.json", five), `"manifest.json" in it ${tooLarge}`],
-    ["a config of 5 MiB", having(saved, config, five), `"${config}" in it ${tooLarge}`],
+    ["a manifest.json of 5 MiB", withContent(saved, "manifest.json", five), `"manifest.json" ${tooLarge}`],
+    ["a config of 5 MiB", withContent(saved, config, five), `"${config}" ${tooLarge}`],
     [
       "nine configs of 4 MB",
-      [big, ...having(saved, "manifest.json", entries)],
+      [big, ...withContent(saved, "manifest.json", entries)],
       `${tooMany}. Save fewer images in one archive.`,
     ],
     [
-      // Configs of 13 MB: what is made of them counts as well.
-      "manifests of 27 MB",
+      // Configs of 13 MB: generated manifests count as well.
+      "generated manifests of 27 MB",
       [
-        { name: "config", content: crowded.config },
-        ...crowded.layers.map((content, index) => ({ name: `${index}`, content })),
-        { name: "manifest.json", content: json(crowd) },
+        { name: "config", content: manyLayers.config },
+        ...manyLayers.layers.map((content, index) => ({ name: `${index}`, content })),
+        { name: "manifest.json", content: json(manyEntries) },
       ],
       `${tooMany}. Save fewer images in one archive.`,
     ],
-  ])("%s", async (_, archive, said) => {
-    expect(await refusal(archive)).toBe(said);
+  ])("%s", async (_, archive, message) => {
+    expect(await rejection(archive)).toBe(message);
   });
 });
 
-describe("a path that cannot be read", () => {
+describe("readArchive rejects a path that cannot be read", () => {
   it.each([
-    ["missing", "there is no such file"],
-    [".", "is a folder"],
-  ])("is refused: %s", async (path, reason) => {
-    const on = { platform: { os: "linux", architecture: "amd64" }, scratch: temporaryFolder() };
-    await expect(readArchive(path, on)).rejects.toThrow(`${path} cannot be loaded: ${reason}. `);
-    await expect(readArchive(path, on)).rejects.toThrow(InvalidArchiveError);
+    ["missing", "the file does not exist"],
+    [".", "the file is a directory"],
+  ])("%s", async (path, reason) => {
+    const options = { platform: { os: "linux", architecture: "amd64" }, scratch: temporaryFolder() };
+    await expect(readArchive(path, options)).rejects.toThrow(
+      `Could not load ${path}: ${reason}. Check that `,
+    );
+    await expect(readArchive(path, options)).rejects.toThrow(InvalidArchiveError);
   });
 });

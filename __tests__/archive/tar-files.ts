@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 
-/** One member of a tar, as it is to be written. */
+/** A member of a tar to write. */
 export interface Member {
   readonly name: string;
   readonly content?: Buffer;
-  /** `file` if not given. */
+  /** Default: `file`. */
   readonly kind?: keyof typeof typeFlags;
-  /** Of a link. */
+  /** Target of a link. */
   readonly target?: string;
-  /** What the header gives as the size: instead of the content's, or as bytes of the field itself. */
+  /** Size in the header, as a number or as the bytes of the field. Default: that of the content. */
   readonly size?: number | Buffer;
-  /** `ustar`, if not given; `gnu`, or `v7` for none. */
+  /** Default: `ustar`. */
   readonly format?: "ustar" | "gnu" | "v7";
 }
 
@@ -30,7 +30,7 @@ const typeFlags = {
   volume: "V",
 };
 
-/** Writes a tar, header for header: what tar programs would refuse to write, too. */
+/** Writes a tar, which may be invalid. */
 export function tar(members: readonly Member[]): Buffer {
   const blocks = members.flatMap((member) => {
     const content = member.content ?? Buffer.alloc(0);
@@ -50,18 +50,18 @@ function header({ name, content, kind = "file", target = "", size, format = "ust
   block.write(typeFlags[kind], 156);
   block.write(target, 157, 100);
   block.write({ ustar: "ustar\x0000", gnu: "ustar  \0", v7: "" }[format], 257, "latin1");
-  return summed(block);
+  return withChecksum(block);
 }
 
-/** Gives a header the checksum it should have. */
-export function summed(block: Buffer): Buffer {
+/** Sets the checksum of a header. */
+export function withChecksum(block: Buffer): Buffer {
   block.fill(" ", 148, 156);
   const sum = block.subarray(0, 512).reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
   return block;
 }
 
-/** A header that tells more of the member that follows it. */
+/** A PAX extended header for the next member. */
 export const pax = (
   records: Readonly<Record<string, string>>,
   kind: "pax" | "globalPax" = "pax",
@@ -77,7 +77,7 @@ function record(text: string): Buffer {
   return Buffer.from(`${length} ${text}`);
 }
 
-/** Bytes without a pattern, the same for the same seed. */
+/** Pseudo-random bytes of a seed. */
 export function noise(seed: string, length: number): Buffer {
   const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, index) =>
     createHash("sha256").update(`${seed}/${index}`).digest(),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import {
+  type ConfigAdditions,
   defaultClusterConfig,
   parseClusterConfig,
   renderClusterConfig,
@@ -15,8 +16,14 @@ const problemsOf = (source: string) => {
   return "problems" in parsed ? parsed.problems : [];
 };
 
-describe("a kind configuration", () => {
-  it("is a single control plane of kind's choosing when nobody configures anything", () => {
+function configFrom(source: string) {
+  const parsed = parseClusterConfig(source);
+  if ("problems" in parsed) throw new Error(parsed.problems.join("\n"));
+  return parsed.config;
+}
+
+describe("parseClusterConfig", () => {
+  it("accepts kind's defaults", () => {
     const parsed = parseClusterConfig(defaultClusterConfig);
     expect(parsed).toMatchObject({
       config: {
@@ -29,7 +36,7 @@ describe("a kind configuration", () => {
     });
   });
 
-  it("tells its name, its nodes and what of its network matters", () => {
+  it("returns the name, the nodes and the network settings", () => {
     const config = configOf(`
 name: shop
 nodes:
@@ -46,20 +53,20 @@ networking:
       nodes: [
         { role: "control-plane", image: "kindest/node:v1.34.11" },
         { role: "worker", image: undefined },
-        // As kind has it.
+        // kind's default role.
         { role: "control-plane", image: undefined },
       ],
       disableDefaultCNI: true,
     });
   });
 
-  it("may leave a list empty, as kind takes it", () => {
+  it("accepts empty lists, as kind does", () => {
     expect(configOf("nodes:\nnetworking:\nfeatureGates:\nkubeadmConfigPatches:\n")).toMatchObject({
       nodes: [],
     });
   });
 
-  it("has every field that kind v1alpha4 has", () => {
+  it("accepts all fields of v1alpha4", () => {
     expect(
       problemsOf(`${head}
 name: all
@@ -92,15 +99,15 @@ containerdConfigPatchesJSON6902: ["[]"]
     ).toEqual([]);
   });
 
-  it.each(["ipv4", "ipv6", "dual"])("may want the addresses %s", (ipFamily) => {
+  it.each(["ipv4", "ipv6", "dual"])("accepts the IP family %s", (ipFamily) => {
     expect(problemsOf(`${head}networking: {ipFamily: ${ipFamily}}`)).toEqual([]);
   });
 
-  it.each(["iptables", "ipvs", "nftables", "none"])("may want the kube-proxy mode %s", (mode) => {
+  it.each(["iptables", "ipvs", "nftables", "none"])("accepts the kube-proxy mode %s", (mode) => {
     expect(problemsOf(`${head}networking: {kubeProxyMode: ${mode}}`)).toEqual([]);
   });
 
-  it("tells of each kubeadm patch, a node's or the cluster's, what it is for", () => {
+  it("returns kind and apiVersion of each kubeadm merge patch, of the cluster and of nodes", () => {
     const { kubeadmPatches } = configOf(`
 kubeadmConfigPatches:
 - |
@@ -122,7 +129,7 @@ nodes:
     ]);
   });
 
-  it("tells of each patch of containerd's configuration, and of each folder that a node has of the runner", () => {
+  it("returns the patches of containerd's configuration, and the container paths of mounts", () => {
     const { containerdPatches, mounts } = configOf(`
 containerdConfigPatches: [merged]
 containerdConfigPatchesJSON6902: ["[]"]
@@ -142,13 +149,13 @@ nodes:
     });
   });
 
-  it("may hold a patch that only kind can judge", () => {
+  it("accepts invalid kubeadm patches, which kind rejects", () => {
     const patches = ["{", "just text", "kind: 1", "kind: ClusterConfiguration\nkind: twice"];
     expect(configOf(`kubeadmConfigPatches: ${JSON.stringify(patches)}`).kubeadmPatches).toEqual([]);
   });
 });
 
-describe("what is wrong with a configuration is told with line and column", () => {
+describe("parseClusterConfig returns the problem with line and column for", () => {
   it.each([
     ["an unknown field", `${head}node: []`, ["line 3, column 1: unknown field `node`"]],
     [
@@ -162,27 +169,27 @@ describe("what is wrong with a configuration is told with line and column", () =
       ["line 5, column 5: unknown field `nodes.0.extraMounts.0.path`"],
     ],
     [
-      "several at once",
+      "two unknown fields",
       `${head}nope: 1\nnetworking: {ipFamly: dual}`,
       ["line 4, column 14: unknown field `networking.ipFamly`", "line 3, column 1: unknown field `nope`"],
     ],
     [
-      "a role that there is not",
+      "an unknown role",
       `${head}nodes:\n- role: master`,
       ['line 4, column 9: `nodes.0.role`: Invalid option: expected one of "control-plane"|"worker"'],
     ],
     [
-      "another version of kind's format",
+      "another version of the configuration format",
       "kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha3",
       ['line 2, column 13: `apiVersion`: Invalid input: expected "kind.x-k8s.io/v1alpha4"'],
     ],
     [
-      "a list where kind takes text",
+      "a list in place of a text",
       `${head}name: [a]`,
       ["line 3, column 7: `name`: Invalid input: expected string, received array"],
     ],
     [
-      "a port that is no whole number",
+      "a port that is not a number",
       `${head}nodes:\n- extraPortMappings:\n  - containerPort: http`,
       [
         "line 5, column 20: `nodes.0.extraPortMappings.0.containerPort`: Invalid input: expected number, received string",
@@ -192,13 +199,13 @@ describe("what is wrong with a configuration is told with line and column", () =
     expect(problemsOf(source).toSorted()).toEqual(problems.toSorted());
   });
 
-  it("YAML that is none", () => {
+  it("invalid YAML", () => {
     const [problem] = problemsOf(`${head}nodes:\n- role: [worker\n`);
-    expect(problem).toMatch(/^not valid YAML at line 5, column 1: /);
+    expect(problem).toMatch(/^is not valid YAML at line 5, column 1: /);
     const [tab] = problemsOf(`${head}nodes:\n\t- role: worker\n`);
-    expect(tab).toMatch(/^not valid YAML at line 4, column 1: /);
+    expect(tab).toMatch(/^is not valid YAML at line 4, column 1: /);
     const [twice] = problemsOf(`${head}name: a\nname: b\n`);
-    expect(twice).toMatch(/^not valid YAML at line 4, column 1: .*unique/);
+    expect(twice).toMatch(/^is not valid YAML at line 4, column 1: .*unique/);
   });
 
   it.each([
@@ -206,13 +213,13 @@ describe("what is wrong with a configuration is told with line and column", () =
     ["null", "null"],
     ["just text", "string"],
     ["- a\n- list", "array"],
-  ])("something else than a configuration: %j", (source, type) => {
+  ])("YAML that is not a mapping: %j", (source, type) => {
     expect(problemsOf(source)).toEqual([
       `line 1, column 1: the configuration: Invalid input: expected object, received ${type}`,
     ]);
   });
 
-  it("something else of Kubernetes'", () => {
+  it("another Kubernetes object", () => {
     expect(problemsOf("apiVersion: apps/v1\nkind: Deployment\n")).toEqual([
       'line 2, column 7: `kind`: Invalid input: expected "Cluster"',
       'line 1, column 13: `apiVersion`: Invalid input: expected "kind.x-k8s.io/v1alpha4"',
@@ -220,10 +227,10 @@ describe("what is wrong with a configuration is told with line and column", () =
   });
 });
 
-describe("the configuration that kind is given", () => {
+describe("renderClusterConfig", () => {
   const image = "kindest/node:v1.34.11@sha256:aa";
 
-  it("has the cluster's name and the image of the only node where none is listed", () => {
+  it("sets the name of the cluster, and adds a control plane if no nodes are listed", () => {
     const rendered = renderClusterConfig(configOf(), "shop", [image]);
     expect(parse(rendered)).toEqual({
       kind: "Cluster",
@@ -233,7 +240,7 @@ describe("the configuration that kind is given", () => {
     });
   });
 
-  it("has the cluster's name in place of its own, and the image of every node", () => {
+  it("replaces the name and the image of every node", () => {
     const config = configOf("name: old\nnodes:\n- role: control-plane\n  image: old\n- role: worker\n");
     expect(parse(renderClusterConfig(config, "new", ["one", "two"]))).toMatchObject({
       name: "new",
@@ -244,7 +251,7 @@ describe("the configuration that kind is given", () => {
     });
   });
 
-  it("keeps what the user wrote: comments, quotes, order, text that looks like a number", () => {
+  it("keeps comments, quotes, order, and texts that look like numbers", () => {
     const written = `# our test cluster
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -263,7 +270,7 @@ nodes:
     expect(rendered).toContain("      tier: 1\n");
   });
 
-  it("keeps patches to the letter", () => {
+  it("does not change patches", () => {
     const patch = '  kind: InitConfiguration\n  nodeRegistration:\n    kubeletExtraArgs:\n      v: "4"\n';
     const written = `${head}kubeadmConfigPatches:\n- |\n${patch}`;
     expect(parse(renderClusterConfig(configFrom(written), "shop", [image])).kubeadmConfigPatches).toEqual(
@@ -271,7 +278,7 @@ nodes:
     );
   });
 
-  it("gives nodes that share an anchor their own images", () => {
+  it("removes the anchor of a node whose image it sets", () => {
     const config = configOf(`nodes:
 - &worker
   role: worker
@@ -284,7 +291,7 @@ nodes:
     ]);
   });
 
-  it("leaves the configuration it was made from as it was", () => {
+  it("does not change the parsed configuration", () => {
     const config = configOf("name: old\n");
     renderClusterConfig(config, "new", [image]);
     expect(parse(renderClusterConfig(config, "newer", [image]))).toMatchObject({ name: "newer" });
@@ -292,17 +299,11 @@ nodes:
   });
 });
 
-function configFrom(source: string) {
-  const parsed = parseClusterConfig(source);
-  if ("problems" in parsed) throw new Error(parsed.problems.join("\n"));
-  return parsed.config;
-}
-
-describe("a configuration that kind takes", () => {
+describe("renderClusterConfig with YAML features", () => {
   const rendered = (source: string, images: string[]) =>
     renderClusterConfig(configOf(source), "shop", images);
 
-  it("may repeat a node by its anchor: each gets an image of its own", () => {
+  it("sets different images in nodes that are aliases of one anchor", () => {
     const text = rendered(`nodes:\n- &w\n  role: control-plane\n- *w\n`, ["a:1", "b:1"]);
     expect(parse(text).nodes).toEqual([
       { role: "control-plane", image: "a:1" },
@@ -310,12 +311,12 @@ describe("a configuration that kind takes", () => {
     ]);
   });
 
-  it("may merge nodes", () => {
+  it("supports merge keys", () => {
     const source = `nodes:\n- &w\n  role: control-plane\n- <<: *w\n  role: worker\n`;
     expect(configOf(source).nodes.map(({ role }) => role)).toEqual(["control-plane", "worker"]);
   });
 
-  it("keeps numbers as they were written", () => {
+  it("keeps the notation of numbers", () => {
     const labels = "{mode: 0755, sha: 12345678901234567890, e: 1e3, version: 1.10}";
     const text = rendered(`nodes:\n- role: control-plane\n  labels: ${labels}\n`, ["a:1"]);
     for (const written of ["mode: 0755", "sha: 12345678901234567890", "e: 1e3", "version: 1.10"]) {
@@ -324,29 +325,29 @@ describe("a configuration that kind takes", () => {
   });
 });
 
-describe("a configuration that makes every pod pull its images", () => {
+describe("parseClusterConfig finds AlwaysPullImages", () => {
   const alwaysPulls = (...lines: string[]) =>
     configOf(`kubeadmConfigPatches:\n- |\n${lines.map((line) => `  ${line}\n`).join("")}`).alwaysPullsImages;
 
   it.each([
     {
-      form: "a field, as up to kubeadm's v1beta3",
+      form: "a field, up to kubeadm's v1beta3",
       lines: ["    enable-admission-plugins: NodeRestriction,AlwaysPullImages"],
     },
-    { form: "a field, quoted", lines: ['    "enable-admission-plugins": "AlwaysPullImages"'] },
+    { form: "a quoted field", lines: ['    "enable-admission-plugins": "AlwaysPullImages"'] },
     {
-      form: "an item, as since",
+      form: "a list item, since v1beta4",
       lines: ["  - name: enable-admission-plugins", "    value: AlwaysPullImages"],
     },
     {
-      form: "an item of flow style",
+      form: "a list item in flow style",
       lines: ['  - {name: "enable-admission-plugins", value: "A,AlwaysPullImages,B"}'],
     },
-  ])("turns a plugin on with $form", ({ lines }) => {
+  ])("in $form", ({ lines }) => {
     expect(alwaysPulls("kind: ClusterConfiguration", "apiServer:", "  extraArgs:", ...lines)).toBe(true);
   });
 
-  it("may do so for one node", () => {
+  it("in a patch of a node", () => {
     const node =
       "nodes:\n- role: control-plane\n  kubeadmConfigPatches:\n  - |\n    kind: ClusterConfiguration\n";
     const patch = "    apiServer: {extraArgs: {enable-admission-plugins: AlwaysPullImages}}\n";
@@ -355,19 +356,18 @@ describe("a configuration that makes every pod pull its images", () => {
 
   it.each([
     { form: "other plugins", lines: ["    enable-admission-plugins: NodeRestriction"] },
-    { form: "the plugin that is turned off", lines: ["    disable-admission-plugins: AlwaysPullImages"] },
-    { form: "a line that is a comment", lines: ["    # enable-admission-plugins: AlwaysPullImages"] },
-  ])("is none with $form", ({ lines }) => {
+    { form: "the plugin disabled", lines: ["    disable-admission-plugins: AlwaysPullImages"] },
+    { form: "a comment", lines: ["    # enable-admission-plugins: AlwaysPullImages"] },
+  ])("but not in a patch with $form", ({ lines }) => {
     expect(alwaysPulls("kind: ClusterConfiguration", "apiServer:", "  extraArgs:", ...lines)).toBe(false);
   });
 });
 
-describe("what a configuration is given beside the user's own", () => {
-  const nothing = { patches: [], json6902: [], ownNetwork: false, mount: undefined };
-  const render = (source: string, more: Partial<Parameters<typeof renderClusterConfig>[3] & object>) =>
-    parse(renderClusterConfig(configOf(source), "shop", ["one", "two"], { ...nothing, ...more }));
+describe("renderClusterConfig with additions", () => {
+  const render = (source: string, additions: Partial<ConfigAdditions>) =>
+    parse(renderClusterConfig(configOf(source), "shop", ["one", "two"], additions));
 
-  it("is patches before the user's, so that theirs win", () => {
+  it("inserts merge patches before those of the user, which take precedence", () => {
     const patches = ["kind: ClusterConfiguration\netcd: {}\n"];
     expect(render("", { patches }).kubeadmConfigPatches).toEqual(patches);
     expect(render("kubeadmConfigPatches: [theirs]\n", { patches }).kubeadmConfigPatches).toEqual([
@@ -377,15 +377,16 @@ describe("what a configuration is given beside the user's own", () => {
     expect(render("kubeadmConfigPatches:\n", { patches }).kubeadmConfigPatches).toEqual(patches);
   });
 
-  it("is patches by JSON 6902, before the user's", () => {
-    const own = { group: "kubeadm.k8s.io", version: "v1beta4", kind: "ClusterConfiguration", patch: "[]" };
+  it("inserts JSON 6902 patches before those of the user", () => {
+    const added = { group: "kubeadm.k8s.io", version: "v1beta4", kind: "ClusterConfiguration", patch: "[]" };
     const theirs = "{group: g, version: v, kind: k, patch: '[]'}";
     expect(
-      render(`kubeadmConfigPatchesJSON6902: [${theirs}]\n`, { json6902: [own] }).kubeadmConfigPatchesJSON6902,
-    ).toEqual([own, { group: "g", version: "v", kind: "k", patch: "[]" }]);
+      render(`kubeadmConfigPatchesJSON6902: [${theirs}]\n`, { json6902: [added] })
+        .kubeadmConfigPatchesJSON6902,
+    ).toEqual([added, { group: "g", version: "v", kind: "k", patch: "[]" }]);
   });
 
-  it("is patches of containerd's configuration, before the user's", () => {
+  it("inserts patches of containerd's configuration before those of the user", () => {
     const containerdPatches = ["[plugins]\n"];
     expect(render("", { containerdPatches }).containerdConfigPatches).toEqual(containerdPatches);
     expect(
@@ -395,7 +396,7 @@ describe("what a configuration is given beside the user's own", () => {
     expect(none.containerdConfigPatches).toEqual(["theirs"]);
   });
 
-  it("is a folder in every node, beside the user's own mounts", () => {
+  it("inserts mounts in every node, before those of the user", () => {
     const mount = { hostPath: "/tmp/x", containerPath: "/x" };
     const nodes =
       "nodes:\n- role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- role: worker\n";
@@ -410,13 +411,13 @@ describe("what a configuration is given beside the user's own", () => {
       },
       { role: "worker", image: "two", extraMounts: [{ ...mount, readOnly: true }] },
     ]);
-    const alone = parse(renderClusterConfig(configOf(""), "shop", ["one"], { ...nothing, mounts: [mount] }));
+    const alone = parse(renderClusterConfig(configOf(""), "shop", ["one"], { mounts: [mount] }));
     expect(alone.nodes).toEqual([
       { role: "control-plane", image: "one", extraMounts: [{ ...mount, readOnly: true }] },
     ]);
   });
 
-  it("is a network that is not kind's to make, whatever else the user says of it", () => {
+  it("disables the default CNI, and keeps other network settings", () => {
     expect(render("networking: {podSubnet: 10.1.0.0/16}\n", { disableDefaultCni: true }).networking).toEqual({
       podSubnet: "10.1.0.0/16",
       disableDefaultCNI: true,
@@ -426,7 +427,7 @@ describe("what a configuration is given beside the user's own", () => {
     });
   });
 
-  it("leaves a list that the user shares between places as it is elsewhere", () => {
+  it("does not change aliases of a list in other places", () => {
     const shared = "kubeadmConfigPatches: &mine [theirs]\nnodes:\n- kubeadmConfigPatches: *mine\n";
     const { kubeadmConfigPatches, nodes } = render(shared, { patches: ["ours"] });
     expect(kubeadmConfigPatches).toEqual(["ours", "theirs"]);
@@ -434,13 +435,13 @@ describe("what a configuration is given beside the user's own", () => {
   });
 });
 
-describe("a configuration whose images have other names in the Docker daemon", () => {
+describe("replaceNodeImages", () => {
   const rendered = (source: string, ...images: string[]) =>
     renderClusterConfig(configOf(source), "shop", images);
   const two = "nodes:\n- role: control-plane\n- role: worker\n";
   const imagesIn = (config: string) => parse(config).nodes.map(({ image }: { image: string }) => image);
 
-  it("has those names, each in its place", () => {
+  it("replaces the image of each node", () => {
     const config = rendered(two, "one@sha256:aa", "two@sha256:bb");
     const names = new Map([
       ["one@sha256:aa", "restored:aa"],
@@ -449,7 +450,7 @@ describe("a configuration whose images have other names in the Docker daemon", (
     expect(imagesIn(replaceNodeImages(config, names))).toEqual(["restored:aa", "restored:bb"]);
   });
 
-  it("has the name for every node of an image, and leaves the others as they are", () => {
+  it("replaces an image in all nodes, and keeps other images", () => {
     const config = rendered(`${two}- role: worker\n`, "one", "two", "one");
     expect(imagesIn(replaceNodeImages(config, new Map([["one", "restored:aa"]])))).toEqual([
       "restored:aa",
@@ -458,7 +459,7 @@ describe("a configuration whose images have other names in the Docker daemon", (
     ]);
   });
 
-  it("is otherwise the same to the letter", () => {
+  it("does not change anything else", () => {
     const source = `# our cluster
 nodes:
 - role: control-plane # the only one
@@ -480,7 +481,7 @@ kubeadmConfigPatches:
     );
   });
 
-  it("keeps its nodes' mounts and patches, and those that stand for each other", () => {
+  it("keeps mounts, and the nodes of an anchor", () => {
     const source =
       "nodes:\n- &w\n  role: control-plane\n  extraMounts: [{hostPath: /a, containerPath: /b}]\n- *w\n";
     const config = replaceNodeImages(rendered(source, "one", "two"), new Map([["two", "restored:bb"]]));

@@ -11,41 +11,43 @@ async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
 const namesOf = (daemon: Awaited<ReturnType<typeof dockerDaemon>>) =>
   [...daemon.containers.values()].map(({ name }) => name);
 
-describe("removing the nodes of a cluster", () => {
-  it("removes every container of the cluster, and none of another", async () => {
+describe("deleteNodes", () => {
+  it("removes all containers of the cluster, and none of another cluster", async () => {
     const daemon = await daemonWith(
       nodeContainer("shop", "control-plane"),
       nodeContainer("shop", "worker"),
       nodeContainer("shop", "external-load-balancer"),
       nodeContainer("shop-2", "control-plane"),
     );
-    await deleteNodes(daemon.engine, "shop", { stillMade: false });
+    await deleteNodes(daemon.engine, "shop", { stillCreating: false });
     expect(namesOf(daemon)).toEqual(["shop-2-control-plane"]);
   });
 
-  it("asks again for one that the daemon is busy with", async () => {
+  it("requests the removal again if the daemon is already removing the container", async () => {
     const daemon = await daemonWith(nodeContainer("shop", "control-plane"));
     let refusals = 2;
     daemon.refuse = (call) =>
       call.startsWith("DELETE") && refusals-- > 0
         ? { status: 409, message: "removal of container is already in progress" }
         : undefined;
-    await deleteNodes(daemon.engine, "shop", { stillMade: false });
+    await deleteNodes(daemon.engine, "shop", { stillCreating: false });
     expect(namesOf(daemon)).toEqual([]);
   });
 
-  it("waits for a node that still comes up after what made it was cut off", async () => {
+  it("removes a node that appears after the creation was interrupted", async () => {
     const daemon = await dockerDaemon();
     const late = nodeContainer("shop", "control-plane");
     setTimeout(() => daemon.containers.set(late.id, late), 300);
-    await deleteNodes(daemon.engine, "shop", { stillMade: true });
+    await deleteNodes(daemon.engine, "shop", { stillCreating: true });
     expect(daemon.changes).toEqual([`DELETE /containers/${late.id}`]);
     expect(namesOf(daemon)).toEqual([]);
   });
 
-  it("is an error when the daemon does not answer", async () => {
+  it("fails with the error of the daemon if it cannot list the containers", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
-    await expect(deleteNodes(daemon.engine, "shop", { stillMade: false })).rejects.toThrow("shutting down");
+    await expect(deleteNodes(daemon.engine, "shop", { stillCreating: false })).rejects.toThrow(
+      "shutting down",
+    );
   });
 });

@@ -1,11 +1,7 @@
 import { describe, expect, it } from "vitest";
-import {
-  describeNetwork,
-  ensureNetwork,
-  fixedAddresses,
-  removeNetwork,
-} from "../../src/cluster/docker-network.ts";
+import { describeNetwork, ensureNetwork, removeNetwork } from "../../src/cluster/docker-network.ts";
 import type { Network } from "../../src/docker/networks.ts";
+import { fixedAddresses } from "../../src/docker/subnet.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 
 const network = (
@@ -20,8 +16,8 @@ const network = (
   containers: new Map(containers.map((container) => [container.name, container])),
 });
 
-describe("the network of a cluster", () => {
-  it("is described by its IPv4 side, with the API's address inside it", () => {
+describe("describeNetwork", () => {
+  it("returns the IPv4 subnet, and the IPv4 address of the API", () => {
     const described = describeNetwork(
       network(
         [{ subnet: "fc00:f853:ccd:e793::/64" }, { subnet: "172.18.0.0/16", gateway: "172.18.0.1" }],
@@ -41,7 +37,7 @@ describe("the network of a cluster", () => {
     });
   });
 
-  it("is described by its IPv6 side where that is all it has, without a range", () => {
+  it("returns the IPv6 subnet of a network without IPv4, and no range for load balancers", () => {
     const described = describeNetwork(
       network(
         [{ subnet: "fc00:f853:ccd:e793::/64", gateway: "fc00:f853:ccd:e793::1" }],
@@ -63,14 +59,20 @@ describe("the network of a cluster", () => {
     ["10.0.0.0/8", "10.255.255.200-10.255.255.250"],
     ["192.168.96.0/20", "192.168.111.200-192.168.111.250"],
     ["10.89.3.0/24", "10.89.3.200-10.89.3.250"],
-    // Nothing to spare.
+    // The base is an address in the middle of the subnet.
+    ["10.211.5.0/16", "10.211.255.200-10.211.255.250"],
+    // These are too small.
     ["10.89.3.0/25", ""],
     ["10.89.3.0/28", ""],
-  ])("with the subnet %s leaves %j for load balancers", (subnet, range) => {
+  ])("returns for the subnet %s the load balancer range %j", (subnet, range) => {
     expect(describeNetwork(network([{ subnet }]), "").load_balancer_range).toBe(range);
   });
 
-  it("has no address of the API where its container is not on it", () => {
+  it("returns no range for a network without a subnet", () => {
+    expect(describeNetwork(network([]), "")).toMatchObject({ subnet: "", load_balancer_range: "" });
+  });
+
+  it("returns no address of the API if its container is not on the network", () => {
     expect(describeNetwork(network([{ subnet: "172.18.0.0/16" }]), "kind-control-plane")).toMatchObject({
       gateway: "",
       api_server: "",
@@ -78,8 +80,8 @@ describe("the network of a cluster", () => {
   });
 });
 
-describe("making the network", () => {
-  it("makes it as kind would, with kind's IPv6 subnet, and labels it as this run's", async () => {
+describe("ensureNetwork", () => {
+  it("creates the network as kind does, with kind's IPv6 subnet and the label of the run", async () => {
     const daemon = await dockerDaemon();
     expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(true);
     expect(daemon.networks.get("kind")).toEqual({
@@ -90,27 +92,27 @@ describe("making the network", () => {
     });
   });
 
-  it("gives IPv6 to no network of another name: its subnet would be kind's to choose", async () => {
+  it("does not enable IPv6 in a network with another name", async () => {
     const daemon = await dockerDaemon();
     expect(await ensureNetwork(daemon.engine, "mine", "run-1")).toBe(true);
     expect(daemon.networks.get("mine")?.subnets).toEqual([]);
   });
 
-  it("takes over the MTU of Docker's default network", async () => {
+  it("copies the MTU of Docker's default network", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("bridge", { name: "bridge", options: { "com.docker.network.driver.mtu": "1400" } });
     await ensureNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.get("kind")?.options).toMatchObject({ "com.docker.network.driver.mtu": "1400" });
   });
 
-  it("leaves one that is there as it is", async () => {
+  it("does not change an existing network", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", { name: "kind", labels: { owner: "me" } });
     expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
     expect(daemon.changes).toEqual([]);
   });
 
-  it("does without IPv6 on a machine that has none", async () => {
+  it("creates the network without IPv6 on a machine without IPv6", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call, body) =>
       call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
@@ -120,7 +122,7 @@ describe("making the network", () => {
     expect(daemon.networks.get("kind")?.subnets).toEqual([]);
   });
 
-  it("leaves the network to another job that was faster", async () => {
+  it("uses the network that another job created at the same time", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) => {
       if (call !== "POST /networks/create") return undefined;
@@ -131,7 +133,7 @@ describe("making the network", () => {
     expect(daemon.networks.get("kind")?.labels).toEqual({ "kind-action.run": "run-2" });
   });
 
-  it("leaves the network to kind where the daemon refuses it", async () => {
+  it("returns false if the daemon refuses to create the network, for kind to create it", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call === "POST /networks/create" ? { status: 403, message: "not allowed" } : undefined;
@@ -139,8 +141,8 @@ describe("making the network", () => {
   });
 });
 
-describe("making the network in the same moment as another job, on a daemon that then has two", () => {
-  /** A daemon on which another job's network is there as soon as this one has asked for its own. */
+describe("ensureNetwork on a daemon that creates two networks of one name", () => {
+  /** A daemon on which another job creates its network at the same time. */
   async function daemonWithAnother(created: string) {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) => {
@@ -152,14 +154,14 @@ describe("making the network in the same moment as another job, on a daemon that
   }
   const labels = (daemon: DockerDaemon) => [...daemon.networks.values()].map((each) => each.labels);
 
-  it("keeps the one that is older, and removes its own", async () => {
-    // Docker leaves out zeros at the end, and may write its own time zone.
+  it("removes its own network if the other one is older", async () => {
+    // Docker omits trailing zeros, and may use its local time zone.
     const daemon = await daemonWithAnother("2026-01-02T03:04:05.6789Z");
     expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(false);
     expect(labels(daemon)).toEqual([{ "kind-action.run": "run-2" }]);
   });
 
-  it("waits until the other job has removed its own, where this one is older", async () => {
+  it("waits until the other job has removed its network if that is younger", async () => {
     const daemon = await daemonWithAnother("2026-01-02T03:04:05.67890123401Z");
     let waits = 0;
     const wait = async () => {
@@ -170,7 +172,7 @@ describe("making the network in the same moment as another job, on a daemon that
     expect(waits).toBe(3);
   });
 
-  it("waits for others that are at it, and goes on where that has no end", async () => {
+  it("waits for at most 5 s until other jobs have removed their networks", async () => {
     const daemon = await dockerDaemon();
     for (const key of ["one", "two"]) daemon.networks.set(key, { name: "kind" });
     let waited = 0;
@@ -182,7 +184,7 @@ describe("making the network in the same moment as another job, on a daemon that
     expect(waited).toBe(5_000);
   });
 
-  it("takes no network of a longer name for it", async () => {
+  it("ignores a network whose name only begins with the name", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind-of-mine", { name: "kind-of-mine" });
     expect(await ensureNetwork(daemon.engine, "kind", "run-1")).toBe(true);
@@ -190,17 +192,17 @@ describe("making the network in the same moment as another job, on a daemon that
   });
 });
 
-describe("making the network for containers that are to have addresses of their choice", () => {
+describe("ensureNetwork with fixed addresses", () => {
   const fixed = { fixedAddresses: true };
 
-  /** A daemon that has this subnet to give out. */
+  /** A daemon whose next free subnet is this one. */
   async function daemonWithSubnet(subnet: string | undefined = "172.18.0.0/16") {
     const daemon = await dockerDaemon();
     daemon.freeSubnet = subnet;
     return daemon;
   }
 
-  it("demands the subnet that Docker would choose, beside kind's of IPv6: Docker gives addresses out there", async () => {
+  it("requests the subnet that Docker would choose, and kind's IPv6 subnet", async () => {
     const daemon = await daemonWithSubnet();
     expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
     expect([...daemon.networks.values()]).toEqual([
@@ -213,20 +215,20 @@ describe("making the network for containers that are to have addresses of their 
     ]);
   });
 
-  it("demands it of a network with another name as well", async () => {
+  it("requests the subnet also for a network with another name", async () => {
     const daemon = await daemonWithSubnet("192.168.96.0/20");
     await ensureNetwork(daemon.engine, "mine", "run-1", fixed);
     expect(daemon.networks.get("mine")).toMatchObject({ subnets: [{ subnet: "192.168.96.0/20" }] });
     expect(daemon.networks.get("mine")?.chosen).toBeUndefined();
   });
 
-  it("lets Docker choose unless such addresses are wanted", async () => {
+  it("lets Docker choose the subnet without fixed addresses", async () => {
     const daemon = await daemonWithSubnet();
     await ensureNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.get("kind")?.chosen).toBe(true);
   });
 
-  it("leaves nothing behind of the network by which it learns the subnet, which is this run's as well", async () => {
+  it("removes the temporary network that finds the subnet, which has the label of the run", async () => {
     const daemon = await daemonWithSubnet();
     const made: unknown[] = [];
     daemon.refuse = (call, body) => {
@@ -240,22 +242,25 @@ describe("making the network for containers that are to have addresses of their 
   });
 
   it.each([
-    ["cannot be made", "POST /networks/create"],
-    ["cannot be looked at", "GET /networks/kind-action.run-1"],
-  ])("lets Docker choose where that network %s, and leaves nothing of it behind", async (_, refused) => {
-    const daemon = await daemonWithSubnet();
-    let first = true;
-    daemon.refuse = (call) => {
-      if (call !== refused || !first) return undefined;
-      first = false;
-      return { status: 500, message: "could not find an available, non-overlapping IPv4 address pool" };
-    };
-    expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
-    expect([...daemon.networks.keys()]).toEqual(["kind"]);
-    expect(daemon.networks.get("kind")).toMatchObject({ chosen: true });
-  });
+    ["be created", "POST /networks/create"],
+    ["be inspected", "GET /networks/kind-action.run-1"],
+  ])(
+    "lets Docker choose the subnet if the temporary network cannot %s, and removes that network",
+    async (_, refused) => {
+      const daemon = await daemonWithSubnet();
+      let first = true;
+      daemon.refuse = (call) => {
+        if (call !== refused || !first) return undefined;
+        first = false;
+        return { status: 500, message: "could not find an available, non-overlapping IPv4 address pool" };
+      };
+      expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(true);
+      expect([...daemon.networks.keys()]).toEqual(["kind"]);
+      expect(daemon.networks.get("kind")).toMatchObject({ chosen: true });
+    },
+  );
 
-  it("lets Docker choose where somebody else takes the subnet at that moment, and keeps IPv6", async () => {
+  it("lets Docker choose the IPv4 subnet if another network takes it first, and keeps the IPv6 subnet", async () => {
     const daemon = await daemonWithSubnet();
     daemon.refuse = (call) => {
       if (call.startsWith("DELETE /networks/"))
@@ -270,7 +275,7 @@ describe("making the network for containers that are to have addresses of their 
     });
   });
 
-  it("demands the subnet on a machine without IPv6, too", async () => {
+  it("requests the subnet also on a machine without IPv6", async () => {
     const daemon = await daemonWithSubnet();
     daemon.refuse = (call, body) =>
       call === "POST /networks/create" && JSON.stringify(body).includes('"EnableIPv6":true')
@@ -280,7 +285,7 @@ describe("making the network for containers that are to have addresses of their 
     expect(daemon.networks.get("kind")?.subnets).toEqual([{ subnet: "172.18.0.0/16" }]);
   });
 
-  it("leaves one that is there as it is, and looks for no subnet", async () => {
+  it("does not change an existing network, and does not search for a subnet", async () => {
     const daemon = await daemonWithSubnet();
     daemon.networks.set("kind", { name: "kind" });
     expect(await ensureNetwork(daemon.engine, "kind", "run-1", fixed)).toBe(false);
@@ -288,95 +293,75 @@ describe("making the network for containers that are to have addresses of their 
   });
 });
 
-describe("addresses of a container's choice", () => {
+describe("fixedAddresses", () => {
   it.each([
     ["172.18.0.0/16", ["172.18.255.199", "172.18.255.198", "172.18.255.197"]],
     ["10.0.0.0/8", ["10.255.255.199", "10.255.255.198", "10.255.255.197"]],
     ["192.168.96.0/20", ["192.168.111.199", "192.168.111.198", "192.168.111.197"]],
     ["10.89.3.0/24", ["10.89.3.199", "10.89.3.198", "10.89.3.197"]],
-    // As somebody may have written it, with an address from its middle.
+    // The base is an address in the middle of the subnet.
     ["10.211.5.0/16", ["10.211.255.199", "10.211.255.198", "10.211.255.197"]],
-    // Nothing to spare.
+    // These have no such addresses.
     ["10.89.3.0/25", []],
     ["fc00:f853:ccd:e793::/64", []],
-  ])("are just below those for load balancers, in %s: %j", (subnet, addresses) => {
+  ])("returns the addresses below the load balancer range of %s: %j", (subnet, addresses) => {
     expect(fixedAddresses(network([{ subnet }]), 3)).toEqual(addresses);
   });
 
-  it("are of IPv4, whichever side of the network comes first", () => {
-    const sides = [{ subnet: "fc00:f853:ccd:e793::/64" }, { subnet: "172.18.0.0/16" }];
-    expect(fixedAddresses(network(sides), 1)).toEqual(["172.18.255.199"]);
-    expect(fixedAddresses(network(sides.toReversed()), 1)).toEqual(["172.18.255.199"]);
+  it("returns IPv4 addresses, in any order of the subnets", () => {
+    const subnets = [{ subnet: "fc00:f853:ccd:e793::/64" }, { subnet: "172.18.0.0/16" }];
+    expect(fixedAddresses(network(subnets), 1)).toEqual(["172.18.255.199"]);
+    expect(fixedAddresses(network(subnets.toReversed()), 1)).toEqual(["172.18.255.199"]);
   });
 
-  it("are none where there is no network, or none is wanted", () => {
+  it("returns nothing without a network, and for a count of 0", () => {
     expect(fixedAddresses(undefined, 3)).toEqual([]);
     expect(fixedAddresses(network([{ subnet: "172.18.0.0/16" }]), 0)).toEqual([]);
   });
 });
 
-describe("removing the network", () => {
-  const ours = { name: "kind", labels: { "kind-action.run": "run-1" } };
+describe("removeNetwork", () => {
+  const created = { name: "kind", labels: { "kind-action.run": "run-1" } };
 
-  it("removes one that this action made, by whichever run, and that nothing uses", async () => {
+  it("removes an unused network that the action created", async () => {
     const daemon = await dockerDaemon();
-    daemon.networks.set("kind", ours);
+    daemon.networks.set("kind", created);
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(0);
   });
 
-  it("leaves one alone that somebody else made", async () => {
+  it("does not remove a network without the label of the action", async () => {
     const daemon = await dockerDaemon();
     daemon.networks.set("kind", { name: "kind", labels: {} });
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
-  it("removes all of that name, where there are several", async () => {
+  it("removes all networks of the name that the action created", async () => {
     const daemon = await dockerDaemon();
-    for (const key of ["one", "two"]) daemon.networks.set(key, ours);
+    for (const key of ["one", "two"]) daemon.networks.set(key, created);
     daemon.networks.set("theirs", { name: "kind" });
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect([...daemon.networks.keys()]).toEqual(["theirs"]);
   });
 
-  it("leaves one alone that a node is on", async () => {
+  it("does not remove a network with a container", async () => {
     const daemon = await dockerDaemon();
-    daemon.networks.set("kind", { ...ours, containers: { id: { name: "other-control-plane" } } });
+    daemon.networks.set("kind", { ...created, containers: { id: { name: "other-control-plane" } } });
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
-  it("leaves one alone that a node joins at that moment", async () => {
+  it("ignores that a container has joined the network just before its removal", async () => {
     const daemon = await dockerDaemon();
-    daemon.networks.set("kind", ours);
+    daemon.networks.set("kind", created);
     daemon.refuse = (call) =>
       call.startsWith("DELETE") ? { status: 403, message: "has active endpoints" } : undefined;
     await removeNetwork(daemon.engine, "kind", "run-1");
     expect(daemon.networks.size).toBe(1);
   });
 
-  it("may be too late", async () => {
+  it("ignores a network that does not exist", async () => {
     await removeNetwork((await dockerDaemon()).engine, "kind", "run-1");
-  });
-});
-
-describe("the range for load balancers", () => {
-  it.each([
-    ["10.211.5.0/16", "10.211.255.200-10.211.255.250"],
-    ["", ""],
-  ])("of the subnet %j is %j", (subnet, range) => {
-    const described = describeNetwork(
-      {
-        id: "1",
-        name: "kind",
-        labels: {},
-        options: {},
-        containers: new Map(),
-        subnets: subnet === "" ? [] : [{ subnet }],
-      },
-      "",
-    );
-    expect(described.load_balancer_range).toBe(range);
   });
 });

@@ -8,7 +8,7 @@ import { createProgramRunner } from "../../src/lib/subprocess.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
-/** A program in kind's place that says how it was started, as `cwd`, `env` and one line an argument. */
+/** A program in place of kind that prints its working directory, its environment, and its arguments, one a line. */
 async function fakeKind(script = "") {
   const folder = temporaryFolder();
   const path = join(folder, "kind");
@@ -21,23 +21,23 @@ async function fakeKind(script = "") {
   return { kind, folder, log: recordingLog() };
 }
 
-/** What the program was started with. */
+/** The arguments in the output of the fake kind. */
 const argumentsIn = (lines: readonly string[]) => lines.slice(3);
 
-/** The value behind a flag. */
+/** The value of a flag. */
 const flag = (lines: readonly string[], name: string) => lines[lines.indexOf(name) + 1];
 
-describe("kind", () => {
+describe("the kind CLI", () => {
   const config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: shop\n";
 
-  it("makes the cluster that is configured, in the workspace, and leaves what did not come up", async () => {
+  it("creates the configured cluster in the workspace, and retains nodes that fail", async () => {
     const { kind, folder, log } = await fakeKind();
     const workspace = join(folder, "work space");
     const kubeconfig = join(folder, "new", "folder", "config");
     await mkdir(workspace);
     await kind.create(
       { name: "shop", config, workspace, kubeconfig, verbosity: 3 },
-      join(folder, "of the run"),
+      join(folder, "run"),
       log,
     );
     expect(log.lines).toContain(`cwd=${await realpath(workspace)}`);
@@ -47,18 +47,18 @@ describe("kind", () => {
     expect(flag(log.lines, "--verbosity")).toBe("3");
     expect(log.lines).toContain("--retain");
     expect(parse(await readFile(flag(log.lines, "--config") ?? "", "utf8"))).toEqual(parse(config));
-    // kind makes no folder for the kubeconfig.
+    // kind does not create the folder of the kubeconfig.
     await access(join(folder, "new", "folder"));
   });
 
-  it("talks to the Docker daemon that was found, whatever it would have found itself", async () => {
+  it("uses the given Docker endpoint, and the Docker provider", async () => {
     const { kind, log } = await fakeKind();
     await kind.delete("shop", "/home/me/.kube/config", log);
     expect(log.lines).toContain("docker=unix:///run/other.sock");
     expect(log.lines).toContain("provider=docker");
   });
 
-  it("fails with kind's own words", async () => {
+  it("fails with the output of kind", async () => {
     const { kind, folder, log } = await fakeKind(
       "echo 'ERROR: failed to create cluster: disk full' >&2; exit 1",
     );
@@ -69,18 +69,18 @@ describe("kind", () => {
       kubeconfig: join(folder, "config"),
       verbosity: 0,
     };
-    await expect(kind.create(cluster, join(folder, "of the run"), log)).rejects.toThrow(
+    await expect(kind.create(cluster, join(folder, "run"), log)).rejects.toThrow(
       /failed with exit code 1:\nERROR: failed to create cluster: disk full$/,
     );
   });
 
-  it("is given paths whatever they look like", async () => {
+  it("passes paths with spaces and shell syntax unchanged", async () => {
     const { kind, log } = await fakeKind();
     await kind.delete("shop", "/home/me/my $(kube config)", log);
     expect(flag(log.lines, "--kubeconfig")).toBe("/home/me/my $(kube config)");
   });
 
-  it("removes the cluster and its context from the kubeconfig", async () => {
+  it("deletes the cluster and its entries in the kubeconfig", async () => {
     const { kind, log } = await fakeKind();
     await kind.delete("shop", "/home/me/.kube/config", log);
     expect(argumentsIn(log.lines)).toEqual([
@@ -93,7 +93,7 @@ describe("kind", () => {
     ]);
   });
 
-  it("exports what logs it can: a failure is an answer", async () => {
+  it("returns the exit code of an incomplete export of logs", async () => {
     const { kind, log } = await fakeKind("echo 'one node is gone' >&2; exit 1");
     const output = await kind.exportLogs("shop", "/tmp/logs", 10_000, log);
     expect(output).toMatchObject({ exitCode: 1, stderr: "one node is gone\n" });

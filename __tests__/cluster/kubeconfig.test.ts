@@ -29,23 +29,25 @@ users: [{name: kind-shop, user: {}}]
 current-context: kind-shop
 `;
 
-/** What kind leaves of a file that held nothing else. */
+/** A kubeconfig after kind has removed its only cluster. */
 const emptied = "apiVersion: v1\nkind: Config\npreferences: {}\n";
 
-describe("a cluster's context", () => {
-  it("has the name that kind gives it", () => {
+describe("contextName", () => {
+  it("returns the name that kind gives a context", () => {
     expect(contextName("shop")).toBe("kind-shop");
   });
 });
 
-describe("a kubeconfig", () => {
-  it("can be read by nobody else, whatever it was before", async () => {
+describe("restrictPermissions", () => {
+  it("makes the kubeconfig readable by its owner only", async () => {
     const file = await kubeconfig(withContext);
     await restrictPermissions(file);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
+});
 
-  it("is removed when nothing is left in it", async () => {
+describe("removeIfEmpty", () => {
+  it("removes a kubeconfig without entries", async () => {
     for (const text of [emptied, `${emptied}clusters: null\ncontexts: []\nusers: null\n`]) {
       const file = await kubeconfig(text);
       await removeIfEmpty(file);
@@ -57,20 +59,20 @@ describe("a kubeconfig", () => {
     ["a context", "contexts: [{name: work}]\n"],
     ["a cluster", "clusters: [{name: work}]\n"],
     ["a user", "users: [{name: me}]\n"],
-    ["something else than a kubeconfig", "a letter to the cluster"],
-  ])("stays, to the letter, with %s in it", async (_, text) => {
+    ["text that is not a kubeconfig", "a letter to the cluster"],
+  ])("does not change a file with %s", async (_, text) => {
     const file = await kubeconfig(text);
     await removeIfEmpty(file);
     expect(await readFile(file, "utf8")).toBe(text);
   });
 
-  it("may be gone already", async () => {
+  it("ignores a file that does not exist", async () => {
     await removeIfEmpty(join(temporaryFolder(), "missing"));
   });
 });
 
-describe("the lock of a kubeconfig", () => {
-  const began = Date.UTC(2026, 10, 21, 12);
+describe("removeStaleLock", () => {
+  const startMs = Date.UTC(2026, 10, 21, 12);
 
   async function lockedAt(time: number): Promise<string> {
     const file = await kubeconfig(withContext);
@@ -79,20 +81,20 @@ describe("the lock of a kubeconfig", () => {
     return file;
   }
 
-  it("is removed when a kind that was ended left it behind", async () => {
-    const file = await lockedAt(began + 5_000);
-    await removeStaleLock(file, began);
+  it("removes a lock that is newer than the run", async () => {
+    const file = await lockedAt(startMs + 5_000);
+    await removeStaleLock(file, startMs);
     expect(await exists(`${file}.lock`)).toBe(false);
     expect(await readFile(file, "utf8")).toBe(withContext);
   });
 
-  it("is left alone when it is older than this run: it is somebody else's", async () => {
-    const file = await lockedAt(began - 5_000);
-    await removeStaleLock(file, began);
+  it("does not remove a lock that is older than the run, because it belongs to another process", async () => {
+    const file = await lockedAt(startMs - 5_000);
+    await removeStaleLock(file, startMs);
     expect(await exists(`${file}.lock`)).toBe(true);
   });
 
-  it("may not be there", async () => {
-    await removeStaleLock(join(temporaryFolder(), "config"), began);
+  it("ignores a lock that does not exist", async () => {
+    await removeStaleLock(join(temporaryFolder(), "config"), startMs);
   });
 });

@@ -7,8 +7,8 @@ import {
 } from "../../src/cluster/name-lock.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 
-describe("a cluster's name", () => {
-  it("belongs to the run that claimed it, and to no other", async () => {
+describe("acquireNameLock", () => {
+  it("locks the name for one run", async () => {
     const { engine } = await dockerDaemon();
     await acquireNameLock(engine, "shop", "run-1");
     expect(await holdsNameLock(engine, "shop", "run-1")).toBe(true);
@@ -16,7 +16,7 @@ describe("a cluster's name", () => {
     expect(await holdsNameLock(engine, "sho", "run-1")).toBe(false);
   });
 
-  it("is had by one of two runs that claim it at once, and the other is told by whom", async () => {
+  it("succeeds for one of two concurrent runs, and names it in the error of the other", async () => {
     const { engine } = await dockerDaemon();
     const outcomes = await Promise.allSettled([
       acquireNameLock(engine, "shop", "run-1"),
@@ -26,24 +26,26 @@ describe("a cluster's name", () => {
     expect(await holdsNameLock(engine, "shop", won === "run-1" ? "run-2" : "run-1")).toBe(false);
     const lost = outcomes.filter((outcome) => outcome.status === "rejected");
     expect(lost.map(({ reason }) => String(reason))).toEqual([
-      `Error: The cluster name "shop" was taken a moment ago by another run of this action (${won}). Give each job on this machine its own \`cluster_name\`.`,
+      `Error: The cluster name "shop" is locked by another run of this action (${won}). Set a different \`cluster_name\` in each job on this machine.`,
     ]);
   });
 
-  it("is kept as a volume, which the daemon makes once whoever asks, labelled with its run", async () => {
+  it("creates a volume with the label of the run", async () => {
     const daemon = await dockerDaemon();
     await acquireNameLock(daemon.engine, "shop", "run-1");
     expect([...daemon.volumes]).toEqual([["kind-action.shop", { "kind-action.run": "run-1" }]]);
   });
 
-  it("can be claimed again by the run that has it", async () => {
+  it("succeeds again for the run that holds the lock", async () => {
     const { engine } = await dockerDaemon();
     await acquireNameLock(engine, "shop", "run-1");
     await acquireNameLock(engine, "shop", "run-1");
     expect(await listLockedNames(engine)).toEqual(["shop"]);
   });
+});
 
-  it("is free again after it was given back", async () => {
+describe("releaseNameLock", () => {
+  it("makes the name available to other runs", async () => {
     const { engine } = await dockerDaemon();
     await acquireNameLock(engine, "shop", "run-1");
     await releaseNameLock(engine, "shop", "run-1");
@@ -52,14 +54,16 @@ describe("a cluster's name", () => {
     expect(await holdsNameLock(engine, "shop", "run-2")).toBe(true);
   });
 
-  it("is given back by nobody but the run that has it", async () => {
+  it("does not release the lock of another run", async () => {
     const { engine } = await dockerDaemon();
     await acquireNameLock(engine, "shop", "run-1");
     await releaseNameLock(engine, "shop", "run-2");
     expect(await holdsNameLock(engine, "shop", "run-1")).toBe(true);
   });
+});
 
-  it("is listed while a run has it, among no volumes of other things", async () => {
+describe("listLockedNames", () => {
+  it("returns the names that runs have locked, and ignores other volumes", async () => {
     const daemon = await dockerDaemon();
     daemon.volumes.set("pgdata", {});
     daemon.volumes.set("kind-action.stale", { unrelated: "label" });

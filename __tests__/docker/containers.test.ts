@@ -4,8 +4,8 @@ import { Engine } from "../../src/docker/engine.ts";
 import { dockerDaemon, nodeContainer } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
 
-describe("the containers of kind", () => {
-  it("are those of one cluster, or of all, stopped ones too, and no other containers", async () => {
+describe("Containers.listNodes", () => {
+  it("lists the containers of one kind cluster or of all, stopped ones too, and no others", async () => {
     const daemon = await dockerDaemon();
     for (const container of [
       { ...nodeContainer("a", "control-plane"), stopped: true },
@@ -20,8 +20,8 @@ describe("the containers of kind", () => {
   });
 });
 
-describe("a container", () => {
-  it("is told with its image, its age and its mounts", async () => {
+describe("Containers.inspect", () => {
+  it("returns the image, the time of creation and the mounts of a container", async () => {
     const daemon = await dockerDaemon();
     const volume = "d1e9";
     daemon.containers.set("id", {
@@ -67,7 +67,7 @@ describe("a container", () => {
     });
   });
 
-  it("may be gone, or have ended", async () => {
+  it("returns nothing for a missing container, and whether a container runs", async () => {
     const daemon = await dockerDaemon();
     expect(await daemon.engine.containers.inspect("id")).toBeUndefined();
     daemon.containers.set("id", { id: "id", name: "n", labels: {}, stopped: true });
@@ -75,41 +75,41 @@ describe("a container", () => {
   });
 });
 
-/** A daemon with one container that runs. */
+/** A daemon with one running container. */
 async function daemonWithContainer() {
   const daemon = await dockerDaemon();
   daemon.containers.set("id", { id: "id", name: "node", labels: {} });
   return daemon;
 }
 
-describe("a program in a container", () => {
-  it("is started with its arguments, reads what is written to it, and says what it says", async () => {
+describe("Containers.exec", () => {
+  it("runs a program with its arguments and its three streams", async () => {
     const daemon = await daemonWithContainer();
     daemon.program = async ({ container, argv, stdin, stdout, stderr }) => {
       stdout.write(`${argv.join("|")} in ${container}\n`);
-      const heard = await text(stdin);
+      const input = await text(stdin);
       stderr.write("warning: loud\n");
-      stdout.write(heard.toUpperCase());
+      stdout.write(input.toUpperCase());
     };
     const { stdin, stdout, stderr, close } = await daemon.engine.containers.exec("id", [
       "bash",
       "-c",
       "cat  $(x)",
     ]);
-    const complaint = new Promise((resolve) => stderr.once("data", (data) => resolve(String(data))));
+    const errors = new Promise((resolve) => stderr.once("data", (data) => resolve(String(data))));
     stdin.write("hello, ");
     stdin.write("world");
     close();
     expect(await text(stdout)).toBe("bash|-c|cat  $(x) in id\nHELLO, WORLD");
-    expect(await complaint).toBe("warning: loud\n");
+    expect(await errors).toBe("warning: loud\n");
   });
 
-  it("may say and be told much more than goes through at once", async () => {
+  it("transfers more than the buffers hold", async () => {
     const daemon = await daemonWithContainer();
     const bytes = Buffer.alloc(3_000_001, "0123456789abcde");
     daemon.program = async ({ stdin, stdout }) => {
-      const heard = await buffer(stdin);
-      for (let at = 0; at < heard.length; at += 70_000) stdout.write(heard.subarray(at, at + 70_000));
+      const input = await buffer(stdin);
+      for (let at = 0; at < input.length; at += 70_000) stdout.write(input.subarray(at, at + 70_000));
     };
     const { stdin, stdout, close } = await daemon.engine.containers.exec("id", ["cat"]);
     stdin.write(bytes);
@@ -117,7 +117,7 @@ describe("a program in a container", () => {
     expect((await buffer(stdout)).equals(bytes)).toBe(true);
   });
 
-  it("ends when it ends by itself", async () => {
+  it("ends the streams when the program ends", async () => {
     const daemon = await daemonWithContainer();
     daemon.program = async ({ stdout }) => void stdout.write("done");
     const { stdout } = await daemon.engine.containers.exec("id", ["echo"]);
@@ -125,15 +125,15 @@ describe("a program in a container", () => {
     expect(daemon.running).toEqual([]);
   });
 
-  it("ends with its container", async () => {
+  it("ends the streams when the container ends", async () => {
     const daemon = await daemonWithContainer();
     const { stdout } = await daemon.engine.containers.exec("id", ["cat"]);
-    const said = text(stdout);
+    const output = text(stdout);
     daemon.kill("id");
-    expect(await said).toBe("");
+    expect(await output).toBe("");
   });
 
-  it("does not start in a container that has ended or is gone", async () => {
+  it("rejects for a stopped or missing container", async () => {
     const daemon = await daemonWithContainer();
     daemon.kill("id");
     await expect(daemon.engine.containers.exec("id", ["true"])).rejects.toThrow(
@@ -145,8 +145,8 @@ describe("a program in a container", () => {
   });
 });
 
-describe("a container for one program alone", () => {
-  const wanted = {
+describe("Containers.runHelper", () => {
+  const helper = {
     image: "sha256:node",
     argv: ["bash", "-c", "cat >/staging/x"],
     labels: { "kind-action.run": "12-1-abc" },
@@ -157,13 +157,13 @@ describe("a container for one program alone", () => {
     volume: "/staging",
   };
 
-  it("runs the program, and nothing else of its image, with a volume of its own", async () => {
+  it("runs the program instead of the entrypoint of the image, with an anonymous volume", async () => {
     const daemon = await dockerDaemon();
     daemon.program = async ({ argv, stdin, stdout }) =>
       void stdout.write(`${argv.join("|")}: ${await text(stdin)}`);
-    const { id, program, volume } = await daemon.engine.containers.runHelper(wanted);
+    const { id, program, volume } = await daemon.engine.containers.runHelper(helper);
     const container = daemon.containers.get(id);
-    expect(container).toMatchObject({ image: "sha256:node", labels: wanted.labels });
+    expect(container).toMatchObject({ image: "sha256:node", labels: helper.labels });
     expect(container?.mounts).toContainEqual(
       expect.objectContaining({ Name: volume, Destination: "/staging" }),
     );
@@ -172,9 +172,9 @@ describe("a container for one program alone", () => {
     expect(await text(program.stdout)).toBe("bash|-c|cat >/staging/x: hello");
   });
 
-  it("has no rights, and of the machine what is bound alone", async () => {
+  it("runs without capabilities, and with no other mounts than those requested", async () => {
     const daemon = await dockerDaemon();
-    const { id } = await daemon.engine.containers.runHelper(wanted);
+    const { id } = await daemon.engine.containers.runHelper(helper);
     expect(daemon.containers.get(id)?.made?.HostConfig).toMatchObject({
       NetworkMode: "host",
       ReadonlyRootfs: true,
@@ -187,34 +187,34 @@ describe("a container for one program alone", () => {
     });
   });
 
-  it("is gone when the program has ended", async () => {
+  it("removes the container when the program ends", async () => {
     const daemon = await dockerDaemon();
-    const { id, program } = await daemon.engine.containers.runHelper(wanted);
+    const { id, program } = await daemon.engine.containers.runHelper(helper);
     const removed = daemon.engine.containers.waitUntilRemoved(id);
     program.close();
     await removed;
     expect(daemon.containers.size).toBe(0);
-    // It may have been gone before anybody asked.
+    // Also when the container was removed before.
     await daemon.engine.containers.waitUntilRemoved(id);
   });
 
-  it("is not left behind when it cannot be started", async () => {
+  it("removes a container that could not be started", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call.endsWith("/start") ? { status: 500, message: "exec: bash: not found in $PATH" } : undefined;
-    await expect(daemon.engine.containers.runHelper(wanted)).rejects.toThrow("bash: not found in $PATH");
+    await expect(daemon.engine.containers.runHelper(helper)).rejects.toThrow("bash: not found in $PATH");
     expect(daemon.containers.size).toBe(0);
   });
 });
 
-describe("a published port", () => {
+describe("Containers.inspect of a published port", () => {
   it.each([
     { HostIp: "127.0.0.1", address: "127.0.0.1:40123" },
     { HostIp: "0.0.0.0", address: "127.0.0.1:40123" },
     { HostIp: "", address: "127.0.0.1:40123" },
     { HostIp: "::", address: "[::1]:40123" },
     { HostIp: "192.168.1.5", address: "192.168.1.5:40123" },
-  ])("of '$HostIp' is reached at $address", async ({ HostIp, address }) => {
+  ])("returns $address for the host IP '$HostIp'", async ({ HostIp, address }) => {
     const { engine, containers } = await dockerDaemon();
     const ports = { "6443/tcp": [{ HostIp, HostPort: "40123" }], "9000/tcp": null };
     containers.set("a", { id: "a", name: "a", labels: {}, ports });
@@ -222,22 +222,22 @@ describe("a published port", () => {
   });
 });
 
-describe("a container that is removed", () => {
-  it("is no error when it is gone already", async () => {
+describe("Containers.remove", () => {
+  it("accepts a missing container", async () => {
     await (await dockerDaemon()).engine.containers.remove("gone");
   });
 
-  it("takes its anonymous volumes along, running or not", async () => {
-    const asked: string[] = [];
+  it("removes a container with its anonymous volumes, running or not", async () => {
+    const requests: string[] = [];
     const { port } = await serve((request, response) => {
-      asked.push(`${request.method} ${request.url}`);
+      requests.push(`${request.method} ${request.url}`);
       response.writeHead(204).end();
     });
     await new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` }).containers.remove("abc");
-    expect(asked).toEqual(["DELETE /containers/abc?force=true&v=true"]);
+    expect(requests).toEqual(["DELETE /containers/abc?force=true&v=true"]);
   });
 
-  it("is an error when the daemon fails", async () => {
+  it("rejects with the daemon's error", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", nodeContainer("kind", "control-plane"));
     daemon.refuse = (call) =>

@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { resolveEndpoint } from "../../src/docker/endpoint.ts";
 import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 
-/** What `docker context inspect` prints, by Docker 28. */
+/** The output of `docker context inspect` of Docker 28. */
 const context = (more: object) => JSON.stringify([{ Name: "default", Metadata: {}, ...more }]);
 
-/** A docker CLI that answers the question for its context so. */
+/** A docker CLI with this output of `docker context inspect`. */
 const prints =
   (stdout: string): RunProgram =>
   async (program, args) => {
@@ -13,32 +13,32 @@ const prints =
     return { exitCode: 0, stdout, stderr: "" };
   };
 
-const nobodyAsks: RunProgram = async (program, args) => {
-  throw new Error(`nobody should run ${program} ${args.join(" ")}`);
+const notCalled: RunProgram = async (program, args) => {
+  throw new Error(`must not run ${program} ${args.join(" ")}`);
 };
 
-describe("the Docker endpoint", () => {
-  it("is DOCKER_HOST where that is set, and no context counts", async () => {
-    expect(await resolveEndpoint({ DOCKER_HOST: "unix:///run/user/1000/docker.sock" }, nobodyAsks)).toEqual({
+describe("resolveEndpoint", () => {
+  it("returns DOCKER_HOST if it is set, and ignores contexts", async () => {
+    expect(await resolveEndpoint({ DOCKER_HOST: "unix:///run/user/1000/docker.sock" }, notCalled)).toEqual({
       DOCKER_HOST: "unix:///run/user/1000/docker.sock",
     });
-    expect(await resolveEndpoint({ DOCKER_HOST: "tcp://127.0.0.1:2375" }, nobodyAsks)).toMatchObject({
+    expect(await resolveEndpoint({ DOCKER_HOST: "tcp://127.0.0.1:2375" }, notCalled)).toMatchObject({
       DOCKER_HOST: "tcp://127.0.0.1:2375",
     });
   });
 
-  it("keeps the certificates that go with DOCKER_HOST", async () => {
+  it("returns the variables for TLS that belong to DOCKER_HOST", async () => {
     const env = {
       DOCKER_HOST: "tcp://docker:2376",
       DOCKER_TLS_VERIFY: "1",
       DOCKER_CERT_PATH: "/certs/client",
     };
-    expect(await resolveEndpoint({ ...env, DOCKER_CONTEXT: "work", HOME: "/home/me" }, nobodyAsks)).toEqual(
+    expect(await resolveEndpoint({ ...env, DOCKER_CONTEXT: "work", HOME: "/home/me" }, notCalled)).toEqual(
       env,
     );
   });
 
-  it("is that of the current context otherwise, as the docker CLI has it", async () => {
+  it("returns the endpoint of the current context if DOCKER_HOST is not set", async () => {
     const run = prints(
       context({
         Endpoints: { docker: { Host: "unix:///home/me/.colima/docker.sock", SkipTLSVerify: false } },
@@ -47,13 +47,13 @@ describe("the Docker endpoint", () => {
       }),
     );
     expect(await resolveEndpoint({}, run)).toEqual({ DOCKER_HOST: "unix:///home/me/.colima/docker.sock" });
-    // An empty variable is none, for the CLI as well.
+    // The CLI ignores an empty variable, too.
     expect(await resolveEndpoint({ DOCKER_HOST: "" }, run)).toEqual({
       DOCKER_HOST: "unix:///home/me/.colima/docker.sock",
     });
   });
 
-  it("brings the certificates of a context that has some", async () => {
+  it("returns the certificates of a context with TLS", async () => {
     const run = prints(
       context({
         Name: "remote",
@@ -73,25 +73,25 @@ describe("the Docker endpoint", () => {
   });
 
   it.each(["ssh://me@build.example", "npipe:////./pipe/docker_engine", "fd://", "build.example:2375"])(
-    "cannot be %s, and it is said what can be done",
+    "rejects the unsupported endpoint %s with a remedy",
     async (host) => {
-      const refusal = `The Docker endpoint is ${host}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`;
-      await expect(resolveEndpoint({ DOCKER_HOST: host }, nobodyAsks)).rejects.toThrow(refusal);
+      const message = `The Docker endpoint ${host} is not supported: it must be unix:// or tcp://. Set DOCKER_HOST to such an endpoint, for instance to the local end of an SSH tunnel.`;
+      await expect(resolveEndpoint({ DOCKER_HOST: host }, notCalled)).rejects.toThrow(message);
       const run = prints(context({ Endpoints: { docker: { Host: host } } }));
-      await expect(resolveEndpoint({}, run)).rejects.toThrow(refusal);
+      await expect(resolveEndpoint({}, run)).rejects.toThrow(message);
     },
   );
 
-  it("cannot be found out without the docker CLI, and it is said where to get one", async () => {
+  it("rejects with a remedy when there is no docker CLI", async () => {
     const missing: RunProgram = async () => {
       throw new Error("Unable to locate executable file: docker.");
     };
     await expect(resolveEndpoint({}, missing)).rejects.toThrow(
-      "There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.",
+      "Could not find `docker` on PATH: kind creates nodes with it. Use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.",
     );
   });
 
-  it("is refused with the CLI's own words when that knows no such context", async () => {
+  it("rejects with the output of the CLI when the context does not exist", async () => {
     const output = { exitCode: 1, stdout: "", stderr: 'context "work" does not exist' };
     const failing: RunProgram = async (program, args) => {
       throw new ProgramError(program, args, output, "failed with exit code 1");
@@ -100,9 +100,11 @@ describe("the Docker endpoint", () => {
   });
 
   it.each(["", "Docker Desktop is starting…", "[]", "{}", '[{"Name":"default"}]'])(
-    "is never guessed from an answer that makes no sense: %j",
-    async (answer) => {
-      await expect(resolveEndpoint({}, prints(answer))).rejects.toThrow();
+    "rejects an output of the CLI that it cannot parse: %j",
+    async (output) => {
+      await expect(resolveEndpoint({}, prints(output))).rejects.toThrow(
+        "Could not parse the output of `docker context inspect`: ",
+      );
     },
   );
 });

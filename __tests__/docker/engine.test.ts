@@ -17,7 +17,7 @@ const answersOf = (file: string) =>
 
 const engineOf = async (file: string) => new Engine({ DOCKER_HOST: await engineEndpoint(file) });
 
-/** Where a daemon is that plays back answers. */
+/** The endpoint of a daemon that replays recorded responses. */
 async function engineEndpoint(file = "api-1.41.json"): Promise<string> {
   const answers = answersOf(file);
   const { port } = await serve((request, response) => {
@@ -38,8 +38,8 @@ describe.each([
     cgroup: 1,
   },
   { daemon: "Docker 29 (API 1.51)", file: "api-1.51.json", version: "29.4.2", api: "1.51", cgroup: 2 },
-])("what $daemon answers", ({ file, version, api, cgroup }) => {
-  it("tells the daemon's version, its cgroups and its folder", async () => {
+])("Engine with $daemon", ({ file, version, api, cgroup }) => {
+  it("reads the daemon's version, cgroup version and folder", async () => {
     expect(await (await engineOf(file)).info()).toEqual({
       version,
       apiVersion: api,
@@ -66,7 +66,7 @@ describe.each([
     ]);
   });
 
-  it("tells a network's subnets, and the addresses of what is on it without their prefix", async () => {
+  it("reads a network's subnets, and its containers' addresses without their prefix lengths", async () => {
     const network = await (await engineOf(file)).networks.inspect("kind");
     expect(network).toMatchObject({
       id: "3e9494fcaa72cb4c8b68106848e43d560528edf3f0dfc3b393ceaef2139b7120",
@@ -80,7 +80,7 @@ describe.each([
     ]);
   });
 
-  it("copes with a network that has no subnet, no label and no container", async () => {
+  it("reads a network without subnets, labels and containers", async () => {
     expect(await (await engineOf(file)).networks.inspect("none")).toMatchObject({
       labels: {},
       options: {},
@@ -89,7 +89,7 @@ describe.each([
     });
   });
 
-  it("tells the ID of an image that is there, and nothing of one that is not", async () => {
+  it("returns the ID of an image, and nothing for a missing image", async () => {
     const engine = await engineOf(file);
     expect(await engine.images.findId("kindest/node:v1.34.4")).toBe(
       "sha256:b81fcd126ee45cce673599cf57680b3f969fba8e127d56286e0d1115ebf07831",
@@ -97,24 +97,24 @@ describe.each([
     expect(await engine.images.findId("kindest/node:v1.99.0")).toBeUndefined();
   });
 
-  it("tells volumes and their labels", async () => {
+  it("lists volumes with their labels", async () => {
     const volumes = await (await engineOf(file)).volumes.listByLabel("kind-action.run");
     expect(volumes.get("kind-action.kind")).toEqual({ "kind-action.run": "56332011619-1-1b2f97" });
   });
 
-  it("has nothing for a network that is not there", async () => {
+  it("returns nothing for a missing network", async () => {
     expect(await (await engineOf(file)).networks.inspect("nonesuch")).toBeUndefined();
   });
 });
 
-describe("where the daemon is", () => {
-  it("is on this machine behind a socket, and elsewhere behind a port", async () => {
+describe("Engine", () => {
+  it("takes a daemon behind a Unix socket for local, and one behind a TCP port for remote", async () => {
     const { engine } = await dockerDaemon();
     expect((await engine.info()).local).toBe(true);
     expect((await (await engineOf("api-1.41.json")).info()).local).toBe(false);
   });
 
-  it("is an error when nobody answers there", async () => {
+  it("rejects when the daemon does not answer", async () => {
     await expect(new Engine({ DOCKER_HOST: "unix:///nonexistent/docker.sock" }).info()).rejects.toThrow(
       "ENOENT",
     );
@@ -123,7 +123,7 @@ describe("where the daemon is", () => {
     );
   });
 
-  it("may want a certificate of the client, and has to have one of the authority's itself", async () => {
+  it("presents a client certificate, and verifies the certificate of the daemon", async () => {
     const { certificate, key } = makeCertificate("IP:127.0.0.1");
     const folder = temporaryFolder();
     await Promise.all([
@@ -147,8 +147,8 @@ describe("where the daemon is", () => {
   });
 });
 
-describe("the endpoint that was resolved", () => {
-  it("counts, whatever a step has exported since", async () => {
+describe("Engine with variables DOCKER_* in the environment", () => {
+  it("uses the endpoint that it was created with", async () => {
     const daemon = await engineEndpoint();
     const before = process.env.DOCKER_HOST;
     process.env.DOCKER_HOST = `tcp://127.0.0.1:${await unusedPort()}`;

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Engine } from "../../src/docker/engine.ts";
-import { dockerSaveOld, having, type Sample, sample } from "../archive/archives.ts";
+import { dockerSaveOld, type Sample, sample, withContent } from "../archive/archives.ts";
 import { noise, tar } from "../archive/tar-files.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
@@ -11,7 +11,7 @@ const web = sample("web");
 const archiveOf = (image: Sample, ...tags: string[]) =>
   Readable.from([tar(dockerSaveOld([{ image, tags }]))]);
 
-/** A daemon that takes what it is sent, and never answers. */
+/** A daemon that reads requests, and never responds. */
 async function silentDaemon() {
   const [arrived, cut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const { port } = await serve((request, response) => {
@@ -22,7 +22,7 @@ async function silentDaemon() {
   return { engine, arrived: arrived.promise, cut: cut.promise };
 }
 
-/** A daemon that has an image under names. */
+/** A daemon that has an image under these names. */
 async function daemonWith(...names: readonly string[]): Promise<DockerDaemon> {
   const daemon = await dockerDaemon();
   daemon.contents.set(web.id, web);
@@ -30,9 +30,9 @@ async function daemonWith(...names: readonly string[]): Promise<DockerDaemon> {
   return daemon;
 }
 
-describe("an image's name", () => {
+describe("Images.tag and Images.untag", () => {
   it.each(["kind-action/restored:0123", "docker.io/envoyproxy/envoy:v1.36.2", "localhost:5000/shop/web:1"])(
-    "is one more: %s",
+    "tag adds a name: %s",
     async (name) => {
       const { engine, images } = await daemonWith("web:1");
       await engine.images.tag("web:1", name);
@@ -40,20 +40,20 @@ describe("an image's name", () => {
     },
   );
 
-  it("may be given to one that has none, by its ID", async () => {
+  it("tag adds a name to an image by its ID", async () => {
     const { engine, images } = await daemonWith();
     expect(await engine.images.findId(web.id)).toBe(web.id);
     await engine.images.tag(web.id, "web:1");
     expect(images.get("web:1")).toBe(web.id);
   });
 
-  it("is given to nothing that the daemon does not have", async () => {
+  it("tag rejects for a missing image", async () => {
     const { engine, images } = await dockerDaemon();
     await expect(engine.images.tag("web:1", "web:2")).rejects.toThrow("No such image: web:1");
     expect(images.size).toBe(0);
   });
 
-  it("is taken from it, and the others stay", async () => {
+  it("untag removes one name, and the image with its last name", async () => {
     const { engine, images, contents } = await daemonWith("web:1", "localhost:5000/shop/web:1");
     await engine.images.untag("localhost:5000/shop/web:1");
     expect([...images.keys()]).toEqual(["web:1"]);
@@ -61,12 +61,12 @@ describe("an image's name", () => {
     expect([images.size, contents.size]).toEqual([0, 0]);
   });
 
-  it("may be gone already when it is taken", async () => {
+  it("untag accepts a missing name", async () => {
     const { engine } = await dockerDaemon();
     await engine.images.untag("web:1");
   });
 
-  it("is an error to take where the daemon does not let it go", async () => {
+  it("untag rejects with the daemon's error", async () => {
     const daemon = await daemonWith("web:1");
     daemon.refuse = (call) =>
       call.startsWith("DELETE") ? { status: 409, message: "conflict: a container is using it" } : undefined;
@@ -74,15 +74,15 @@ describe("an image's name", () => {
   });
 });
 
-describe("an archive of images", () => {
-  it("is images that the daemon has then, under their names", async () => {
+describe("Images.load", () => {
+  it("loads the images of an archive under their names", async () => {
     const { engine, images, contents } = await dockerDaemon();
     await engine.images.load(archiveOf(web, "web:1", "web:latest"));
     expect(Object.fromEntries(images)).toEqual({ "web:1": web.id, "web:latest": web.id });
     expect(contents.get(web.id)).toEqual(web);
   });
 
-  it("may come bit by bit", async () => {
+  it("loads an archive that arrives in small chunks", async () => {
     const { engine, images } = await dockerDaemon();
     const whole = tar(dockerSaveOld([{ image: web, tags: ["web:1"] }]));
     const bits = async function* () {
@@ -92,24 +92,24 @@ describe("an archive of images", () => {
     expect([...images.keys()]).toEqual(["web:1"]);
   });
 
-  it("that holds another layer than it says is refused by the daemon, which says so with a status of success", async () => {
+  it("rejects with the error that the daemon reports with a status of success, as for a wrong layer", async () => {
     const { engine, images } = await dockerDaemon();
     const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
     const [layer = ""] = members.flatMap(({ name }) => (name.endsWith("layer.tar") ? [name] : []));
-    const archive = tar(having(members, layer, noise("evil", 1024)));
+    const archive = tar(withContent(members, layer, noise("evil", 1024)));
     await expect(engine.images.load(Readable.from([archive]))).rejects.toThrow(
       /^invalid diffID for layer 0: /,
     );
     expect(images.size).toBe(0);
   });
 
-  it("is refused by a daemon that fails", async () => {
+  it("rejects with the error that the daemon reports with another status", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is in maintenance" });
     await expect(daemon.engine.images.load(archiveOf(web))).rejects.toThrow("the daemon is in maintenance");
   });
 
-  it("that breaks off fails with the reason, and the daemon makes nothing of what it has", async () => {
+  it("rejects with the error of the archive, of which the daemon then loads nothing", async () => {
     const { engine, images, contents } = await dockerDaemon();
     const half = async function* () {
       yield tar(dockerSaveOld([{ image: web, tags: ["web:1"] }])).subarray(0, 2_000);
@@ -119,7 +119,7 @@ describe("an archive of images", () => {
     expect([images.size, contents.size]).toEqual([0, 0]);
   });
 
-  it("that breaks off is not waited for by the daemon", async () => {
+  it("aborts the request when the archive fails", async () => {
     const [arrived, cut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const { port } = await serve((request) => {
       request.on("error", () => {}).once("close", cut.resolve);
@@ -135,13 +135,13 @@ describe("an archive of images", () => {
     await cut.promise;
   });
 
-  it("fails when the daemon dies over it", async () => {
+  it("rejects when the daemon ends while it reads the archive", async () => {
     const { port } = await serve((request) => request.once("data", () => request.socket.destroy()));
     const engine = new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` });
     await expect(engine.images.load(archiveOf(web))).rejects.toThrow(/socket hang up|ECONNRESET|EPIPE/);
   });
 
-  it("fails when the daemon dies in the middle of its answer", async () => {
+  it("rejects when the daemon ends while it responds", async () => {
     const { port } = await serve((request, response) => {
       request.resume().once("end", () => {
         response.write('{"stream":"Loading');
@@ -153,11 +153,11 @@ describe("an archive of images", () => {
   });
 });
 
-describe("what a daemon does not take in time", () => {
-  it.each<{ what: string; send: (engine: Engine) => Promise<unknown> }>([
-    { what: "an archive of images", send: (engine) => engine.images.load(archiveOf(web)) },
-    { what: "a layer", send: (engine) => engine.images.import(archiveOf(web), {}) },
-  ])("is an error: $what", async ({ send }) => {
+describe("Images after the timeout", () => {
+  it.each<{ method: string; send: (engine: Engine) => Promise<unknown> }>([
+    { method: "load", send: (engine) => engine.images.load(archiveOf(web)) },
+    { method: "import", send: (engine) => engine.images.import(archiveOf(web), {}) },
+  ])("abort the request: $method", async ({ send }) => {
     const { engine, arrived, cut } = await silentDaemon();
     const deadline = new AbortController();
     const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValueOnce(deadline.signal);
@@ -171,11 +171,11 @@ describe("what a daemon does not take in time", () => {
   });
 });
 
-describe("a layer that is to be an image", () => {
+describe("Images.import", () => {
   const [layer = Buffer.alloc(0)] = web.layers;
   const bytes = () => Readable.from([layer]);
 
-  it("is one without a name, of that layer alone", async () => {
+  it("imports a layer as an image without a name", async () => {
     const { engine, images, contents } = await dockerDaemon();
     const id = await engine.images.import(bytes(), {});
     expect(contents.get(id)?.layers).toEqual([layer]);
@@ -183,7 +183,7 @@ describe("a layer that is to be an image", () => {
     expect(images.size).toBe(0);
   });
 
-  it("is another image each time, and each can be removed", async () => {
+  it("creates a new image each time, which untag removes by its ID", async () => {
     const { engine, contents } = await dockerDaemon();
     const [one, other] = await Promise.all([
       engine.images.import(bytes(), {}),
@@ -197,7 +197,7 @@ describe("a layer that is to be an image", () => {
     expect(contents.size).toBe(0);
   });
 
-  it.each([0, 1, 512, 3e6])("may have any size: %i bytes", async (size) => {
+  it.each([0, 1, 512, 3e6])("imports a layer of %i bytes", async (size) => {
     const { engine, contents } = await dockerDaemon();
     const whole = Buffer.alloc(size, "layer");
     const bits = async function* () {
@@ -207,19 +207,19 @@ describe("a layer that is to be an image", () => {
     expect(contents.get(id)?.layers[0]?.equals(whole)).toBe(true);
   });
 
-  it("is found by its labels, whatever they say", async () => {
+  it("labels the image with any text, by which listByLabel finds it", async () => {
     const { engine } = await dockerDaemon();
-    const said = { "kind-action.run": "12-1-abc", note: 'a "quoted" \\ text' };
-    const id = await engine.images.import(bytes(), said);
+    const imageLabels = { "kind-action.run": "12-1-abc", note: 'a "quoted" \\ text' };
+    const id = await engine.images.import(bytes(), imageLabels);
     await engine.images.import(bytes(), { "kind-action.run": "13-1-def" });
     await engine.images.import(bytes(), {});
-    for (const [label, value] of Object.entries(said))
+    for (const [label, value] of Object.entries(imageLabels))
       expect(await engine.images.listByLabel(label, value)).toEqual([id]);
     expect(await engine.images.listByLabel("kind-action.run", "14")).toEqual([]);
     expect(await engine.images.listByLabel("other", "12-1-abc")).toEqual([]);
   });
 
-  it("is all that an image lies on: then an archive need not have it", async () => {
+  it("imports a layer that an archive of an image on top of it can omit", async () => {
     const { engine, contents } = await dockerDaemon();
     const id = await engine.images.import(bytes(), {});
     const members = dockerSaveOld([{ image: web, tags: ["web:1"] }]);
@@ -232,7 +232,7 @@ describe("a layer that is to be an image", () => {
     await expect(engine.images.load(Readable.from([archive]))).rejects.toThrow("no such file or directory");
   });
 
-  it("is none where the daemon says what is wrong, with a status of success or without", async () => {
+  it("rejects with the error that the daemon reports, with a status of success or another", async () => {
     const daemon = await dockerDaemon();
     daemon.import = async () => '{"status":"Importing"}\r\n{"error":"no space left on device"}\r\n';
     await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow("no space left on device");
@@ -240,15 +240,15 @@ describe("a layer that is to be an image", () => {
     await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow("the daemon is in maintenance");
   });
 
-  it("is none where the daemon says nothing", async () => {
+  it("rejects when the daemon reports neither an image nor an error", async () => {
     const daemon = await dockerDaemon();
     daemon.import = async () => "";
     await expect(daemon.engine.images.import(bytes(), {})).rejects.toThrow(
-      "The Docker daemon made no image of a layer, and did not say why.",
+      "The Docker daemon imported no image and reported no error.",
     );
   });
 
-  it("is none where it breaks off", async () => {
+  it("rejects with the error of the layer, of which the daemon then imports nothing", async () => {
     const { engine, contents } = await dockerDaemon();
     const half = async function* () {
       yield layer.subarray(0, 700);
@@ -259,13 +259,13 @@ describe("a layer that is to be an image", () => {
   });
 });
 
-describe("a file of an image", () => {
+describe("Images.readFile", () => {
   const manifest = Buffer.from("kind: DaemonSet\n");
 
   it.each([
-    { form: "alone", members: [{ name: "default-cni.yaml", content: manifest }] },
+    { form: "alone in its tar", members: [{ name: "default-cni.yaml", content: manifest }] },
     {
-      form: "behind a header of its own with more about it",
+      form: "after a pax header",
       members: [
         {
           name: "PaxHeaders/default-cni.yaml",
@@ -275,7 +275,7 @@ describe("a file of an image", () => {
         { name: "default-cni.yaml", content: manifest },
       ],
     },
-  ])("is read without starting anything, $form, and nothing is left", async ({ members }) => {
+  ])("reads a file from a container that is not started, and removes it: $form", async ({ members }) => {
     const { engine, archives, containers, changes } = await dockerDaemon();
     archives.set("/kind/manifests/default-cni.yaml", tar(members));
     const file = await engine.images.readFile("kindest/node:v1", "/kind/manifests/default-cni.yaml", {
@@ -286,7 +286,7 @@ describe("a file of an image", () => {
     expect(changes.filter((call) => call.endsWith("/start"))).toEqual([]);
   });
 
-  it("may not be there: that is an error, and nothing is left", async () => {
+  it("rejects for a missing file, and removes the container", async () => {
     const { engine, containers } = await dockerDaemon();
     await expect(engine.images.readFile("kindest/node:v1", "/kind/none", {})).rejects.toThrow(
       "Could not find the file",
@@ -295,8 +295,8 @@ describe("a file of an image", () => {
   });
 });
 
-describe("images", () => {
-  it("are made for a platform", async () => {
+describe("Images.platform", () => {
+  it("returns the OS, the architecture and the variant", async () => {
     const arm = { Id: "sha256:aa", Os: "linux", Architecture: "arm64", Variant: "v8", Size: 1 };
     const { port } = await serve((request, response) =>
       response.end(JSON.stringify(request.url?.includes("arm") ? arm : { ...arm, Variant: "" })),
@@ -309,26 +309,30 @@ describe("images", () => {
     });
     expect(await engine.images.platform("other")).toEqual({ os: "linux", architecture: "arm64" });
   });
+});
 
-  const patient = () => new AbortController().signal;
+describe("Images.save", () => {
+  const noTimeout = () => new AbortController().signal;
   const amd64 = { os: "linux", architecture: "amd64" };
 
-  it("are exported into one archive, of one platform where the daemon is asked to choose", async () => {
+  it("exports images into one archive, of one platform if one is given", async () => {
     const daemon = await dockerDaemon();
     for (const name of ["web:1", "ghcr.io/shop/api:2"]) daemon.images.set(name, `sha256:${name}`);
     daemon.exported = ({ names, platform }) => Readable.from([`${names.join(", ")} for ${platform}`]);
     const save = async (names: string[], platform: typeof amd64 | undefined) =>
-      text(await daemon.engine.images.save(names, platform, patient()));
+      text(await daemon.engine.images.save(names, platform, noTimeout()));
     expect(await save(["web:1", "ghcr.io/shop/api:2"], undefined)).toBe("web:1, ghcr.io/shop/api:2 for null");
     expect(await save(["web:1"], amd64)).toBe('web:1 for {"os":"linux","architecture":"amd64"}');
   });
 
-  it("are not exported when the daemon lacks one", async () => {
+  it("rejects when the daemon does not have an image", async () => {
     const { engine } = await dockerDaemon();
-    await expect(engine.images.save(["web:1"], undefined, patient())).rejects.toThrow("No such image: web:1");
+    await expect(engine.images.save(["web:1"], undefined, noTimeout())).rejects.toThrow(
+      "No such image: web:1",
+    );
   });
 
-  it("fail when the daemon stops in the middle, or takes too long", async () => {
+  it("ends with an error when the daemon aborts the export, or its signal does", async () => {
     const daemon = await dockerDaemon();
     daemon.images.set("web:1", "sha256:aa");
     daemon.exported = () =>
@@ -338,14 +342,14 @@ describe("images", () => {
           throw new Error("the daemon fails");
         })(),
       );
-    await expect(daemon.engine.images.save(["web:1"], undefined, patient()).then(text)).rejects.toThrow(
+    await expect(daemon.engine.images.save(["web:1"], undefined, noTimeout()).then(text)).rejects.toThrow(
       "aborted",
     );
 
-    const late = new AbortController();
+    const timeout = new AbortController();
     daemon.exported = () => new Readable({ read() {} });
-    const archive = await daemon.engine.images.save(["web:1"], undefined, late.signal);
-    late.abort();
+    const archive = await daemon.engine.images.save(["web:1"], undefined, timeout.signal);
+    timeout.abort();
     await expect(text(archive)).rejects.toThrow("aborted");
   });
 });

@@ -4,7 +4,7 @@ import { Engine } from "../../src/docker/engine.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { serve } from "../fixtures/web-server.ts";
 
-const wanted: ServiceContainer = {
+const service: ServiceContainer = {
   name: "kind-registry",
   image: "registry:3@sha256:aa",
   labels: { "kind-action.run": "12-1-abc" },
@@ -20,10 +20,10 @@ async function daemonWithNetwork() {
   return daemon;
 }
 
-describe("a container that serves others", () => {
-  it("has its name, its labels and its environment, and is on the network of those", async () => {
+describe("Containers.startService", () => {
+  it("starts a container with its name, labels, environment and network", async () => {
     const { engine, containers, networks } = await daemonWithNetwork();
-    const id = await engine.containers.startService(wanted);
+    const id = await engine.containers.startService(service);
     expect(containers.get(id)).toMatchObject({
       name: "kind-registry",
       image: "registry:3@sha256:aa",
@@ -33,10 +33,10 @@ describe("a container that serves others", () => {
     expect(networks.get("kind")?.containers?.[id]).toMatchObject({ name: "kind-registry" });
   });
 
-  it("has no rights, and of the machine what is bound alone", async () => {
+  it("starts it without capabilities, and with no other mounts than those requested", async () => {
     const { engine, containers } = await daemonWithNetwork();
     const binds = [{ source: "/tmp/proxies/docker.io", target: "/var/lib/registry" }];
-    const id = await engine.containers.startService({ ...wanted, binds, user: "1001:118" });
+    const id = await engine.containers.startService({ ...service, binds, user: "1001:118" });
     const { made } = containers.get(id) ?? {};
     expect(made?.User).toBe("1001:118");
     expect(made?.HostConfig).toMatchObject({
@@ -47,53 +47,57 @@ describe("a container that serves others", () => {
     expect(made?.HostConfig).not.toHaveProperty("Privileged");
   });
 
-  it("runs as its image says unless it is told otherwise", async () => {
+  it("runs it as the user of its image by default", async () => {
     const { engine, containers } = await daemonWithNetwork();
-    const id = await engine.containers.startService(wanted);
+    const id = await engine.containers.startService(service);
     expect(containers.get(id)?.made?.User).toBe("");
   });
 
-  it("has the address that it is to have", async () => {
+  it("gives it the requested address", async () => {
     const { engine, networks } = await daemonWithNetwork();
-    const id = await engine.containers.startService({ ...wanted, address: "172.18.255.199" });
+    const id = await engine.containers.startService({ ...service, address: "172.18.255.199" });
     expect(networks.get("kind")?.containers?.[id]?.ipv4).toBe("172.18.255.199/16");
   });
 
-  it("publishes its port to this machine alone, at the port that is wanted or at any that is free", async () => {
+  it("publishes its port on the loopback interface alone, at the requested port or at a free one", async () => {
     const { engine } = await daemonWithNetwork();
     const published = async (name: string, hostPort: number | undefined) => {
-      const id = await engine.containers.startService({ ...wanted, name, publish: { port: 5000, hostPort } });
+      const id = await engine.containers.startService({
+        ...service,
+        name,
+        publish: { port: 5000, hostPort },
+      });
       return (await engine.containers.inspect(id))?.ports.get("5000/tcp");
     };
     expect(await published("one", 5001)).toBe("127.0.0.1:5001");
     expect(await published("other", undefined)).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  it("publishes nothing unless that is asked for", async () => {
+  it("publishes no port by default", async () => {
     const { engine } = await daemonWithNetwork();
-    const id = await engine.containers.startService(wanted);
+    const id = await engine.containers.startService(service);
     expect((await engine.containers.inspect(id))?.ports).toEqual(new Map());
   });
 
-  it("is not left behind when it cannot be started", async () => {
+  it("removes a container that could not be started", async () => {
     const daemon = await daemonWithNetwork();
     daemon.failing = () => "driver failed programming external connectivity: port is already allocated";
-    await expect(daemon.engine.containers.startService(wanted)).rejects.toThrow("port is already allocated");
+    await expect(daemon.engine.containers.startService(service)).rejects.toThrow("port is already allocated");
     expect(daemon.containers.size).toBe(0);
   });
 
-  it("is not made where another one has its name, which stays", async () => {
+  it("rejects when another container has the name, which it does not remove", async () => {
     const { engine, containers } = await daemonWithNetwork();
     containers.set("theirs", { id: "theirs", name: "kind-registry", labels: {} });
-    await expect(engine.containers.startService(wanted)).rejects.toThrow(
+    await expect(engine.containers.startService(service)).rejects.toThrow(
       /name "\/kind-registry" is already in use/,
     );
     expect([...containers.keys()]).toEqual(["theirs"]);
   });
 });
 
-describe("what a container has printed", () => {
-  it("is the text of both its streams, as it came", async () => {
+describe("Containers.logs", () => {
+  it("returns the text of both streams in order", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "registry", labels: {} });
     expect(await daemon.engine.containers.logs("id")).toBe("");
@@ -103,7 +107,7 @@ describe("what a container has printed", () => {
     expect(daemon.changes).toEqual([]);
   });
 
-  it("may come in pieces that end within a letter", async () => {
+  it("decodes characters that are split between frames", async () => {
     const text = "größe\n";
     const bytes = Buffer.from(text);
     const frames = [...bytes].map((_, index) => {
@@ -117,7 +121,7 @@ describe("what a container has printed", () => {
     expect(await new Engine({ DOCKER_HOST: `tcp://127.0.0.1:${port}` }).containers.logs("id")).toBe(text);
   });
 
-  it("is asked of one that has ended as well, and not of one that is gone", async () => {
+  it("returns the output of a stopped container, and rejects for a missing one", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "registry", labels: {}, stopped: true });
     daemon.printed = () => "panic: no space\n";
@@ -126,8 +130,8 @@ describe("what a container has printed", () => {
   });
 });
 
-describe("files that are written into a container", () => {
-  it("belong to root, and everybody may read them", async () => {
+describe("Containers.writeFiles", () => {
+  it("writes files that belong to root, and that all users can read", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "node", labels: {} });
     const files = {
@@ -143,7 +147,7 @@ describe("files that are written into a container", () => {
     for (const { mode, uid, gid } of written) expect([mode, uid, gid]).toEqual([0o644, 0, 0]);
   });
 
-  it("may be symbolic links, which lead to where they were to", async () => {
+  it("writes symbolic links", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "node", labels: {} });
     const target = `/mounted/${"folder/".repeat(20)}data`;
@@ -151,14 +155,14 @@ describe("files that are written into a container", () => {
     expect(daemon.written.get("id")).toMatchObject([{ name: `var/${"f".repeat(120)}`, target }]);
   });
 
-  it("may be none", async () => {
+  it("accepts no files", async () => {
     const daemon = await dockerDaemon();
     daemon.containers.set("id", { id: "id", name: "node", labels: {} });
     await daemon.engine.containers.writeFiles("id", {});
     expect(daemon.written.get("id")).toEqual([]);
   });
 
-  it("are an error where the container is gone", async () => {
+  it("rejects for a missing container", async () => {
     const { engine } = await dockerDaemon();
     await expect(engine.containers.writeFiles("gone", { "/a": "a" })).rejects.toThrow(
       "No such container: gone",

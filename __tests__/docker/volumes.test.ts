@@ -1,6 +1,8 @@
-import { test } from "vitest";
+import { describe, it } from "vitest";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 
-test("a volume that is removed may be gone already", async () => {
-  await (await dockerDaemon()).engine.volumes.remove("gone");
+describe("Volumes.remove", () => {
+  it("accepts a missing volume", async () => {
+    await (await dockerDaemon()).engine.volumes.remove("gone");
+  });
 });

@@ -32,44 +32,44 @@ export const badArchives: readonly BadArchive[] = [
   {
     what: "is cut off",
     file: "cut.tar",
-    reason: /it is cut off/,
+    reason: /the archive is truncated/,
     content: () => unbuiltArchive(`${badName}:cut`).subarray(0, megabyte * 0.6),
   },
   {
     what: "is compressed and cut off",
     file: "cut.tar.gz",
-    reason: /its gzip stream is cut off/,
+    reason: /the gzip stream is truncated/,
     content: () => gzipSync(unbuiltArchive(`${badName}:cut-gzip`)).subarray(0, megabyte * 0.6),
   },
-  { what: "is empty", file: "empty.tar", reason: /it is empty/, content: () => Buffer.alloc(0) },
+  { what: "is empty", file: "empty.tar", reason: /the file is empty/, content: () => Buffer.alloc(0) },
   {
     what: "is a text",
     file: "notes.tar",
-    reason: /it is not a tar archive/,
+    reason: /the file is not a tar archive/,
     content: () => Buffer.from("Remember to save the image.\n".repeat(100)),
   },
   {
     what: "holds something else",
     file: "source.tar",
-    reason: /it is a tar archive, but not of an image/,
+    reason: /the file is a tar archive, but not an image archive/,
     content: () => tar([{ name: "src/main.c", content: Buffer.from("int main() {}\n") }]),
   },
   {
     what: "is damaged in a small layer, which would be sent to the nodes",
     file: "damaged.tar",
-    reason: /its layer sha256:[0-9a-f]{64} has the digest sha256:[0-9a-f]{64}: it is damaged/,
+    reason: /layer sha256:[0-9a-f]{64} is damaged: its content has the digest sha256:[0-9a-f]{64}/,
     content: () => damaged(unbuiltArchive(`${badName}:damaged`)),
   },
   {
     what: "is damaged in a large layer, which would be linked into the nodes",
     file: "damaged-large.tar",
-    reason: /its layer sha256:[0-9a-f]{64} has the digest sha256:[0-9a-f]{64}: it is damaged/,
+    reason: /layer sha256:[0-9a-f]{64} is damaged: its content has the digest sha256:[0-9a-f]{64}/,
     content: () => damaged(unbuiltArchive(`${badName}:damaged-large`, [20 * megabyte, 20 * megabyte])),
   },
   {
     what: "is damaged in a layer of an OCI layout",
     file: "damaged-oci.tar",
-    reason: /its layer sha256:[0-9a-f]{64} has the digest sha256:[0-9a-f]{64}: it is damaged/,
+    reason: /layer sha256:[0-9a-f]{64} is damaged: its content has the digest sha256:[0-9a-f]{64}/,
     content: () => {
       const { manifest, blobs } = ociImage(unbuiltImage([500_000, 500_000]));
       const named = { ...manifest.descriptor, ...refNamed(`${badName}:damaged-oci`) };
@@ -79,7 +79,7 @@ export const badArchives: readonly BadArchive[] = [
   {
     what: "has a link to a file of the runner in place of a layer",
     file: "outside.tar",
-    reason: /is a link to "\/etc\/passwd", which is outside of it/,
+    reason: /is a link to "\/etc\/passwd", which is outside the archive/,
     content: () => {
       const members = dockerSaveOld([{ image: unbuiltImage([1_000]), tags: [`${badName}:outside`] }]);
       return tar(
@@ -94,7 +94,7 @@ export const badArchives: readonly BadArchive[] = [
   {
     what: "has 100,000 members",
     file: "crowd.tar",
-    reason: /it holds more than \d+ members/,
+    reason: /the archive has more than \d+ members/,
     content: () => {
       const member = tar([{ name: "file" }]).subarray(0, 512);
       return Buffer.concat([
@@ -106,7 +106,7 @@ export const badArchives: readonly BadArchive[] = [
   {
     what: "decompresses to more than a runner has room for",
     file: "bomb.tar.gz",
-    reason: /it is a decompression bomb/,
+    reason: /the archive is a decompression bomb/,
     // What gzip makes of 16 MB of zeros, so often that 10 GB come out of it.
     content: () => {
       const member = gzipSync(Buffer.alloc(16 * megabyte));
@@ -116,7 +116,9 @@ export const badArchives: readonly BadArchive[] = [
   {
     what: "is for another platform",
     file: "foreign.tar",
-    reason: new RegExp(`is for linux/${foreign}, and the nodes run linux/${own}`),
+    reason: new RegExp(
+      `has no image for linux/${own}, the platform of the nodes \\(available: linux/${foreign}\\)`,
+    ),
     content: () => unbuiltArchive(`${badName}:foreign`, undefined, `linux/${foreign}`),
   },
 ];

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import { runAction } from "../runner/run-action.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 describe("a job that is cancelled", () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
-import { type ActionRun, type RunActionOptions, runAction } from "../runner/run-action.ts";
+import { type ActionRun, type RunActionOptions, runAction } from "../harness/run-action.ts";
 import { docker, removeClusters } from "./machine.ts";
 
 const loadAction = resolve(import.meta.dirname, "../../load");

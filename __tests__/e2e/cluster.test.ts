@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ActionRun, runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import { type ActionRun, runAction } from "../runner/run-action.ts";
 import { buildArchive } from "./image-archive.ts";
 import { leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
 
@@ -142,7 +142,7 @@ nodes:
     expect(tasks.map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         "Install kind and kubectl",
-        "Get the node image",
+        "Get node images",
         "Create the cluster",
         "Load images",
         "Wait until ready",
@@ -166,7 +166,7 @@ nodes:
   });
 
   it("keeps no logs of a job that succeeded", () => {
-    expect(run.post?.log).not.toContain("Keep the logs");
+    expect(run.post?.log).not.toContain("Collect logs");
   });
 });
 

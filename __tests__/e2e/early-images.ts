@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { ActionRun } from "../runner/run-action.ts";
+import type { ActionRun } from "../harness/run-action.ts";
 import { type ClusterJob, loadedImages, timingsOf } from "./cluster-job.ts";
 import { buildArchive, buildImage, removeImages } from "./image-archive.ts";
 import type { Node } from "./node.ts";

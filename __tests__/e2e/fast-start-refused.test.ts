@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ActionRun, runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
-import { type ActionRun, runAction } from "../runner/run-action.ts";
 import { errorOf } from "./cluster-job.ts";
 import { buildImage } from "./derived-image.ts";
 import { docker, leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
@@ -69,7 +69,7 @@ describe("a kubeadm that refuses", () => {
     });
     expect(run.exitCode, run.main.log).toBe(0);
     expect(warningsOf(run)).toEqual([
-      "The cluster was made without fast start, because kubeadm refuses it (error: no such field: unsafe-no-fsync). Set `fast_start: false` to keep it from trying.",
+      "The cluster was created without fast start, because kubeadm rejected its configuration: error: no such field: unsafe-no-fsync. Set `fast_start: false` to skip the first attempt.",
     ]);
     // It works, and neither it nor what is told of it has anything of fast start.
     expect(run.command?.log).toMatch(new RegExp(`^${refusing}-control-plane +Ready `, "m"));

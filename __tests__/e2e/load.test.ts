@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ActionRun } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import type { ActionRun } from "../runner/run-action.ts";
 import { archiveTools } from "./archive-tools.ts";
 import { badArchives, badName } from "./bad-archives.ts";
 import { ClusterJob, errorOf, loadedImages } from "./cluster-job.ts";
@@ -149,7 +149,7 @@ describe("loading images", () => {
     it("names the image that is neither there nor can be pulled", async () => {
       const run = await refused;
       expect(run.exitCode).toBe(1);
-      expect(errorOf(run)).toContain(`The image ${missing} cannot be pulled`);
+      expect(errorOf(run)).toContain(`Could not pull image ${missing}`);
     });
   });
 
@@ -185,7 +185,7 @@ describe("loading images", () => {
     async function expectRefusal(file: string, reason: RegExp): Promise<void> {
       const run = await job.load({ load_archives: file });
       expect(run.exitCode).toBe(1);
-      expect(errorOf(run)).toContain(`${join(workspace, file)} cannot be loaded: `);
+      expect(errorOf(run)).toContain(`Could not load ${join(workspace, file)}: `);
       expect(errorOf(run)).toMatch(reason);
       expect(await job.leftovers()).toEqual([]);
     }
@@ -209,7 +209,7 @@ describe("loading images", () => {
         await writeUnbuilt(name, join(workspace, "impostor.tar"));
         await expectRefusal(
           "impostor.tar",
-          new RegExp(`it would replace ${name}, which the node image brought`),
+          new RegExp(`it would replace ${name}, which is part of the node image`),
         );
       }
       expect(await imagesOf()).toEqual(before);
@@ -290,8 +290,8 @@ describe("loading images", () => {
     /** Sees that a load has failed because of the worker, and for the worker alone. */
     async function expectWorkerFailed(run: ActionRun, name: string): Promise<void> {
       expect(run.exitCode, run.main.log).toBe(1);
-      expect(errorOf(run)).toContain(`The images did not get into ${worker.name}.`);
-      expect(errorOf(run)).toContain(`They are in ${controlPlane.name}.`);
+      expect(errorOf(run)).toContain(`Could not load images into ${worker.name}.`);
+      expect(errorOf(run)).toContain(`Loaded into ${controlPlane.name}.`);
       expect(await controlPlane.known(name)).toMatchObject([{ complete: true }]);
       expect([...(await controlPlane.images()).keys()]).toContain(`docker.io/${name}`);
       expect(await job.leftovers()).toEqual([]);

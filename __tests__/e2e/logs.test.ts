@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { artifacts } from "../harness/results-service/artifact-service.ts";
+import { type ResultsService, startResultsService } from "../harness/results-service/server.ts";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import { artifacts } from "../runner/results-service/artifact-service.ts";
-import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
-import { runAction } from "../runner/run-action.ts";
 import { leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
 
 /** CoreDNS cannot be pulled from a host that does not exist: nodes become Ready, the cluster never does. */
@@ -64,8 +64,8 @@ describe("the logs of a cluster whose job failed", () => {
       });
       expect(run.main.exitCode, run.main.log).toBe(0);
       expect(run.exitCode).toBe(1);
-      expect(run.post?.log).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
-      expect(run.summary).toContain(`the artifact kind-logs-test-e2e-logs-${shard}`);
+      expect(run.post?.log).toContain(`artifact kind-logs-test-e2e-logs-${shard}`);
+      expect(run.summary).toContain(`artifact kind-logs-test-e2e-logs-${shard}`);
     }
     const files = await unpacked("kind-logs-test-e2e-logs-a");
     const node = "e2e-logs-control-plane";
@@ -95,7 +95,7 @@ describe("the logs of a cluster whose job failed", () => {
     expect(run.main.exitCode).toBe(1);
     expect(run.command, "a step after a failed one does not run").toBeUndefined();
     const error = run.annotations.find(({ level }) => level === "error")?.message;
-    expect(error).toContain('The cluster "e2e-never-ready" was not ready after 20 s');
+    expect(error).toContain('Cluster "e2e-never-ready" was not ready within 20 s');
     expect(error).toContain("deployment kube-system/coredns: 0 of 2 available");
     expect(run.post?.log).toMatch(
       /pod kube-system\/coredns-\S+ is Pending: coredns: (ErrImagePull|ImagePullBackOff)/,

@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
-import { runAction } from "../runner/run-action.ts";
 import { docker, leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
 describe("a run that cannot be", () => {
@@ -39,14 +39,14 @@ describe("a run that cannot be", () => {
     for (const part of [
       'version "v1.34.0": is a Kubernetes version',
       "line 4, column 3: unknown field `nodes.0.rolle`",
-      'load_archives "missing.tar": there is no such file',
-      'load_archives "images/*.tar": matches no file',
-      'wait "5": wants a duration',
-      'cloud_provider "true": is not supported yet',
+      'load_archives "missing.tar": does not exist',
+      'load_archives "images/*.tar": does not match any file',
+      'wait "5": must be a duration',
+      'cloud_provider "true": is not supported',
     ]) {
       expect(error).toContain(part);
     }
-    expect(run.post?.log).toContain("Nothing was made");
+    expect(run.post?.log).toContain("There is nothing to delete");
     expect(await leftSince(before)).toEqual(nothing);
   });
 
@@ -67,7 +67,7 @@ describe("a run that cannot be", () => {
     try {
       const run = await runAction({ inputs: { ...labInputs(), cluster_name: "e2e-taken" } });
       expect(run.exitCode).toBe(1);
-      expect(run.main.log).toContain('cluster_name "e2e-taken": a cluster of that name is there already');
+      expect(run.main.log).toContain('cluster_name "e2e-taken": a cluster of this name already exists');
       expect(await docker("ps", "--quiet", "--filter", `label=${label}`)).toHaveLength(1);
     } finally {
       await docker("rm", "--force", "e2e-taken-control-plane");
@@ -87,7 +87,7 @@ describe("a run that cannot be", () => {
     const [winner, loser] = runs.toSorted((a, b) => a.exitCode - b.exitCode);
     expect(winner?.exitCode, winner?.main.log).toBe(0);
     expect(loser?.exitCode).toBe(1);
-    expect(loser?.main.log).toMatch(/e2e-twins".* (was taken a moment ago|is there already)/);
+    expect(loser?.main.log).toMatch(/e2e-twins".* (is locked by another run|already exists)/);
     expect(await leftSince(before)).toEqual(nothing);
   });
 
@@ -97,7 +97,7 @@ describe("a run that cannot be", () => {
       env: { DOCKER_HOST: "unix:///nowhere/docker.sock" },
     });
     expect(run.exitCode).toBe(1);
-    expect(run.main.log).toContain("The Docker daemon at unix:///nowhere/docker.sock does not answer");
+    expect(run.main.log).toContain("Could not reach the Docker daemon at unix:///nowhere/docker.sock");
     expect(run.post?.exitCode).toBe(0);
   });
 });

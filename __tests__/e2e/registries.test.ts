@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { Engine } from "../../src/docker/engine.ts";
+import type { ActionRun } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { type PinnedNodeImage, pinnedNodeImage } from "../lab/upstream/pinned-node-image.ts";
 import { bridgeGateway, startUpstream, type Upstream } from "../lab/upstream/registry.ts";
 import { smallImages } from "../lab/upstream/small-images.ts";
-import type { ActionRun } from "../runner/run-action.ts";
 import { ClusterJob } from "./cluster-job.ts";
 import { buildImage, removeImages } from "./image-archive.ts";
 import { docker, leftSince, type Machine, machineNow, nothing, removeClusters } from "./machine.ts";
@@ -312,7 +312,7 @@ describe("registries", () => {
         await later[Symbol.asyncDispose]();
         expect(run.exitCode, run.post?.log).toBe(0);
         expect(JSON.parse(run.outputs.cache_hit ?? "")).toEqual({ "node-image": true, proxies: true });
-        expect(run.summary).toContain("Out of the cache came:");
+        expect(run.summary).toContain("Restored from cache:");
         // It had nothing to add.
         expect(run.post?.log).toContain("Nothing was pulled that is not in the cache already.");
       }

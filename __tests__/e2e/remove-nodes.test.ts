@@ -28,7 +28,7 @@ describe("removing a node", () => {
       ...["kind-action-lab/busybox:1", "sh", "-c", freezing],
     );
     await expect.poll(() => docker("logs", id)).toEqual(["frozen"]);
-    await deleteNodes(new Engine({}), cluster, { stillMade: false });
+    await deleteNodes(new Engine({}), cluster, { stillCreating: false });
     expect(await docker("ps", "--all", "--quiet", "--filter", `id=${id}`)).toEqual([]);
   });
 });

@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { type Lab, readLab } from "../lab/lab.ts";
-import { runAction } from "../runner/run-action.ts";
 
 /** PATH as on a runner that has neither kind nor kubectl. */
 const plainPath = [
@@ -84,7 +84,7 @@ describe("install_only on a runner without kind", () => {
     const run = await install({ checksums: `kind=${wrong}\nkubectl=${wrong}` });
     expect(run.exitCode).toBe(1);
     expect(run.main.log).toMatch(
-      /is not kind v[\d.]+: its SHA-256 is [0-9a-f]{64}, expected 0{64}\. It was not run/,
+      /does not match kind v[\d.]+: its SHA-256 is [0-9a-f]{64}, expected 0{64}\. The file was removed and not run/,
     );
     expect(run.command).toBeUndefined();
   });

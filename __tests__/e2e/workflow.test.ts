@@ -2,10 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runWorkflow } from "../harness/act.ts";
+import { type ResultsService, startResultsService } from "../harness/results-service/server.ts";
 import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
-import { runWorkflow } from "../runner/act.ts";
-import { type ResultsService, startResultsService } from "../runner/results-service/server.ts";
 import { leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 import { makeWorkflowRepository } from "./workflow-repository.ts";
 

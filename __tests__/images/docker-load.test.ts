@@ -20,34 +20,34 @@ beforeEach(() => {
   folder = temporaryFolder();
 });
 
-/** Where the cache lays out a layer. */
+/** The path of a restored layer. */
 const pathOf = (layer: Buffer) => join(folder, hex(digestOf(layer)));
 
-/** Lays out a layer. */
+/** Writes the file of a layer. */
 const lay = (layer: Buffer) => writeFileSync(pathOf(layer), layer);
 
 type LayerFile = Pick<LoadableLayer, "path" | "written">;
 
-/** A layer that is there. */
+/** A layer that is complete. */
 function fileOf(layer: Buffer): LayerFile {
   lay(layer);
   return { path: pathOf(layer), written: Promise.resolve() };
 }
 
-/** A layer that is laid out when a test says so, and has come when that is done. */
+/** A layer that is written when a promise resolves. */
 const lateFile = (layer: Buffer, when: Promise<unknown>): LayerFile => ({
   path: pathOf(layer),
   written: when.then(() => lay(layer)),
 });
 
-/** A layer that does not come. */
+/** A layer that cannot be restored. */
 function missingFile(): LayerFile {
   const written = Promise.reject(new Error("the layer sha256:aa: miss"));
   written.catch(() => {});
   return { path: join(folder, "missing"), written };
 }
 
-/** An image as parts, its layers there already unless a test brings them itself. */
+/** A loadable image, whose layers are complete unless a test provides others. */
 const partsOf = ({ config, id, layers }: Sample, files: LayerFile[] = []) => ({
   config: config.toString(),
   id: hex(id),
@@ -59,14 +59,14 @@ const partsOf = ({ config, id, layers }: Sample, files: LayerFile[] = []) => ({
   })),
 });
 
-/** The layers of an archive in the order in which they are in it. */
+/** The diff IDs of the layers of an archive in their order. */
 const layersIn = async (archive: Buffer) =>
   (await membersOf(archive)).flatMap(({ name: path }) =>
     path.endsWith("/layer.tar") ? [path.split("/")[0]] : [],
   );
 
-describe("the archive that gives an image to a Docker daemon", () => {
-  it("is read back as the same image, under its name", async () => {
+describe("createDockerArchive", () => {
+  it("creates an archive of the image under its name", async () => {
     const image = sample("web", { layers: 3 });
     const archive = await buffer(createDockerArchive(partsOf(image)));
     expect(shown(await read(archive))).toEqual([
@@ -74,7 +74,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
     ]);
   });
 
-  it("is a tar that a strict reader takes: config, layers, and the list of them, to the byte", async () => {
+  it("creates a valid tar of config, layers and manifest.json", async () => {
     const image = sample("web", { layers: 2 });
     const members = await membersOf(await buffer(createDockerArchive(partsOf(image))));
     const paths = image.layers.map((layer) => `${hex(digestOf(layer))}/layer.tar`);
@@ -86,25 +86,22 @@ describe("the archive that gives an image to a Docker daemon", () => {
     ]);
   });
 
-  it("ends as a tar does, so that nobody waits for more", async () => {
+  it("ends with the end-of-archive marker of a tar", async () => {
     const archive = await buffer(createDockerArchive(partsOf(sample("web"))));
     expect(archive.length % 512).toBe(0);
     expect(archive.subarray(-1024).equals(Buffer.alloc(1024))).toBe(true);
   });
 
-  it.each([0, 1, 511, 512, 513, 1_000_003, 3 * 1024 ** 2])(
-    "has layers of any size: %i bytes",
-    async (size) => {
-      const layer = Buffer.alloc(size, "0123456789abc");
-      const members = await membersOf(
-        await buffer(createDockerArchive(partsOf(imageOf([layer, noise("other", 700)])))),
-      );
-      const path = `${hex(digestOf(layer))}/layer.tar`;
-      expect(members.find((member) => member.name === path)?.content.equals(layer)).toBe(true);
-    },
-  );
+  it.each([0, 1, 511, 512, 513, 1_000_003, 3 * 1024 ** 2])("includes a layer of %i bytes", async (size) => {
+    const layer = Buffer.alloc(size, "0123456789abc");
+    const members = await membersOf(
+      await buffer(createDockerArchive(partsOf(imageOf([layer, noise("other", 700)])))),
+    );
+    const path = `${hex(digestOf(layer))}/layer.tar`;
+    expect(members.find((member) => member.name === path)?.content.equals(layer)).toBe(true);
+  });
 
-  it("may have no layer at all", async () => {
+  it("creates an archive without layers", async () => {
     const image = imageOf([]);
     const archive = await buffer(createDockerArchive(partsOf(image)));
     expect((await membersOf(archive)).map((member) => member.name)).toEqual([
@@ -113,7 +110,7 @@ describe("the archive that gives an image to a Docker daemon", () => {
     ]);
   });
 
-  it("has a config that is not ASCII alone", async () => {
+  it("includes a config with characters outside ASCII", async () => {
     const config = JSON.stringify({ author: "Jürgen – 日本", rootfs: { type: "layers", diff_ids: [] } });
     const id = hex(digestOf(Buffer.from(config)));
     const [first] = await membersOf(await buffer(createDockerArchive({ config, id, name, layers: [] })));
@@ -121,8 +118,8 @@ describe("the archive that gives an image to a Docker daemon", () => {
   });
 });
 
-describe("the layers of an archive that is being made", () => {
-  it("go into it as they come, and lie on each other as the config has it", async () => {
+describe("createDockerArchive while layers are being restored", () => {
+  it("includes layers in the order in which they are complete, and lists them in that of the config", async () => {
     const image = sample("late", { layers: 3 });
     const arrivals = image.layers.map(() => Promise.withResolvers<void>());
     const files = image.layers.map((layer, index) =>
@@ -137,7 +134,7 @@ describe("the layers of an archive that is being made", () => {
     for (const index of order) {
       const layer = image.layers[index] ?? Buffer.alloc(0);
       arrivals[index]?.resolve();
-      // It is sent while the others are still on their way.
+      // It is sent while the others are still being written.
       while (!Buffer.concat(chunks).includes(layer)) await once(made, "data");
     }
     await ended;
@@ -146,7 +143,7 @@ describe("the layers of an archive that is being made", () => {
     expect(shown(await read(archive))).toEqual([expected(image, [`docker.io/${name}`])]);
   });
 
-  it("are in it once, though an image has the same one twice", async () => {
+  it("includes a layer once that an image has twice", async () => {
     const [one, other] = [noise("one", 700), noise("other", 700)];
     const image = imageOf([one, other, one, one]);
     const archive = await buffer(createDockerArchive(partsOf(image)));
@@ -154,22 +151,22 @@ describe("the layers of an archive that is being made", () => {
     expect(shown(await read(archive))).toEqual([expected(image, [`docker.io/${name}`])]);
   });
 
-  it("end it with an error when one does not come, though others still may", async () => {
+  it("ends with the error of a layer, without waiting for others", async () => {
     const image = sample("broken", { layers: 3 });
     const never = { path: join(folder, "never"), written: new Promise(() => {}) };
     const parts = partsOf(image, [fileOf(image.layers[0] ?? Buffer.alloc(0)), missingFile(), never]);
     await expect(buffer(createDockerArchive(parts))).rejects.toThrow("the layer sha256:aa: miss");
   });
 
-  it("end it with an error when a file is gone before it is read", async () => {
+  it("ends with an error when the file of a layer is missing", async () => {
     const gone = { path: join(folder, "gone"), written: Promise.resolve() };
     const parts = partsOf(sample("gone", { layers: 1 }), [gone]);
     await expect(buffer(createDockerArchive(parts))).rejects.toThrow("ENOENT");
   });
 });
 
-describe("an archive without the first layer, which the daemon gets otherwise", () => {
-  it("has the others, and the list of all", async () => {
+describe("createDockerArchive without the first layer", () => {
+  it("includes the other layers, and lists all", async () => {
     const image = sample("web", { layers: 3 });
     const parts = partsOf(image);
     const members = await membersOf(await buffer(createDockerArchive(parts, Promise.resolve())));
@@ -183,13 +180,13 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
     expect(members.at(-1)?.content.toString()).toBe(JSON.stringify(list));
   });
 
-  it("has it where the image has it once more above others: there it is asked for", async () => {
+  it("includes the first layer if the image has it again above others: the daemon reads it there", async () => {
     const [one, other] = [noise("one", 700), noise("other", 700)];
     const archive = await buffer(createDockerArchive(partsOf(imageOf([one, other, one])), Promise.resolve()));
     expect(await layersIn(archive)).toEqual([other, one].map((layer) => hex(digestOf(layer))));
   });
 
-  it("has its list when the daemon has the first layer, and not before", async () => {
+  it("lists the layers once the daemon has the first layer", async () => {
     const image = sample("web", { layers: 2 });
     const first = Promise.withResolvers<void>();
     const made = createDockerArchive(partsOf(image), first.promise);
@@ -204,7 +201,7 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
     expect(Buffer.concat(chunks).includes("manifest.json")).toBe(true);
   });
 
-  it("ends with the reason when the daemon does not take that", async () => {
+  it("ends with the error of the first layer", async () => {
     const refused = Promise.reject(new Error("no space left on device"));
     refused.catch(() => {});
     const archive = createDockerArchive(partsOf(sample("web")), refused);
@@ -212,57 +209,57 @@ describe("an archive without the first layer, which the daemon gets otherwise", 
   });
 });
 
-describe("an image that is given to a Docker daemon", () => {
-  /** Gives it, and expects that it is there alone. */
-  async function expectGiven(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<void> {
+describe("loadIntoDaemon", () => {
+  /** Loads an image, and expects that the daemon has it and no other. */
+  async function expectLoaded(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<void> {
     await loadIntoDaemon(daemon.engine, partsOf(image, files), labels);
     expect([...daemon.images]).toEqual([[name, image.id]]);
     expect([...daemon.contents.values()]).toEqual([image]);
   }
 
-  /** Gives it in vain. @returns why; nothing is there then */
+  /** Expects that an image cannot be loaded, and that nothing remains. @returns the error message */
   async function refusal(image: Sample, daemon: DockerDaemon, files?: LayerFile[]): Promise<string> {
     const given = loadIntoDaemon(daemon.engine, partsOf(image, files), labels);
     const error = await given.catch((caught: unknown) => caught);
     expect([daemon.images.size, daemon.contents.size]).toEqual([0, 0]);
-    return error instanceof Error ? error.message : "it was taken";
+    return error instanceof Error ? error.message : "it was loaded";
   }
 
-  /** The files of an image's layers, one of them another. */
+  /** The files of an image's layers, one of them replaced. */
   const filesWith = (image: Sample, which: number, instead: LayerFile) =>
     image.layers.map((layer, index) => (index === which ? instead : fileOf(layer)));
 
-  it.each([1, 2, 5])("is the same there, and nothing else is: of %i layers", async (layers) => {
-    await expectGiven(sample("web", { layers }), await dockerDaemon());
+  it.each([1, 2, 5])("loads an image of %i layers, and leaves no other", async (layers) => {
+    await expectLoaded(sample("web", { layers }), await dockerDaemon());
   });
 
-  it("may have no layer", async () => {
-    await expectGiven(imageOf([]), await dockerDaemon());
+  it("loads an image without layers", async () => {
+    await expectLoaded(imageOf([]), await dockerDaemon());
   });
 
-  it.each([0, 1, 511, 512, 513])("may have a lowest layer of any size: %i bytes", async (size) => {
-    await expectGiven(imageOf([Buffer.alloc(size, "odd"), noise("other", 700)]), await dockerDaemon());
+  it.each([0, 1, 511, 512, 513])("loads an image whose first layer has %i bytes", async (size) => {
+    await expectLoaded(imageOf([Buffer.alloc(size, "odd"), noise("other", 700)]), await dockerDaemon());
   });
 
-  it("may have its lowest layer twice", async () => {
+  it("loads an image that has its first layer twice", async () => {
     const [one, other] = [noise("one", 700), noise("other", 700)];
     for (const layers of [
       [one, one],
       [one, other, one],
     ])
-      await expectGiven(imageOf(layers), await dockerDaemon());
+      await expectLoaded(imageOf(layers), await dockerDaemon());
   });
 
-  it("leaves each of its layers as soon as Docker has its bytes, the lowest before the others have come", async () => {
+  it("releases each layer once the daemon has its bytes, the first before the others are complete", async () => {
     const image = sample("web", { layers: 3 });
-    const left: number[] = [];
+    const released: number[] = [];
     const lowest = Promise.withResolvers<void>();
     const late = lateFile(image.layers[2] ?? Buffer.alloc(0), lowest.promise);
     const parts = partsOf(image, filesWith(image, 2, late));
     const layers = parts.layers.map((layer, index) => ({
       ...layer,
-      async leave() {
-        left.push(index);
+      async release() {
+        released.push(index);
         if (index === 0) lowest.resolve();
         throw new Error("EBUSY: resource busy");
       },
@@ -270,10 +267,10 @@ describe("an image that is given to a Docker daemon", () => {
     const daemon = await dockerDaemon();
     await loadIntoDaemon(daemon.engine, { ...parts, layers }, labels);
     expect([...daemon.images]).toEqual([[name, image.id]]);
-    expect([left[0], new Set(left)]).toEqual([0, new Set([0, 1, 2])]);
+    expect([released[0], new Set(released)]).toEqual([0, new Set([0, 1, 2])]);
   });
 
-  it("leaves other images alone, also those that have its lowest layer", async () => {
+  it("does not change other images, even with the same first layer", async () => {
     const daemon = await dockerDaemon();
     const image = sample("web");
     const theirs = imageOf(image.layers.slice(0, 1));
@@ -284,37 +281,37 @@ describe("an image that is given to a Docker daemon", () => {
     expect([...daemon.contents.keys()]).toEqual([theirs.id, image.id]);
   });
 
-  it("is unpacked from its lowest layer on while the others come", async () => {
+  it("imports the first layer while the others are being restored", async () => {
     const daemon = await dockerDaemon();
     const image = sample("web", { layers: 3 });
     const made = Promise.withResolvers<void>();
     const { import: make } = daemon;
     daemon.import = async (...layer) => {
-      const said = await make(...layer);
+      const response = await make(...layer);
       made.resolve();
-      return said;
+      return response;
     };
     const late = lateFile(image.layers[1] ?? Buffer.alloc(0), made.promise);
-    await expectGiven(image, daemon, filesWith(image, 1, late));
+    await expectLoaded(image, daemon, filesWith(image, 1, late));
   });
 
-  it.each([0, 1, 2])("is not there where one of its layers does not come: %i", async (index) => {
+  it.each([0, 1, 2])("rejects when layer %i cannot be restored", async (index) => {
     const image = sample("web", { layers: 3 });
     const files = filesWith(image, index, missingFile());
     expect(await refusal(image, await dockerDaemon(), files)).toBe("the layer sha256:aa: miss");
   });
 
   it.each([
-    { which: 0, why: /^its first layer is sha256:[0-9a-f]{64}, not sha256:[0-9a-f]{64}$/ },
+    { which: 0, why: /^its first layer has the diff ID sha256:[0-9a-f]{64}, not sha256:[0-9a-f]{64}$/ },
     { which: 1, why: /^invalid diffID for layer 1: / },
-  ])("is not there where a layer is another one: $which", async ({ which, why }) => {
+  ])("rejects when layer $which has other content", async ({ which, why }) => {
     const image = sample("web", { layers: 3 });
     const evil = fileOf(noise("evil", 700));
     expect(await refusal(image, await dockerDaemon(), filesWith(image, which, evil))).toMatch(why);
   });
 
   it.each(["POST /images/create", "POST /images/load"])(
-    "is not there where the daemon refuses: %s",
+    "rejects when the daemon refuses %s",
     async (refused) => {
       const daemon = await dockerDaemon();
       daemon.refuse = (call) =>
@@ -324,13 +321,13 @@ describe("an image that is given to a Docker daemon", () => {
     },
   );
 
-  it.each(["import", "load"] as const)("is not there where the daemon cannot make it: %s", async (call) => {
+  it.each(["import", "load"] as const)("rejects when the daemon reports an error: %s", async (call) => {
     const daemon = await dockerDaemon();
     daemon[call] = async () => '{"error":"no space left on device"}\r\n';
     expect(await refusal(sample("web", { layers: 3 }), daemon)).toBe("no space left on device");
   });
 
-  it("is not there either where that turns out when the daemon has its lowest layer, and is yet to say so", async () => {
+  it("removes the image of the first layer if another layer fails while the daemon still imports it", async () => {
     const daemon = await dockerDaemon();
     const image = sample("web", { layers: 2 });
     const [arrived, broken] = [0, 1].map(() => Promise.withResolvers<void>());

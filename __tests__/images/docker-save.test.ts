@@ -3,13 +3,13 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { atLeast, findDaemonImages, saveDaemonImages } from "../../src/images/docker-save.ts";
+import { findDaemonImages, saveDaemonImages } from "../../src/images/docker-save.ts";
 import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
-/** A docker CLI whose pulls bring what is in a registry into the daemon. */
+/** A docker CLI that pulls images of a registry into the daemon. */
 const cliOf =
   ({ images }: DockerDaemon, registry: Readonly<Record<string, string>>): RunProgram =>
   async (program, args) => {
@@ -27,17 +27,20 @@ const cliOf =
 
 async function find(
   references: readonly string[],
-  { daemon: has = {}, registry = {} }: { daemon?: Record<string, string>; registry?: Record<string, string> },
+  {
+    daemon: present = {},
+    registry = {},
+  }: { daemon?: Record<string, string>; registry?: Record<string, string> },
 ) {
   const daemon = await dockerDaemon();
-  for (const [name, id] of Object.entries(has)) daemon.images.set(name, id);
+  for (const [name, id] of Object.entries(present)) daemon.images.set(name, id);
   const log = recordingLog();
-  const on = { engine: daemon.engine, endpoint: daemon.endpoint, run: cliOf(daemon, registry) };
-  return { found: findDaemonImages(references, on, log), log };
+  const docker = { engine: daemon.engine, runProgram: cliOf(daemon, registry) };
+  return { found: findDaemonImages(references, docker, log), log };
 }
 
-describe("images of the Docker daemon", () => {
-  it("are found by the names that the user has for them, with those that Kubernetes has", async () => {
+describe("findDaemonImages", () => {
+  it("returns the full names and IDs of images that the daemon has", async () => {
     const { found, log } = await find(["web", "ghcr.io/shop/api:2"], {
       daemon: { web: "sha256:aa", "ghcr.io/shop/api:2": "sha256:bb" },
     });
@@ -48,23 +51,21 @@ describe("images of the Docker daemon", () => {
     expect(log.lines).toEqual([]);
   });
 
-  it("are pulled first where the daemon lacks them, and that is said", async () => {
+  it("pulls images that the daemon does not have, with a line in the log", async () => {
     const { found, log } = await find(["web:1", "postgres:17"], {
       daemon: { "web:1": "sha256:aa" },
       registry: { "postgres:17": "sha256:bb" },
     });
     expect((await found).map(({ id }) => id)).toEqual(["sha256:aa", "sha256:bb"]);
-    expect(log.lines).toEqual(["postgres:17 is not in the Docker daemon: it is pulled."]);
+    expect(log.lines).toEqual(["postgres:17 is not in the Docker daemon; pulling it."]);
   });
 
-  it("that nobody has fail by their name", async () => {
+  it("rejects with the name of an image that cannot be pulled", async () => {
     const { found } = await find(["web:1", "wbe:1"], { daemon: { "web:1": "sha256:aa" } });
-    await expect(found).rejects.toThrow(
-      /^The image wbe:1 cannot be pulled: .*manifest for wbe:1 not found$/s,
-    );
+    await expect(found).rejects.toThrow(/^Could not pull image wbe:1: .*manifest for wbe:1 not found$/s);
   });
 
-  it("may be none", async () => {
+  it("returns nothing for no images", async () => {
     expect(await (await find([], {})).found).toEqual([]);
   });
 });
@@ -79,8 +80,8 @@ async function save(daemon: DockerDaemon, ...references: string[]) {
   return { saved, folder };
 }
 
-describe("an export of images", () => {
-  it("is one archive with all of them, which nobody else may read", async () => {
+describe("saveDaemonImages", () => {
+  it("exports all images into one archive that only this user can read", async () => {
     const daemon = await dockerDaemon();
     daemon.exported = ({ names }) => Readable.from(["archive of ", names.join(" and ")]);
     const { saved, folder } = await save(daemon, "web:1", "api:1");
@@ -90,33 +91,37 @@ describe("an export of images", () => {
     expect((await stat(path)).mode & 0o077).toBe(0);
   });
 
-  it("has a name of its own each time", async () => {
+  it("writes to a new file each time", async () => {
     const daemon = await dockerDaemon();
     const folder = temporaryFolder();
     daemon.images.set("web:1", "sha256:aa");
     const images = [{ reference: "web:1", fullName: "web:1", id: "sha256:aa" }];
-    const on = { engine: daemon.engine, platform: amd64, folder };
-    const paths = await Promise.all([saveDaemonImages(images, on), saveDaemonImages(images, on)]);
+    const options = { engine: daemon.engine, platform: amd64, folder };
+    const paths = await Promise.all([saveDaemonImages(images, options), saveDaemonImages(images, options)]);
     expect(new Set(paths).size).toBe(2);
   });
 
   it.each([
-    { api: "1.41", asked: null },
-    { api: "1.47", asked: null },
-    { api: "1.48", asked: '{"os":"linux","architecture":"amd64"}' },
-    { api: "1.51", asked: '{"os":"linux","architecture":"amd64"}' },
-  ])("is of the nodes' platform alone where the daemon can choose: with API $api", async ({ api, asked }) => {
-    const daemon = await dockerDaemon({ ApiVersion: api });
-    const platforms: (string | null)[] = [];
-    daemon.exported = ({ platform }) => {
-      platforms.push(platform);
-      return Readable.from(["archive"]);
-    };
-    await (await save(daemon, "web:1")).saved;
-    expect(platforms).toEqual([asked]);
-  });
+    ...["0.99", "1.9", "1.41", "1.47"].map((api) => ({ api, requested: null })),
+    ...["1.48", "1.49", "1.51", "1.100", "2.0"].map((api) => ({
+      api,
+      requested: '{"os":"linux","architecture":"amd64"}',
+    })),
+  ])(
+    "exports the nodes' platform alone if the daemon can choose, from API 1.48 on: API $api",
+    async ({ api, requested }) => {
+      const daemon = await dockerDaemon({ ApiVersion: api });
+      const platforms: (string | null)[] = [];
+      daemon.exported = ({ platform }) => {
+        platforms.push(platform);
+        return Readable.from(["archive"]);
+      };
+      await (await save(daemon, "web:1")).saved;
+      expect(platforms).toEqual([requested]);
+    },
+  );
 
-  it("that the daemon refuses or breaks off fails with the images' names", async () => {
+  it("rejects with the images' names when the daemon refuses or aborts the export", async () => {
     const daemon = await dockerDaemon();
     daemon.exported = () =>
       Readable.from(
@@ -126,37 +131,22 @@ describe("an export of images", () => {
         })(),
       );
     await expect((await save(daemon, "web:1", "api:1")).saved).rejects.toThrow(
-      /^The Docker daemon does not export web:1, api:1: .*aborted/,
+      /^Could not export web:1, api:1 from the Docker daemon: .*aborted/,
     );
     const images = [{ reference: "gone:1", fullName: "gone:1", id: "sha256:aa" }];
-    const on = { engine: daemon.engine, platform: amd64, folder: temporaryFolder() };
-    await expect(saveDaemonImages(images, on)).rejects.toThrow(
-      /^The Docker daemon does not export gone:1: .*No such image: gone:1/,
+    const options = { engine: daemon.engine, platform: amd64, folder: temporaryFolder() };
+    await expect(saveDaemonImages(images, options)).rejects.toThrow(
+      /^Could not export gone:1 from the Docker daemon: .*No such image: gone:1/,
     );
   });
 
-  it("that cannot be written fails with the images' names", async () => {
+  it("rejects with the images' names when the archive cannot be written", async () => {
     const daemon = await dockerDaemon();
     daemon.images.set("web:1", "sha256:aa");
     const images = [{ reference: "web:1", fullName: "web:1", id: "sha256:aa" }];
-    const on = { engine: daemon.engine, platform: amd64, folder: join(temporaryFolder(), "missing") };
-    await expect(saveDaemonImages(images, on)).rejects.toThrow(
-      /^The Docker daemon does not export web:1: ENOENT/,
+    const options = { engine: daemon.engine, platform: amd64, folder: join(temporaryFolder(), "missing") };
+    await expect(saveDaemonImages(images, options)).rejects.toThrow(
+      /^Could not export web:1 from the Docker daemon: ENOENT/,
     );
-  });
-});
-
-describe("a version of Docker's API", () => {
-  it.each([
-    ["1.48", "1.48", true],
-    ["1.49", "1.48", true],
-    ["1.100", "1.48", true],
-    ["2.0", "1.48", true],
-    ["1.47", "1.48", false],
-    ["1.9", "1.48", false],
-    ["0.99", "1.48", false],
-    ["", "1.48", false],
-  ])("%s is at least %s: %s", (version, least, expected) => {
-    expect(atLeast(version, least)).toBe(expected);
   });
 });

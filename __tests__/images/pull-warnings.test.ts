@@ -1,23 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { pullWarnings } from "../../src/images/pull-warnings.ts";
 
-describe("a warning that pods will pull in spite of what was loaded", () => {
-  it("is of the tag latest, which Kubernetes pulls each time unless told otherwise", () => {
+describe("pullWarnings", () => {
+  it("warns of images with the tag latest", () => {
     expect(
       pullWarnings(["docker.io/library/web:latest", "docker.io/library/api:1", "ghcr.io/x/db:latest"], false),
     ).toEqual([
-      "docker.io/library/web:latest, ghcr.io/x/db:latest: Kubernetes pulls an image tagged latest each time, unless the container says `imagePullPolicy: IfNotPresent` or `Never`. Say that, or give the image another tag.",
+      "docker.io/library/web:latest, ghcr.io/x/db:latest: Kubernetes always pulls images with the tag latest, unless the container has `imagePullPolicy: IfNotPresent` or `Never`. Set that, or use another tag.",
     ]);
   });
 
-  it("is one of the whole cluster where its configuration says so, whatever the tags", () => {
+  it("warns of all images if the cluster runs AlwaysPullImages", () => {
     for (const name of ["docker.io/library/web:1", "docker.io/library/web:latest"])
       expect(pullWarnings([name], true)).toEqual([
-        "The cluster's configuration turns on AlwaysPullImages: every pod pulls its images from their registry, whatever is loaded. Leave the plugin out, or push the images to a registry that the nodes reach.",
+        "The cluster's configuration enables the admission plugin AlwaysPullImages: every pod pulls its images, even if they are loaded. Disable the plugin, or push the images to a registry that the nodes can reach.",
       ]);
   });
 
-  it("is not given of other tags and of digests", () => {
+  it("does not warn of other tags and digests", () => {
     expect(
       pullWarnings(
         [
@@ -31,7 +31,7 @@ describe("a warning that pods will pull in spite of what was loaded", () => {
     ).toEqual([]);
   });
 
-  it("is not given where nothing is loaded", () => {
+  it("does not warn when nothing is loaded", () => {
     expect(pullWarnings([], true)).toEqual([]);
     expect(pullWarnings([], false)).toEqual([]);
   });

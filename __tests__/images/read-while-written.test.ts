@@ -11,7 +11,7 @@ import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 const megabyte = 1024 ** 2;
 const written = Promise.resolve();
 
-/** So many, no two of its megabytes alike. */
+/** Bytes of which no two megabytes are equal. */
 const bytesOf = (size: number) => Buffer.alloc(size, "0123456789abc");
 
 let file: string;
@@ -19,24 +19,21 @@ beforeEach(() => {
   file = join(temporaryFolder(), "layer.tar");
 });
 
-/** What comes, copied piece by piece. */
+/** The content, copied chunk by chunk. */
 async function contentOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   const copies: Buffer[] = [];
   for await (const piece of pieces) copies.push(Buffer.from(piece));
   return Buffer.concat(copies);
 }
 
-describe("a file that is there", () => {
-  it.each([0, 1, megabyte - 1, megabyte, megabyte + 1, 7 * megabyte + 5])(
-    "is read whole: %i bytes",
-    async (size) => {
-      const bytes = bytesOf(size);
-      writeFileSync(file, bytes);
-      expect((await contentOf(readWhileWritten(file, written))).equals(bytes)).toBe(true);
-    },
-  );
+describe("readWhileWritten of a complete file", () => {
+  it.each([0, 1, megabyte - 1, megabyte, megabyte + 1, 7 * megabyte + 5])("reads %i bytes", async (size) => {
+    const bytes = bytesOf(size);
+    writeFileSync(file, bytes);
+    expect((await contentOf(readWhileWritten(file, written))).equals(bytes)).toBe(true);
+  });
 
-  it("comes whole through a stream to one who takes his time", async () => {
+  it("reads the whole file through a stream with a slow consumer", async () => {
     const bytes = bytesOf(12 * megabyte + 5);
     writeFileSync(file, bytes);
     const taken: Buffer[] = [];
@@ -52,18 +49,22 @@ describe("a file that is there", () => {
     expect(Buffer.concat(taken).equals(bytes)).toBe(true);
   });
 
-  it("is to be a file: of a link or a pipe, nobody knows the end", async () => {
+  it("rejects a link, a pipe and a folder", async () => {
     symlinkSync("/dev/zero", file);
-    await expect(contentOf(readWhileWritten(file, written))).rejects.toThrow("is no file");
+    await expect(contentOf(readWhileWritten(file, written))).rejects.toThrow("is not a regular file");
     execFileSync("mkfifo", [`${file}.pipe`]);
-    await expect(contentOf(readWhileWritten(`${file}.pipe`, written))).rejects.toThrow("is no file");
+    await expect(contentOf(readWhileWritten(`${file}.pipe`, written))).rejects.toThrow(
+      "is not a regular file",
+    );
     mkdirSync(`${file}.folder`);
-    await expect(contentOf(readWhileWritten(`${file}.folder`, written))).rejects.toThrow("is no file");
+    await expect(contentOf(readWhileWritten(`${file}.folder`, written))).rejects.toThrow(
+      "is not a regular file",
+    );
   });
 });
 
-describe("a file that is being written", () => {
-  it("is read from its beginning on, before its end is there", async () => {
+describe("readWhileWritten of a file that is being written", () => {
+  it("reads its start before it is complete", async () => {
     const bytes = bytesOf(3 * megabyte + 5);
     const whole = Promise.withResolvers<void>();
     const pieces = readWhileWritten(file, whole.promise);
@@ -81,7 +82,7 @@ describe("a file that is being written", () => {
   });
 
   it.each([0, 10, megabyte, megabyte + 10])(
-    "ends with the reason where its end does not come, after %i bytes",
+    "rejects with the error of the writer after %i bytes",
     async (size) => {
       writeFileSync(file, bytesOf(size));
       const failed = sleep(30).then(() => {
@@ -91,7 +92,7 @@ describe("a file that is being written", () => {
     },
   );
 
-  it("ends with the reason where nothing comes at all", async () => {
+  it("rejects with the error of the writer when the file is never created", async () => {
     const failed = sleep(30).then(() => {
       throw new Error("the layer sha256:aa: miss");
     });

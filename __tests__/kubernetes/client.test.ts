@@ -9,7 +9,7 @@ import { type Certificate, makeCertificate } from "../fixtures/certificate.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { listen, unusedPort } from "../fixtures/web-server.ts";
 
-/** An API that nobody reads from who does not show its certificate. */
+/** An API server that requires a client certificate. */
 async function apiServer(answer: RequestListener, identity = makeCertificate("IP:127.0.0.1")) {
   const { certificate, key } = identity;
   const server = createServer(
@@ -28,8 +28,8 @@ function client(server: string, { certificate, key }: Certificate, ca = certific
   return api;
 }
 
-describe("a cluster's API", () => {
-  it("is read with the client's certificate, over one connection", async () => {
+describe("KubernetesApi", () => {
+  it("authenticates with the client certificate, over one connection", async () => {
     const { url, identity, connections } = await apiServer((request, response) =>
       response.end(JSON.stringify({ path: request.url })),
     );
@@ -39,7 +39,7 @@ describe("a cluster's API", () => {
     expect(connections()).toBe(1);
   });
 
-  it("is not read from a server that the cluster's authority did not sign", async () => {
+  it("rejects a server whose certificate is not signed by the CA of the cluster", async () => {
     const { url, identity } = await apiServer((_, response) => response.end("{}"));
     const stranger = makeCertificate("IP:127.0.0.1");
     await expect(client(url, identity, stranger.certificate).get("/version")).rejects.toThrow(
@@ -47,7 +47,7 @@ describe("a cluster's API", () => {
     );
   });
 
-  it("refuses with a status that can be asked for, and words that can be read", async () => {
+  it("fails with an ApiError that has the status, and a message of limited length", async () => {
     const { url, identity } = await apiServer((_, response) =>
       response.writeHead(403).end(`forbidden${" ".repeat(9_000)}`),
     );
@@ -58,12 +58,12 @@ describe("a cluster's API", () => {
     expect(await refused.catch((error: Error) => error.message.length)).toBeLessThan(400);
   });
 
-  it("is an error when it answers with something else than JSON", async () => {
+  it("fails if the response is not JSON", async () => {
     const { url, identity } = await apiServer((_, response) => response.end("<html>proxy</html>"));
     await expect(client(url, identity).get("/version")).rejects.toThrow("JSON");
   });
 
-  it("is an error when it breaks off in the middle", async () => {
+  it("fails if the connection breaks during the response", async () => {
     const { url, identity } = await apiServer((_, response) => {
       response.writeHead(200, { "content-length": "100" }).write("{");
       setImmediate(() => response.destroy());
@@ -71,81 +71,81 @@ describe("a cluster's API", () => {
     await expect(client(url, identity).get("/version")).rejects.toThrow(/aborted|socket hang up/);
   });
 
-  it("is an error when it takes longer than the deadline", async () => {
+  it("fails at the timeout", async () => {
     const { url, identity } = await apiServer(() => {});
     await expect(client(url, identity).get("/version", 50)).rejects.toThrow(/abort/);
   });
 
-  it("is an error when nobody is there", async () => {
+  it("fails if no server listens", async () => {
     const api = client(`https://127.0.0.1:${await unusedPort()}`, makeCertificate("IP:127.0.0.1"));
     await expect(api.get("/version")).rejects.toThrow("ECONNREFUSED");
   });
 });
 
-describe("the changes of a list", () => {
-  const told = (name: string) => JSON.stringify({ type: "ADDED", object: { metadata: { name } } });
-  const added = (name: string): unknown => JSON.parse(told(name));
-  const untilTheEnd = () => new AbortController().signal;
-  const all = async (changes: AsyncIterable<unknown>) => {
-    const come: unknown[] = [];
-    for await (const change of changes) come.push(change);
-    return come;
+describe("KubernetesApi.watch", () => {
+  const line = (name: string) => JSON.stringify({ type: "ADDED", object: { metadata: { name } } });
+  const added = (name: string): unknown => JSON.parse(line(name));
+  const noSignal = () => new AbortController().signal;
+  const all = async (events: AsyncIterable<unknown>) => {
+    const seen: unknown[] = [];
+    for await (const event of events) seen.push(event);
+    return seen;
   };
 
-  it("are asked for from a version on, of the same list", async () => {
-    const asked: (string | undefined)[] = [];
+  it("requests the events of a list after a resource version", async () => {
+    const requests: (string | undefined)[] = [];
     const { url, identity } = await apiServer((request, response) => {
-      asked.push(request.url);
+      requests.push(request.url);
       response.end();
     });
     const api = client(url, identity);
     const selected = "/api/v1/namespaces/default/serviceaccounts?fieldSelector=metadata.name%3Ddefault";
     for (const path of ["/api/v1/nodes", selected])
-      expect(await all(api.watch(path, "41", untilTheEnd()))).toEqual([]);
-    expect(asked).toEqual([
+      expect(await all(api.watch(path, "41", noSignal()))).toEqual([]);
+    expect(requests).toEqual([
       "/api/v1/nodes?watch=1&resourceVersion=41&timeoutSeconds=30",
       `${selected}&watch=1&resourceVersion=41&timeoutSeconds=30`,
     ]);
   });
 
-  it("come as they happen, however the connection cuts them into pieces", async () => {
+  it("returns each event when it arrives, in any chunks", async () => {
     const { promise: first, resolve: seen } = Promise.withResolvers<void>();
     const { url, identity } = await apiServer(async (_, response) => {
-      response.write(`${told("a")}\n`);
+      response.write(`${line("a")}\n`);
       await first;
-      const rest = Buffer.from(`${told("b")}\n${told("ü")}\n`);
+      const rest = Buffer.from(`${line("b")}\n${line("ü")}\n`);
       for (const byte of rest) {
         response.write(Buffer.of(byte));
         await new Promise(setImmediate);
       }
       response.end();
     });
-    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", noSignal());
     expect((await changes.next()).value).toEqual(added("a"));
     seen();
     expect(await all(changes)).toEqual([added("b"), added("ü")]);
   });
 
-  it("are refused like everything else", async () => {
+  it("fails with an ApiError for an error status", async () => {
     const { url, identity } = await apiServer((_, response) => response.writeHead(410).end("too old"));
-    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", noSignal());
     await expect(changes.next()).rejects.toMatchObject({ name: "ApiError", status: 410 });
   });
 
-  it("are an error when they break off in the middle", async () => {
+  it("fails if the connection breaks", async () => {
     const { url, identity } = await apiServer((_, response) => {
-      response.write(`${told("a")}\n{"type":`);
+      response.write(`${line("a")}\n{"type":`);
       setImmediate(() => response.destroy());
     });
-    const changes = client(url, identity).watch("/api/v1/nodes", "1", untilTheEnd());
+    const changes = client(url, identity).watch("/api/v1/nodes", "1", noSignal());
     await expect(all(changes)).rejects.toThrow(/aborted|socket hang up/);
   });
 
-  it("end when nobody wants them any more, and so does the conversation", async () => {
+  it("closes the connection when the signal is aborted", async () => {
     const { promise: closed, resolve: close } = Promise.withResolvers<void>();
     const { url, identity } = await apiServer((_, response) => {
       response.on("close", close);
-      response.write(`${told("a")}\n`);
+      response.write(`${line("a")}\n`);
     });
     const stop = new AbortController();
     const changes = client(url, identity).watch("/api/v1/nodes", "1", stop.signal);
@@ -157,7 +157,7 @@ describe("the changes of a list", () => {
   });
 });
 
-describe("the access to a cluster", () => {
+describe("readAccess", () => {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
 
   async function kubeconfig(content: object): Promise<string> {
@@ -183,7 +183,7 @@ describe("the access to a cluster", () => {
     ],
   };
 
-  it("is read from among what else is in the kubeconfig", async () => {
+  it("returns the entries of a context in a kubeconfig with other entries", async () => {
     expect(await readAccess(await kubeconfig(complete), "kind-shop")).toEqual({
       server: "https://127.0.0.1:40001",
       ca: "CA",
@@ -192,11 +192,13 @@ describe("the access to a cluster", () => {
     });
   });
 
-  it("is an error when the cluster is not in there, or not wholly", async () => {
+  it("fails if the entries are missing or incomplete", async () => {
     const file = await kubeconfig(complete);
     await expect(readAccess(file, "kind-other")).rejects.toThrow(
-      `${file} has no complete entry for kind-other`,
+      `${file} does not have complete entries for the context kind-other.`,
     );
-    await expect(readAccess(file, "work")).rejects.toThrow(`${file} has no complete entry for work`);
+    await expect(readAccess(file, "work")).rejects.toThrow(
+      `${file} does not have complete entries for the context work.`,
+    );
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "../../src/kubernetes/client.ts";
 import {
-  missingAccount,
-  missingDaemons,
+  missingDaemonPods,
   missingNodes,
   missingReplicas,
+  missingServiceAccount,
   NotReadyError,
   type Readiness,
   waitUntilReady,
@@ -28,12 +28,12 @@ const workload = (name: string, spec: object, status: object, generation = 1) =>
   status,
 });
 
-describe("the nodes of a cluster", () => {
-  it("are all there and Ready", () => {
+describe("missingNodes", () => {
+  it("returns nothing if all nodes are Ready", () => {
     expect(missingNodes({ items: [node("a", "True"), node("b", "True")] }, 2)).toEqual([]);
   });
 
-  it("are told with the kubelet's reason when they are not Ready", () => {
+  it("returns the nodes that are not Ready, with the reason of the kubelet", () => {
     const items = [
       node("a", "True"),
       node("b", "False", "container runtime network not ready: cni plugin not initialized"),
@@ -47,7 +47,7 @@ describe("the nodes of a cluster", () => {
     ]);
   });
 
-  it("are counted when they have not joined", () => {
+  it("returns the number of nodes that have not joined", () => {
     expect(missingNodes({ items: [] }, 3)).toEqual(["3 of 3 nodes have not joined"]);
     expect(missingNodes({ items: [node("a", "False", "starting"), node("b", "True")] }, 3)).toEqual([
       "node a is not Ready: starting",
@@ -55,13 +55,13 @@ describe("the nodes of a cluster", () => {
     ]);
   });
 
-  it("may be more than the cluster was made with", () => {
+  it("accepts more nodes than expected", () => {
     expect(missingNodes({ items: [node("a", "True"), node("b", "True")] }, 1)).toEqual([]);
   });
 });
 
-describe("a Deployment or StatefulSet", () => {
-  it("is there when as many pods as it wants are available", () => {
+describe("missingReplicas", () => {
+  it("returns nothing if all replicas are available", () => {
     const items = [
       workload("coredns", { replicas: 2 }, { observedGeneration: 1, availableReplicas: 2 }),
       workload("none-wanted", { replicas: 0 }, { observedGeneration: 1 }),
@@ -69,7 +69,7 @@ describe("a Deployment or StatefulSet", () => {
     expect(missingReplicas("deployment", { items })).toEqual([]);
   });
 
-  it("is told with how many there are, none included", () => {
+  it("returns the number of available replicas, also if it is 0", () => {
     const items = [
       workload("coredns", { replicas: 2 }, { observedGeneration: 1, availableReplicas: 1 }),
       workload("metrics", {}, { observedGeneration: 1 }),
@@ -80,7 +80,7 @@ describe("a Deployment or StatefulSet", () => {
     ]);
   });
 
-  it("is not believed before its controller has seen its last change", () => {
+  it("ignores a status of an older generation", () => {
     const items = [workload("etcd", { replicas: 1 }, { observedGeneration: 1, availableReplicas: 1 }, 2)];
     expect(missingReplicas("statefulset", { items })).toEqual([
       expect.stringContaining("statefulset kube-system/etcd: "),
@@ -88,35 +88,33 @@ describe("a Deployment or StatefulSet", () => {
   });
 });
 
-describe("a DaemonSet", () => {
-  it("is there when it runs on every node it should", () => {
+describe("missingDaemonPods", () => {
+  it("returns nothing if the pods on all nodes are available", () => {
     const items = [
       workload("kindnet", {}, { observedGeneration: 1, desiredNumberScheduled: 3, numberAvailable: 3 }),
     ];
-    expect(missingDaemons({ items })).toEqual([]);
+    expect(missingDaemonPods({ items })).toEqual([]);
   });
 
-  it("is told with how many there are, and not believed before its controller has seen it", () => {
+  it("returns the number of available pods, and ignores a status of an older generation", () => {
     const items = [
       workload("kindnet", {}, { observedGeneration: 1, desiredNumberScheduled: 3, numberAvailable: 1 }),
       workload("kube-proxy", {}, {}),
     ];
-    expect(missingDaemons({ items })).toEqual([
+    expect(missingDaemonPods({ items })).toEqual([
       "daemonset kube-system/kindnet: 1 of 3 available",
       expect.stringContaining("daemonset kube-system/kube-proxy: "),
     ]);
   });
 });
 
-describe("the default ServiceAccount", () => {
-  it("is there when it is the one in the list", () => {
-    expect(missingAccount({ items: [{ metadata: { name: "default" } }] })).toEqual([]);
+describe("missingServiceAccount", () => {
+  it("returns nothing if the ServiceAccount is in the list", () => {
+    expect(missingServiceAccount({ items: [{ metadata: { name: "default" } }] })).toEqual([]);
   });
 
-  it("is told when it is not", () => {
-    expect(missingAccount({ items: [] })).toEqual([
-      "the ServiceAccount default in the namespace default is not there yet",
-    ]);
+  it("returns the ServiceAccount if the list is empty", () => {
+    expect(missingServiceAccount({ items: [] })).toEqual(["serviceaccount default/default does not exist"]);
   });
 });
 
@@ -138,28 +136,28 @@ const unready: Answers = {
   "/api/v1/nodes": { items: [node("kind-control-plane", "False", "cni plugin not initialized")] },
 };
 
-/** Waits for a fake cluster, which changes each second, on a fake clock. @returns how many milliseconds it took */
+/** Waits for a fake cluster, which changes each second, on a fake clock. @returns the milliseconds that it took */
 async function waitFor(
   api: FakeApi,
-  on: { wait: number; readiness?: Readiness; nodes?: number; changes?: readonly (() => void)[] },
+  options: { wait: number; readiness?: Readiness; nodes?: number; changes?: readonly (() => void)[] },
 ): Promise<number> {
   const clock = new Clock();
-  const changes = on.changes ?? Array.from({ length: 10 }, () => () => api.advance());
+  const changes = options.changes ?? Array.from({ length: 10 }, () => () => api.advance());
   changes.forEach((change, index) => {
     clock.at((index + 1) * 1_000, change);
   });
   await clock.pass(
-    waitUntilReady(api, { name: "shop", readiness: "everything", nodes: 1, ...on }, clock.sleep),
+    waitUntilReady(api, { name: "shop", readiness: "everything", nodes: 1, ...options }, clock.sleep),
   );
   return clock.now;
 }
 
-describe("waiting for a cluster", () => {
-  it("ends at once when everything is there", async () => {
+describe("waitUntilReady", () => {
+  it("returns without a wait if everything is ready", async () => {
     expect(await waitFor(new FakeApi(ready), { wait: 300_000 })).toBe(0);
   });
 
-  it("ends the moment that everything is there", async () => {
+  it("returns as soon as everything is ready", async () => {
     const api = new FakeApi(
       { ...ready, "/api/v1/nodes": new Error("connect ECONNREFUSED 127.0.0.1:6443") },
       { ...ready, "/api/v1/nodes": { items: [] } },
@@ -169,26 +167,26 @@ describe("waiting for a cluster", () => {
     expect(await waitFor(api, { wait: 300_000 })).toBe(3_000);
   });
 
-  it("reads each list once, and is told of what happens then", async () => {
+  it("reads each list once, and then watches it", async () => {
     const noAccount = { ...unready, [account]: { items: [] } };
     const api = new FakeApi(noAccount, unready, noAccount, unready, ready);
     expect(await waitFor(api, { wait: 300_000 })).toBe(4_000);
     expect(api.reads.toSorted()).toEqual(lists.toSorted());
   });
 
-  it("does not wait for what has been deleted", async () => {
+  it("does not wait for a workload that was deleted", async () => {
     const late = workload("late", { replicas: 1 }, { observedGeneration: 1 });
     const api = new FakeApi({ ...ready, [`${workloads}/deployments`]: { items: [late] } }, ready);
     expect(await waitFor(api, { wait: 300_000 })).toBe(1_000);
   });
 
-  it("goes on when the API ends what it tells", async () => {
+  it("continues when the API ends a watch", async () => {
     const api = new FakeApi(unready, ready);
-    const changes = [() => api.hangUp(), () => api.hangUp(), () => api.advance()];
+    const changes = [() => api.endWatches(), () => api.endWatches(), () => api.advance()];
     expect(await waitFor(api, { wait: 300_000, changes })).toBe(3_000);
   });
 
-  it("does not count on what it was told before the API was lost", async () => {
+  it("ignores what it read before the connection was lost", async () => {
     const lost = new Error("socket hang up");
     const late = { items: [workload("late", { replicas: 1 }, { observedGeneration: 1 })] };
     const api = new FakeApi(
@@ -200,11 +198,11 @@ describe("waiting for a cluster", () => {
     expect(await waitFor(api, { wait: 300_000 })).toBe(3_000);
   });
 
-  it("waits for nothing with `wait: 0s`, not even for the API", async () => {
+  it("does not wait with `wait: 0s`, not even for the API", async () => {
     expect(await waitFor(new FakeApi({}), { wait: 0 })).toBe(0);
   });
 
-  it("fails when the time is up, with everything that is missing and what to do", async () => {
+  it("fails at the timeout with everything that is not ready, and a remedy", async () => {
     const api = new FakeApi({
       ...unready,
       [`${workloads}/deployments`]: {
@@ -215,21 +213,21 @@ describe("waiting for a cluster", () => {
     const waited = waitFor(api, { wait: 90_000, nodes: 2 });
     await expect(waited).rejects.toBeInstanceOf(NotReadyError);
     await expect(waited).rejects.toThrow(
-      `The cluster "shop" was not ready after 90 s:
+      `Cluster "shop" was not ready within 90 s:
 - node kind-control-plane is not Ready: cni plugin not initialized
 - 1 of 2 nodes have not joined
 - deployment kube-system/coredns: 0 of 2 available
-- the ServiceAccount default in the namespace default is not there yet
-If it only needs longer, raise \`wait\`; the post step shows the logs that matter.`,
+- serviceaccount default/default does not exist
+If the cluster needs more time, increase \`wait\`. The post step prints the important lines of the logs.`,
     );
   });
 
-  it("looks once more when the time is up, however short it was", async () => {
+  it("reads the lists again at a timeout that no watch could meet", async () => {
     const api = new FakeApi({}, ready);
     expect(await waitFor(api, { wait: 1_000 })).toBe(1_000);
   });
 
-  it("looks once more when the time is up, even if the API has fallen silent", async () => {
+  it("reads the lists again at the timeout if the watches have stopped without an error", async () => {
     const api = new FakeApi(unready, ready);
     api.watch = async function* (_path, _version, signal) {
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
@@ -237,21 +235,21 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
     expect(await waitFor(api, { wait: 5_000 })).toBe(5_000);
   });
 
-  it("fails with the API's own words when that never answers", async () => {
+  it("fails with the error of the connection if the API never answers", async () => {
     const api = new FakeApi({ ...ready, "/api/v1/nodes": new Error("connect ECONNREFUSED 127.0.0.1:6443") });
     await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(
-      "- the API does not answer: connect ECONNREFUSED 127.0.0.1:6443",
+      "- the API server does not answer: connect ECONNREFUSED 127.0.0.1:6443",
     );
   });
 
-  it("does not take a ServiceAccount that may not be read for one that is not there yet", async () => {
+  it("fails with the error of the API if the ServiceAccount cannot be read", async () => {
     const api = new FakeApi({ ...ready, [account]: new ApiError(`GET ${account}`, 403, "forbidden") });
     await expect(waitFor(api, { wait: 1_000 })).rejects.toThrow(
-      `the API does not answer: GET ${account}: 403`,
+      `the API server does not answer: GET ${account}: 403`,
     );
   });
 
-  it("waits for every kind of workload", async () => {
+  it("waits for Deployments, StatefulSets and DaemonSets", async () => {
     const late = workload("late", { replicas: 1 }, { observedGeneration: 1, desiredNumberScheduled: 1 });
     for (const kind of ["deployment", "statefulset", "daemonset"]) {
       const api = new FakeApi({ ...ready, [`${workloads}/${kind}s`]: { items: [late] } });
@@ -261,13 +259,13 @@ If it only needs longer, raise \`wait\`; the post step shows the logs that matte
     }
   });
 
-  it("goes no further than the API where the network is yet to be installed", async () => {
+  it("waits only for the API if that is what has to be ready", async () => {
     expect(await waitFor(new FakeApi(unready), { wait: 1_000, readiness: "api" })).toBe(0);
     await expect(waitFor(new FakeApi(unready), { wait: 1_000 })).rejects.toThrow("cni plugin");
     const silent = { "/api/v1/namespaces/default": new Error("socket hang up") };
     expect(await waitFor(new FakeApi(silent, unready), { wait: 60_000, readiness: "api" })).toBe(1_000);
     await expect(waitFor(new FakeApi(silent), { wait: 1_000, readiness: "api" })).rejects.toThrow(
-      "the API does not answer: socket hang up",
+      "the API server does not answer: socket hang up",
     );
   });
 });

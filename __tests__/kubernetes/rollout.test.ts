@@ -3,7 +3,7 @@ import { parseWorkload, restartWorkloads } from "../../src/kubernetes/rollout.ts
 import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 
-describe("a workload to restart", () => {
+describe("parseWorkload", () => {
   it.each([
     ["deployment/web", undefined, "deployment/web"],
     ["deploy/web", undefined, "deploy/web"],
@@ -13,7 +13,7 @@ describe("a workload to restart", () => {
     ["ds/agent", undefined, "ds/agent"],
     ["shop/deployment/web", "shop", "deployment/web"],
     ["kube-system/deployments/coredns", "kube-system", "deployments/coredns"],
-  ])("is %s", (text, namespace, name) => {
+  ])("accepts %s", (text, namespace, name) => {
     expect(parseWorkload(text)).toEqual({ namespace, name });
   });
 
@@ -32,10 +32,10 @@ describe("a workload to restart", () => {
     "deployment/-web",
     "deployment/$(id)",
     "deployment/web,deployment/api",
-  ])("is not %j", (text) => {
+  ])("rejects %j", (text) => {
     expect(parseWorkload(text)).toEqual({
       problem:
-        "wants deployment/NAME, statefulset/NAME or daemonset/NAME, with NAMESPACE/ before it if need be",
+        "must be deployment/NAME, statefulset/NAME or daemonset/NAME, with an optional NAMESPACE/ before it",
     });
   });
 });
@@ -45,26 +45,30 @@ const [web, db] = [
   { namespace: "shop", name: "statefulset/db" },
 ];
 
-/** A kubectl that says why it fails at some of its command lines. */
+/** A fake kubectl. @param failures the error output by a part of the command line that fails */
 function kubectl(failures: Readonly<Record<string, string>> = {}) {
   const calls: string[] = [];
-  const deadlines: (number | undefined)[] = [];
-  const run: RunProgram = async (program, args, options = {}) => {
+  const timeouts: (number | undefined)[] = [];
+  const runProgram: RunProgram = async (program, args, options = {}) => {
     const call = [program, ...args].join(" ");
     calls.push(call);
-    deadlines.push(options.deadline);
+    timeouts.push(options.timeoutMs);
     const stderr = Object.entries(failures).find(([part]) => call.includes(part))?.[1];
     const output = { exitCode: stderr === undefined ? 0 : 1, stdout: "", stderr: stderr ?? "" };
     if (stderr !== undefined) throw new ProgramError(program, args, output, "failed with exit code 1");
     return output;
   };
-  return { run, calls, deadlines };
+  return { runProgram, calls, timeouts };
 }
 
-describe("a restart", () => {
-  it("replaces the pods of each workload, and waits for the new ones", async () => {
-    const { run, calls } = kubectl();
-    await restartWorkloads([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
+describe("restartWorkloads", () => {
+  it("restarts each workload, and waits for its rollout", async () => {
+    const { runProgram, calls } = kubectl();
+    await restartWorkloads(
+      [web, db],
+      { runProgram, context: "kind-shop", timeoutMs: 90_000 },
+      recordingLog(),
+    );
     const of = (name: string) => calls.filter((call) => call.includes(name));
     expect(of("deployment/web")).toEqual([
       "kubectl --context kind-shop rollout restart deployment/web",
@@ -76,52 +80,56 @@ describe("a restart", () => {
     ]);
   });
 
-  it("is of all at once: none waits for the pods of another", async () => {
-    const { run, calls } = kubectl();
-    const statusAsked = Promise.withResolvers<void>();
+  it("restarts all workloads before it waits for a rollout", async () => {
+    const { runProgram, calls } = kubectl();
+    const secondRestarted = Promise.withResolvers<void>();
     const slow: RunProgram = async (program, args, options) => {
-      // The first workload is not through before the second has been restarted.
-      if (args.includes("status") && args.includes(web.name)) await statusAsked.promise;
-      if (args.includes("restart") && args.includes(db.name)) statusAsked.resolve();
-      return await run(program, args, options);
+      // The rollout of the first workload ends only after the restart of the second one.
+      if (args.includes("status") && args.includes(web.name)) await secondRestarted.promise;
+      if (args.includes("restart") && args.includes(db.name)) secondRestarted.resolve();
+      return await runProgram(program, args, options);
     };
-    await restartWorkloads([web, db], { run: slow, context: "kind-shop", deadline: 90_000 }, recordingLog());
+    await restartWorkloads(
+      [web, db],
+      { runProgram: slow, context: "kind-shop", timeoutMs: 90_000 },
+      recordingLog(),
+    );
     expect(calls).toHaveLength(4);
   });
 
-  it("that does not get through fails by the workload's name, with kubectl's reason", async () => {
-    const { run } = kubectl({
+  it("fails with the name of the workload and the reason of kubectl if a rollout fails", async () => {
+    const { runProgram } = kubectl({
       "rollout status statefulset/db": "error: timed out waiting for the condition",
     });
     await expect(
-      restartWorkloads([web, db], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
-    ).rejects.toThrow(/^statefulset\/db was not restarted: .*error: timed out waiting for the condition$/s);
+      restartWorkloads([web, db], { runProgram, context: "kind-shop", timeoutMs: 90_000 }, recordingLog()),
+    ).rejects.toThrow(/^Could not restart statefulset\/db: .*error: timed out waiting for the condition$/s);
   });
 
-  it("of what is not there does not wait for it", async () => {
-    const { run, calls } = kubectl({ "rollout restart": 'deployments.apps "web" not found' });
+  it("does not wait for a workload that does not exist", async () => {
+    const { runProgram, calls } = kubectl({ "rollout restart": 'deployments.apps "web" not found' });
     await expect(
-      restartWorkloads([web], { run, context: "kind-shop", deadline: 90_000 }, recordingLog()),
-    ).rejects.toThrow(/^deployment\/web was not restarted: .*"web" not found$/s);
+      restartWorkloads([web], { runProgram, context: "kind-shop", timeoutMs: 90_000 }, recordingLog()),
+    ).rejects.toThrow(/^Could not restart deployment\/web: .*"web" not found$/s);
     expect(calls).toHaveLength(1);
   });
 
-  it("lets kubectl tell that time is over before kubectl itself is ended", async () => {
-    const { run, deadlines } = kubectl();
-    await restartWorkloads([web], { run, context: "kind-shop", deadline: 90_500 }, recordingLog());
-    expect(deadlines[1]).toBeGreaterThan(91_000);
+  it("gives kubectl time to report its own timeout", async () => {
+    const { runProgram, timeouts } = kubectl();
+    await restartWorkloads([web], { runProgram, context: "kind-shop", timeoutMs: 90_500 }, recordingLog());
+    expect(timeouts[1]).toBeGreaterThan(91_000);
   });
 
-  it("waits for nothing where it may take no time", async () => {
-    const { run, calls } = kubectl();
-    await restartWorkloads([web], { run, context: "kind-shop", deadline: 0 }, recordingLog());
-    // kubectl would take a timeout of 0 for none.
+  it("does not wait for a rollout with a timeout of 0", async () => {
+    const { runProgram, calls } = kubectl();
+    await restartWorkloads([web], { runProgram, context: "kind-shop", timeoutMs: 0 }, recordingLog());
+    // kubectl would wait without a timeout for a timeout of 0.
     expect(calls).toEqual(["kubectl --context kind-shop rollout restart deployment/web"]);
   });
 
-  it("of nothing does nothing", async () => {
-    const { run, calls } = kubectl();
-    await restartWorkloads([], { run, context: "kind-shop", deadline: 90_000 }, recordingLog());
+  it("does nothing without workloads", async () => {
+    const { runProgram, calls } = kubectl();
+    await restartWorkloads([], { runProgram, context: "kind-shop", timeoutMs: 90_000 }, recordingLog());
     expect(calls).toEqual([]);
   });
 });

@@ -13,23 +13,23 @@ const pods = (phases: Readonly<Record<string, string>>): Answers => ({
   [path]: { items: Object.entries(phases).map(([name, phase]) => ({ metadata: { name }, phase })) },
 });
 
-/** Follows the pods of a fake cluster, which goes on when the test says so. */
-function followed(...looks: readonly Answers[]) {
+/** Watches the pods of a fake cluster, which changes when the test advances it. */
+function watched(...looks: readonly Answers[]) {
   const api = new FakeApi(...looks);
-  const told: unknown[] = [];
+  const seen: unknown[] = [];
   const stop = new AbortController();
   onTestFinished(() => stop.abort());
   const changed = (list: { items: readonly unknown[] } | undefined) =>
-    told.push(
+    seen.push(
       list && Object.fromEntries(Pods.parse(list.items).map((pod) => [pod.metadata.name, pod.phase])),
     );
   const end = watchList(api, path, changed, stop.signal, () => setImmediate());
-  return { api, told, stop, end, last: () => told.at(-1) };
+  return { api, seen, stop, end, last: () => seen.at(-1) };
 }
 
-describe("a list that is followed", () => {
-  it("is told as it was read, and then after each change", async () => {
-    const { api, told, last } = followed(
+describe("watchList", () => {
+  it("passes on the list after it was read, and after each event", async () => {
+    const { api, seen, last } = watched(
       pods({ web: "Pending" }),
       pods({ web: "Running" }),
       pods({ web: "Running", db: "Pending" }),
@@ -39,12 +39,12 @@ describe("a list that is followed", () => {
     await expect.poll(last).toEqual({ web: "Running" });
     api.advance();
     await expect.poll(last).toEqual({ web: "Running", db: "Pending" });
-    expect(told).toHaveLength(3);
+    expect(seen).toHaveLength(3);
     expect(api.reads).toEqual([path]);
   });
 
-  it("has nothing that was deleted", async () => {
-    const { api, last } = followed(
+  it("removes deleted objects from the list", async () => {
+    const { api, last } = watched(
       pods({ web: "Running", old: "Running" }),
       pods({ web: "Running" }),
       pods({}),
@@ -56,38 +56,38 @@ describe("a list that is followed", () => {
     await expect.poll(last).toEqual({});
   });
 
-  it("tells what happened between reading it and following it", async () => {
-    const { api, last } = followed(pods({ web: "Pending" }), pods({ web: "Running" }));
-    // Before what was read has arrived.
+  it("includes changes between the read and the watch", async () => {
+    const { api, last } = watched(pods({ web: "Pending" }), pods({ web: "Running" }));
+    // This happens before the response has arrived.
     api.advance();
     await expect.poll(last).toEqual({ web: "Running" });
     expect(api.reads).toEqual([path]);
   });
 
   it.each([
-    { why: "the API ends it", lastWords: [] },
+    { why: "the API ends the watch", lastEvents: [] },
     {
-      why: "what it was read from is too old",
-      lastWords: [
+      why: "the resource version is too old",
+      lastEvents: [
         {
           type: "ERROR",
           object: { kind: "Status", metadata: {}, code: 410, message: "too old resource version" },
         },
       ],
     },
-    { why: "something is told that cannot be understood", lastWords: [{ type: "BROKEN" }] },
-  ])("is read anew where $why, and is unknown until then", async ({ lastWords }) => {
-    const { api, told, last } = followed(pods({ web: "Pending" }), pods({ web: "Running" }));
+    { why: "an event is unknown", lastEvents: [{ type: "BROKEN" }] },
+  ])("reads the list again if $why, and passes on undefined until then", async ({ lastEvents }) => {
+    const { api, seen, last } = watched(pods({ web: "Pending" }), pods({ web: "Running" }));
     await expect.poll(last).toEqual({ web: "Pending" });
-    api.hangUp(...lastWords);
+    api.endWatches(...lastEvents);
     await expect.poll(() => api.reads).toEqual([path, path]);
     api.advance();
     await expect.poll(last).toEqual({ web: "Running" });
-    expect(told).toEqual([{ web: "Pending" }, undefined, { web: "Pending" }, { web: "Running" }]);
+    expect(seen).toEqual([{ web: "Pending" }, undefined, { web: "Pending" }, { web: "Running" }]);
   });
 
-  it("is read anew where following it is refused", async () => {
-    const { api, last } = followed(pods({ web: "Pending" }), pods({ web: "Running" }));
+  it("reads the list again if the API refuses the watch", async () => {
+    const { api, last } = watched(pods({ web: "Pending" }), pods({ web: "Running" }));
     const { watch: changes } = api;
     api.watch = async function* () {
       api.watch = changes;
@@ -100,17 +100,17 @@ describe("a list that is followed", () => {
     await expect.poll(last).toEqual({ web: "Running" });
   });
 
-  it("is tried until the API gives it, and is unknown until then", async () => {
+  it("retries until the API returns the list, and passes on undefined until then", async () => {
     const starting = { [path]: new Error("connect ECONNREFUSED 127.0.0.1:6443") };
-    const { api, told, last } = followed(starting, pods({ web: "Running" }));
+    const { api, seen, last } = watched(starting, pods({ web: "Running" }));
     await expect.poll(() => api.reads.length).toBeGreaterThan(2);
-    expect(new Set(told)).toEqual(new Set([undefined]));
+    expect(new Set(seen)).toEqual(new Set([undefined]));
     api.advance();
     await expect.poll(last).toEqual({ web: "Running" });
   });
 
-  it("is left alone from the moment that nobody wants it any more", async () => {
-    const { api, stop, end, last } = followed(pods({ web: "Running" }));
+  it("ends when the signal is aborted", async () => {
+    const { api, stop, end, last } = watched(pods({ web: "Running" }));
     await expect.poll(last).toEqual({ web: "Running" });
     stop.abort();
     await end;

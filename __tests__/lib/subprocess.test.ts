@@ -8,12 +8,12 @@ import { quiet } from "../fixtures/quiet.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
-// Programs take their time on a busy machine.
+// Programs are slow to start on a busy machine.
 vi.setConfig({ testTimeout: 30_000 });
 
 const environment = { PATH: process.env.PATH ?? "" };
 
-/** A mark that no other test has; what carries it, or it with more behind, is ended with the test. */
+/** Returns a unique mark. Its processes are killed at the end of the test. */
 function freshMark(): string {
   const mark = `unit-${randomBytes(6).toString("hex")}`;
   onTestFinished(async () => void (await killMarkedProcesses(mark, 0)));
@@ -22,7 +22,7 @@ function freshMark(): string {
 
 const runner = (mark = freshMark()) => createProgramRunner(mark, environment);
 
-/** Whether a process is there and does more than wait to be buried. */
+/** Whether a process exists and is not a zombie. */
 function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -32,13 +32,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe("a program", () => {
-  it("gives its output and its end", async () => {
+describe("RunProgram", () => {
+  it("returns the output and the exit code", async () => {
     const output = await runner()("sh", ["-c", "echo out; echo err >&2"]);
     expect(output).toEqual({ exitCode: 0, stdout: "out\n", stderr: "err\n" });
   });
 
-  it("that fails is an error, with its name, its arguments and the last that it said", async () => {
+  it("fails with the command line and the last ten lines of stderr", async () => {
     const lines = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i >&2; done; echo on stdout; exit 3";
     const failed = runner()("/bin/sh", ["-c", lines]);
     await expect(failed).rejects.toBeInstanceOf(ProgramError);
@@ -47,14 +47,14 @@ describe("a program", () => {
     await expect(failed).rejects.toThrow(`\`sh -c ${lines}\` failed with exit code 3:\n${last}`);
   });
 
-  it("that fails with its words on stdout alone is an error with these", async () => {
+  it("fails with the last lines of stdout when stderr is empty", async () => {
     await expect(runner()("sh", ["-c", "echo pulling; echo no such image; exit 1"])).rejects.toThrow(
       /failed with exit code 1:\npulling\nno such image$/,
     );
     await expect(runner()("false", [])).rejects.toThrow(/^`false` failed with exit code 1$/);
   });
 
-  it("may fail where a failure is an answer", async () => {
+  it("returns a non-zero exit code with mayFail", async () => {
     expect(await runner()("sh", ["-c", "echo no >&2; exit 4"], { mayFail: true })).toEqual({
       exitCode: 4,
       stdout: "",
@@ -62,17 +62,17 @@ describe("a program", () => {
     });
   });
 
-  it("that was killed has failed", async () => {
+  it("fails when the program was killed", async () => {
     await expect(runner()("sh", ["-c", "kill -9 $$"])).rejects.toBeInstanceOf(ProgramError);
   });
 
-  it("that there is not is another error than one that fails", async () => {
+  it("fails with another error when the program does not exist", async () => {
     const missing = runner()("nonexistent-program", [], { mayFail: true });
     await expect(missing).rejects.toThrow("nonexistent-program");
     await expect(missing).rejects.not.toBeInstanceOf(ProgramError);
   });
 
-  it("runs where it is told to, with the runner's variables and more", async () => {
+  it("uses the working directory, and adds variables to the environment", async () => {
     const folder = join(temporaryFolder(), "work space");
     await mkdir(folder);
     const run = createProgramRunner(freshMark(), { ...environment, FROM_RUNNER: "a", BOTH: "runner's" });
@@ -84,31 +84,31 @@ describe("a program", () => {
   });
 });
 
-describe("what a program says", () => {
-  it("is told line by line, of both streams, the last one without its end too", async () => {
+describe("RunProgram logs output", () => {
+  it("line by line, of both streams, including a last line without a newline", async () => {
     const log = recordingLog();
     await runner()("sh", ["-c", "printf 'one\\n\\ntwo'; printf 'three\\n' >&2"], { log });
     expect(log.lines.toSorted()).toEqual(["", "one", "three", "two"]);
   });
 
-  it("is told as it comes", async () => {
-    const told: string[] = [];
+  it("as it is printed", async () => {
+    const logged: string[] = [];
     const folder = temporaryFolder();
     const go = join(folder, "go");
     const waiting = runner()(
       "sh",
       ["-c", `echo first; until [ -e '${go}' ]; do sleep 0.01; done; echo last`],
       {
-        log: { line: (text) => void told.push(text), warning: () => {} },
+        log: { line: (text) => void logged.push(text), warning: () => {} },
       },
     );
-    await vi.waitFor(() => expect(told).toEqual(["first"]), 20_000);
+    await vi.waitFor(() => expect(logged).toEqual(["first"]), 20_000);
     await writeFile(go, "");
     await waiting;
-    expect(told).toEqual(["first", "last"]);
+    expect(logged).toEqual(["first", "last"]);
   });
 
-  it("keeps letters whole that arrive in two pieces", async () => {
+  it("with characters that arrive in two chunks", async () => {
     const log = recordingLog();
     const pieces =
       "printf 'gr\\303'; sleep 0.1; printf '\\266\\303\\237e \\360\\237'; sleep 0.1; printf '\\223\\246\\n'";
@@ -117,7 +117,7 @@ describe("what a program says", () => {
     expect(log.lines).toEqual(["größe 📦"]);
   });
 
-  it("is told to nobody else: the runner would obey it", async () => {
+  it("only to the log: the runner would execute commands on stdout", async () => {
     const { printed } = quiet();
     await runner()("sh", ["-c", "echo ::set-output name=a::b; echo '##[group]x' >&2"], {
       log: recordingLog(),
@@ -125,7 +125,7 @@ describe("what a program says", () => {
     expect(printed.join("")).not.toMatch(/set-output|##\[/);
   });
 
-  it("may be much", async () => {
+  it("of any length", async () => {
     const log = recordingLog();
     const { stdout } = await runner()("seq", ["1", "50000"], { log });
     expect(log.lines).toHaveLength(50_000);
@@ -133,7 +133,7 @@ describe("what a program says", () => {
   });
 });
 
-describe("arguments", () => {
+describe("RunProgram passes arguments", () => {
   const hostile = [
     "",
     " ",
@@ -187,12 +187,12 @@ describe("arguments", () => {
     "=",
   ];
 
-  it("reach the program as they are, however they look", async () => {
+  it("unchanged, whatever characters they contain", async () => {
     const { stdout } = await runner()("/usr/bin/printf", ["%s\\0", ...hostile]);
     expect(stdout.split("\0").slice(0, -1)).toEqual(hostile);
   });
 
-  it("reach the program as they are when there is only one", async () => {
+  it("unchanged when there is only one", async () => {
     const run = runner();
     const script = 'printf "%s\\0" "$#" "$1"';
     const echoed = await Promise.all(hostile.map((word) => run("sh", ["-c", script, "sh", word])));
@@ -200,7 +200,7 @@ describe("arguments", () => {
   });
 
   it.each(["with space", 'with "quotes" in it', "it's", "$(id)", "back\\slash", "größe"])(
-    "start the program at its path, however that looks: %s",
+    "to a program with any path: %s",
     async (name) => {
       const program = join(temporaryFolder(), name);
       await writeFile(program, '#!/bin/sh\necho "$0"\n');
@@ -210,20 +210,20 @@ describe("arguments", () => {
   );
 });
 
-describe("a program that takes too long", () => {
-  it("is ended with all that it started, and with nothing else of the same step", async () => {
+describe("RunProgram with a timeout", () => {
+  it("kills the program and its descendants, and no other program of the step", async () => {
     const run = runner();
-    // A child, a grandchild, and one that has no parent any more.
+    // A child, a grandchild, and an orphan.
     const script = "sleep 300 & echo $!; sh -c 'sleep 301 & echo $!; wait' & (sleep 302 & echo $!); wait";
-    const ended = run("sh", ["-c", script], { deadline: 1_000 }).catch((reason: unknown) => reason);
-    // The tenth program's number begins like the first one's.
+    const timedOut = run("sh", ["-c", script], { timeoutMs: 1_000 }).catch((reason: unknown) => reason);
+    // The mark of the tenth program begins like that of the first.
     for (let number = 2; number < 10; number++) await run("true", []);
     const go = join(temporaryFolder(), "go");
     const tenth = run("sh", ["-c", `until [ -e '${go}' ]; do sleep 0.02; done; echo done`]);
 
-    const error = await ended;
+    const error = await timedOut;
     if (!(error instanceof ProgramError)) throw error;
-    expect(error.message).toMatch(/^`sh -c .*` was ended after 1 s:\n/s);
+    expect(error.message).toMatch(/^`sh -c .*` timed out after 1 s:\n/s);
     const pids = error.output.stdout.trim().split("\n").map(Number);
     expect(pids).toHaveLength(3);
     await vi.waitFor(() => expect(pids.filter(isAlive)).toEqual([]), 20_000);
@@ -231,18 +231,18 @@ describe("a program that takes too long", () => {
     expect((await tenth).stdout).toBe("done\n");
   });
 
-  it("has failed even where a failure is an answer", async () => {
-    const late = runner()("sleep", ["300"], { deadline: 500, mayFail: true });
-    await expect(late).rejects.toThrow("`sleep 300` was ended after 0.5 s");
+  it("fails even with mayFail", async () => {
+    const late = runner()("sleep", ["300"], { timeoutMs: 500, mayFail: true });
+    await expect(late).rejects.toThrow("`sleep 300` timed out after 0.5 s");
   });
 
-  it("is not ended when it is done in time", async () => {
-    expect((await runner()("echo", ["in time"], { deadline: 60_000 })).stdout).toBe("in time\n");
+  it("does not kill a program that exits in time", async () => {
+    expect((await runner()("echo", ["in time"], { timeoutMs: 60_000 })).stdout).toBe("in time\n");
   });
 });
 
-describe("ending what a step has started", () => {
-  /** Starts a process that outlives the program that started it. @returns its pid */
+describe("killMarkedProcesses", () => {
+  /** Starts a process that outlives its parent. @returns its pid */
   async function orphan(mark: string, script = "exec sleep 300"): Promise<number> {
     const { stdout } = await runner(mark)("sh", [
       "-c",
@@ -255,7 +255,7 @@ describe("ending what a step has started", () => {
     return pid;
   }
 
-  it("finds what has lost its parent and its session, and waits until it is gone", async () => {
+  it("kills an orphan in another session, and waits until it has exited", async () => {
     const mark = freshMark();
     const pid = await orphan(mark);
     expect(await killMarkedProcesses(mark)).toBeGreaterThan(0);
@@ -263,23 +263,23 @@ describe("ending what a step has started", () => {
     expect(await killMarkedProcesses(mark)).toBe(0);
   });
 
-  it("leaves another step's alone, though its mark begin in the same way", async () => {
+  it("does not kill processes of another job whose mark has the same prefix", async () => {
     const mark = freshMark();
-    const [mine, others] = [await orphan(`${mark}-1`), await orphan(`${mark}-10`)];
+    const [own, other] = [await orphan(`${mark}-1`), await orphan(`${mark}-10`)];
     onTestFinished(async () => void (await killMarkedProcesses(`${mark}-10`, 0)));
     await killMarkedProcesses(`${mark}-1`);
-    expect(isAlive(mine)).toBe(false);
-    expect(isAlive(others)).toBe(true);
+    expect(isAlive(own)).toBe(false);
+    expect(isAlive(other)).toBe(true);
   });
 
-  it("does not ask for ever: what will not end is killed", async () => {
+  it("sends SIGKILL to a process that ignores SIGTERM", async () => {
     const mark = freshMark();
     const pid = await orphan(mark, "trap '' TERM; exec sleep 300");
     await killMarkedProcesses(mark, 100);
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 20_000);
   });
 
-  it("is done at once where nothing was started", async () => {
+  it("returns 0 when there is no process", async () => {
     expect(await killMarkedProcesses(freshMark())).toBe(0);
   });
 });

@@ -2,31 +2,31 @@ import { describe, expect, it } from "vitest";
 import { createTaskGraph } from "../../src/lib/task-graph.ts";
 import { recordingPrinter } from "../fixtures/recording.ts";
 
-/** Something that a task waits for until the test lets it go on. */
+/** A promise that a task waits for, and the test resolves. */
 function gate<T = void>() {
   return Promise.withResolvers<T>();
 }
 
-/** Lets everything run that can. */
+/** Waits for all pending microtasks. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A timeline on a clock that stands still until the test moves it. */
-function started() {
+/** A graph with a clock that the test moves. */
+function createGraph() {
   const printer = recordingPrinter();
   const clock = { now: 1_000 };
-  return { run: createTaskGraph(printer, () => clock.now), shown: printer.shown, clock };
+  return { graph: createTaskGraph(printer, () => clock.now), shown: printer.shown, clock };
 }
 
-describe("tasks", () => {
-  it("that wait for nothing run at once", async () => {
-    const { run } = started();
+describe("TaskGraph", () => {
+  it("runs tasks without dependencies concurrently", async () => {
+    const { graph } = createGraph();
     const [first, second] = [gate(), gate()];
     const running: string[] = [];
-    run.add("first", [], async () => {
+    graph.add("first", [], async () => {
       running.push("first");
       await first.promise;
     });
-    run.add("second", [], async () => {
+    graph.add("second", [], async () => {
       running.push("second");
       await second.promise;
     });
@@ -34,16 +34,16 @@ describe("tasks", () => {
     expect(running).toEqual(["first", "second"]);
     second.resolve();
     first.resolve();
-    await run.waitForAll();
+    await graph.waitForAll();
   });
 
-  it("start as soon as all that they wait for is done, and get its results in order", async () => {
-    const { run } = started();
+  it("starts a task when all its dependencies have succeeded, with their results in order", async () => {
+    const { graph } = createGraph();
     const [slow, quick] = [gate<number>(), gate<string>()];
-    const a = run.add("a", [], () => slow.promise);
-    const b = run.add("b", [], () => quick.promise);
+    const a = graph.add("a", [], () => slow.promise);
+    const b = graph.add("b", [], () => quick.promise);
     let got: unknown;
-    const c = run.add("c", [a, b], async (_, number, text) => {
+    const c = graph.add("c", [a, b], async (_, number, text) => {
       got = [number, text];
       return "done";
     });
@@ -55,39 +55,39 @@ describe("tasks", () => {
     expect(got).toEqual([7, "text"]);
   });
 
-  it("never start when something that they wait for failed, and fail with its error", async () => {
-    const { run, shown } = started();
-    const failed = run.add("download", [], async () => {
+  it("does not start a task whose dependency failed, and fails it with that error", async () => {
+    const { graph, shown } = createGraph();
+    const failed = graph.add("download", [], async () => {
       throw new Error("no network");
     });
-    let began = false;
-    const waiting = run.add("create", [failed], async () => {
-      began = true;
+    let hasStarted = false;
+    const waiting = graph.add("create", [failed], async () => {
+      hasStarted = true;
     });
-    const later = run.add("load", [waiting], async () => {
-      began = true;
+    const later = graph.add("load", [waiting], async () => {
+      hasStarted = true;
     });
     await expect(later.result).rejects.toThrow("no network");
-    expect(began).toBe(false);
+    expect(hasStarted).toBe(false);
     expect(shown).not.toContain("> create");
-    expect(run.timings().map(({ name }) => name)).toEqual(["download"]);
+    expect(graph.timings().map(({ name }) => name)).toEqual(["download"]);
   });
 
-  it("that fail unseen end no process", async () => {
-    const { run } = started();
-    run.add("fails", [], () => Promise.reject(new Error("nobody asks")));
+  it("does not cause an unhandled rejection when a task fails", async () => {
+    const { graph } = createGraph();
+    graph.add("fails", [], () => Promise.reject(new Error("not awaited")));
     // An unhandled rejection would fail the test run.
     await settled();
   });
 });
 
-describe("the end of all tasks", () => {
-  it("is waited for", async () => {
-    const { run } = started();
+describe("TaskGraph.waitForAll", () => {
+  it("waits for the last task", async () => {
+    const { graph } = createGraph();
     const last = gate();
-    run.add("last", [], () => last.promise);
+    graph.add("last", [], () => last.promise);
     let finished = false;
-    const end = run.waitForAll().then(() => {
+    const end = graph.waitForAll().then(() => {
       finished = true;
     });
     await settled();
@@ -97,19 +97,19 @@ describe("the end of all tasks", () => {
     expect(finished).toBe(true);
   });
 
-  it("comes at once when one fails, while others still run, and shows what these said", async () => {
-    const { run, shown } = started();
+  it("rejects as soon as a task fails, and prints the buffered output of the others", async () => {
+    const { graph, shown } = createGraph();
     const never = gate();
-    run.add("endless", [], async () => never.promise);
-    run.add("quiet one", [], async (log) => {
+    graph.add("endless", [], async () => never.promise);
+    graph.add("quiet one", [], async (log) => {
       log.line("half way");
       await never.promise;
     });
-    run.add("broken", [], async (log) => {
+    graph.add("broken", [], async (log) => {
       log.line("trying");
       throw new Error("no network");
     });
-    await expect(run.waitForAll()).rejects.toThrow("no network");
+    await expect(graph.waitForAll()).rejects.toThrow("no network");
     expect(shown).toEqual([
       "> endless",
       "<",
@@ -126,21 +126,21 @@ describe("the end of all tasks", () => {
     expect(shown).toHaveLength(9);
   });
 
-  it("comes at once when there is none", async () => {
-    await started().run.waitForAll();
+  it("returns immediately when there are no tasks", async () => {
+    await createGraph().graph.waitForAll();
   });
 });
 
-describe("what tasks say", () => {
-  it("is shown by the oldest as it goes, and kept for the others until their turn", async () => {
-    const { run, shown } = started();
+describe("TaskGraph prints", () => {
+  it("the oldest unfinished task immediately, and the others in their turn", async () => {
+    const { graph, shown } = createGraph();
     const [first, second] = [gate(), gate()];
-    run.add("first", [], async (log) => {
+    graph.add("first", [], async (log) => {
       log.line("one");
       await first.promise;
       log.line("two");
     });
-    run.add("second", [], async (log) => {
+    graph.add("second", [], async (log) => {
       log.line("three");
       await second.promise;
       log.line("four");
@@ -151,15 +151,15 @@ describe("what tasks say", () => {
     await settled();
     expect(shown).toEqual(["> first", "one", "two", "<", "✓ first (0.0 s)", "> second", "three"]);
     second.resolve();
-    await run.waitForAll();
+    await graph.waitForAll();
     expect(shown.slice(5)).toEqual(["> second", "three", "four", "<", "✓ second (0.0 s)"]);
   });
 
-  it("never mixes, whichever order tasks end in", async () => {
-    const { run, shown } = started();
+  it("each task in one piece, in whichever order they end", async () => {
+    const { graph, shown } = createGraph();
     const gates = [gate(), gate(), gate(), gate()];
     gates.forEach((until, task) => {
-      run.add(`task ${task}`, [], async (log) => {
+      graph.add(`task ${task}`, [], async (log) => {
         log.line(`${task} begins`);
         await until.promise;
         log.line(`${task} ends`);
@@ -169,7 +169,7 @@ describe("what tasks say", () => {
       gates[task]?.resolve();
       await settled();
     }
-    await run.waitForAll();
+    await graph.waitForAll();
     expect(shown).toEqual(
       [0, 1, 2, 3].flatMap((task) => [
         `> task ${task}`,
@@ -181,42 +181,42 @@ describe("what tasks say", () => {
     );
   });
 
-  it("gives the runner no commands, while warnings are annotations at once", async () => {
-    const { run, shown } = started();
+  it("lines without commands, and warnings immediately", async () => {
+    const { graph, shown } = createGraph();
     const first = gate();
-    run.add("first", [], () => first.promise);
-    run.add("second", [], async (log) => {
+    graph.add("first", [], () => first.promise);
+    graph.add("second", [], async (log) => {
       log.line("::set-output name=a::b");
       log.warning("the cache is slow");
     });
     await settled();
     expect(shown).toEqual(["> first", "! the cache is slow"]);
     first.resolve();
-    await run.waitForAll();
+    await graph.waitForAll();
     expect(shown).toContain(": :set-output name=a::b");
   });
 });
 
-describe("the times of tasks", () => {
-  it("are when each began and how long it took, in seconds, by their beginning", async () => {
-    const { run, clock, shown } = started();
+describe("TaskGraph.timings", () => {
+  it("returns start and duration in seconds, sorted by start", async () => {
+    const { graph, clock, shown } = createGraph();
     const [first, second] = [gate(), gate()];
-    const a = run.add("a", [], () => first.promise);
+    const a = graph.add("a", [], () => first.promise);
     await settled();
     clock.now += 500;
-    run.add("b", [], () => second.promise);
+    graph.add("b", [], () => second.promise);
     await settled();
     clock.now += 1_000;
     second.resolve();
     await settled();
     clock.now += 1_000;
-    const c = run.add("c", [a], async () => {
+    const c = graph.add("c", [a], async () => {
       clock.now += 250;
       throw new Error("broken");
     });
     first.resolve();
     await c.result.catch(() => {});
-    expect(run.timings()).toEqual([
+    expect(graph.timings()).toEqual([
       { name: "a", start: 0, seconds: 2.5, outcome: "done" },
       { name: "b", start: 0.5, seconds: 1, outcome: "done" },
       { name: "c", start: 2.5, seconds: 0.25, outcome: "failed" },
@@ -225,14 +225,14 @@ describe("the times of tasks", () => {
     expect(shown).toContain("✗ c (0.3 s)");
   });
 
-  it("are only of those that have ended", async () => {
-    const { run } = started();
+  it("omits tasks that still run", async () => {
+    const { graph } = createGraph();
     const until = gate();
-    run.add("a", [], () => until.promise);
+    graph.add("a", [], () => until.promise);
     await settled();
-    expect(run.timings()).toEqual([]);
+    expect(graph.timings()).toEqual([]);
     until.resolve();
-    await run.waitForAll();
-    expect(run.timings()).toHaveLength(1);
+    await graph.waitForAll();
+    expect(graph.timings()).toHaveLength(1);
   });
 });

@@ -1,48 +1,50 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { KindCli } from "../../src/cluster/kind-cli.ts";
 import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
-import { collectLogs } from "../../src/logs/collect.ts";
+import { collectLogs, type LogSources } from "../../src/logs/collect.ts";
 import { recordingLog } from "../fixtures/recording.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
-const unused = () => Promise.reject(new Error("collecting logs changes nothing"));
+type ExportNodeLogs = LogSources["exportNodeLogs"];
 
-/** A kind that exports files, by path. */
-function kindWith(files: Readonly<Record<string, string>>, exitCode = 0): KindCli {
-  return {
-    create: unused,
-    delete: unused,
-    async exportLogs(_, folder) {
-      for (const [path, text] of Object.entries(files)) {
-        await mkdir(join(folder, path, ".."), { recursive: true });
-        await writeFile(join(folder, path), text);
-      }
-      return { exitCode, stdout: "", stderr: "" };
-    },
+/** A kind that exports these files. @param files texts by path */
+const kindWith =
+  (files: Readonly<Record<string, string>>, exitCode = 0): ExportNodeLogs =>
+  async (folder) => {
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(join(folder, path, ".."), { recursive: true });
+      await writeFile(join(folder, path), text);
+    }
+    return { exitCode, stdout: "", stderr: "" };
   };
-}
 
-/** A kubectl that answers questions; for an exit code, one that gets no answer itself. */
+/** A kubectl with these outputs, by command; with an exit code, one that cannot connect. */
 const kubectlWith =
-  (answers: Readonly<Record<string, string>>, exitCode = 0): RunProgram =>
+  (outputs: Readonly<Record<string, string>>, exitCode = 0): RunProgram =>
   async (program, args, options = {}) => {
-    const question = args.slice(args.findIndex((word) => word === "get" || word === "describe")).join(" ");
+    const command = args.slice(args.findIndex((word) => word === "get" || word === "describe")).join(" ");
     const output =
       exitCode === 0
-        ? { exitCode, stdout: answers[question] ?? "", stderr: "" }
+        ? { exitCode, stdout: outputs[command] ?? "", stderr: "" }
         : { exitCode, stdout: "", stderr: "The connection to the server was refused\n" };
     if (exitCode !== 0 && options.mayFail !== true) throw new ProgramError(program, args, output, "failed");
     return output;
   };
 
-async function collect(kind: KindCli, run: RunProgram, kubectl: string | undefined = "/tools/kubectl") {
+async function collect(exportNodeLogs: ExportNodeLogs, runProgram: RunProgram) {
   const folder = join(temporaryFolder(), "logs");
   const log = recordingLog();
   const cache = join(folder, "..", "cache");
   await collectLogs(
-    { cluster: "shop", kubeconfig: "/home/me/config", kind, kubectl, run, cache },
+    {
+      exportNodeLogs,
+      kubectl: "/tools/kubectl",
+      kubeconfig: "/home/me/config",
+      context: "kind-shop",
+      runProgram,
+      cache,
+    },
     folder,
     log,
   );
@@ -51,8 +53,8 @@ async function collect(kind: KindCli, run: RunProgram, kubectl: string | undefin
 
 const token = ["eyJhbGciOiJSUzI1NiJ9", "eyJzdWIiOiJzeXN0ZW0ifQ", "c2VjcmV0"].join(".");
 
-describe("the logs of a cluster", () => {
-  it("are what kind exports, and the cluster's own view: events, pods, nodes", async () => {
+describe("collectLogs", () => {
+  it("collects the logs that kind exports, and events, pods and nodes", async () => {
     const { folder } = await collect(
       kindWith({ "shop-control-plane/journal.log": "booted\n" }),
       kubectlWith({
@@ -70,15 +72,15 @@ describe("the logs of a cluster", () => {
     expect(await text("pods-described.txt")).toBe("a pod, described\n");
   });
 
-  it("are asked of this cluster, whatever the current context is", async () => {
-    const asked: (readonly string[])[] = [];
+  it("runs kubectl with the context of the cluster", async () => {
+    const commands: (readonly string[])[] = [];
     await collect(kindWith({}), async (program, args) => {
-      asked.push([program, ...args]);
+      commands.push([program, ...args]);
       return { exitCode: 0, stdout: "", stderr: "" };
     });
-    expect(asked.length).toBeGreaterThan(0);
-    for (const words of asked)
-      expect(words.slice(0, 5)).toEqual([
+    expect(commands.length).toBeGreaterThan(0);
+    for (const command of commands)
+      expect(command.slice(0, 5)).toEqual([
         "/tools/kubectl",
         "--kubeconfig",
         "/home/me/config",
@@ -87,7 +89,7 @@ describe("the logs of a cluster", () => {
       ]);
   });
 
-  it("hold no secrets, neither kind's part nor kubectl's", async () => {
+  it("redacts secrets in the output of kind and of kubectl", async () => {
     const { folder } = await collect(
       kindWith({ "node/pods/web/app.log": `got ${token}\n` }),
       kubectlWith({ "describe nodes": `saw ${token}\n` }),
@@ -96,7 +98,7 @@ describe("the logs of a cluster", () => {
     expect(await readFile(join(folder, "nodes.txt"), "utf8")).toBe("saw [token removed]\n");
   });
 
-  it("hold each pod's log once: kind brings it a second time, through the links of /var/log/containers", async () => {
+  it("removes the copies of pod logs that kind exports from /var/log/containers", async () => {
     const { folder } = await collect(
       kindWith({ "node/containers/web.log": "hello\n", "node/pods/web/app.log": "hello\n" }),
       kubectlWith({}),
@@ -104,13 +106,13 @@ describe("the logs of a cluster", () => {
     expect(await readdir(join(folder, "node"))).toEqual(["pods"]);
   });
 
-  it("are kept as far as they came when kind cannot export everything, and it is said", async () => {
+  it("collects the exported logs if kind fails, and reports that in the log", async () => {
     const { folder, log } = await collect(kindWith({ "node/journal.log": "booted\n" }, 1), kubectlWith({}));
     expect(await readFile(join(folder, "node/journal.log"), "utf8")).toBe("booted\n");
-    expect(log.lines).toContain("kind could not export everything; what it could is kept.");
+    expect(log.lines).toContain("kind did not export all logs. The exported ones are collected.");
   });
 
-  it("say what kubectl said where it gets no answer", async () => {
+  it("writes the error of kubectl to the log and to the file", async () => {
     const { folder, log } = await collect(kindWith({ "node/journal.log": "booted\n" }), kubectlWith({}, 1));
     expect(log.lines).toContain("`kubectl describe nodes`: The connection to the server was refused");
     expect(await readFile(join(folder, "nodes.txt"), "utf8")).toBe(
@@ -119,15 +121,15 @@ describe("the logs of a cluster", () => {
     expect(await readFile(join(folder, "node/journal.log"), "utf8")).toBe("booted\n");
   });
 
-  it("do without kubectl where that could not be verified", async () => {
+  it("does not run kubectl if that could not be verified", async () => {
     const folder = join(temporaryFolder(), "logs");
     await collectLogs(
       {
-        cluster: "shop",
-        kubeconfig: "/home/me/config",
-        kind: kindWith({ "node/journal.log": "booted\n" }),
+        exportNodeLogs: kindWith({ "node/journal.log": "booted\n" }),
         kubectl: undefined,
-        run: () => Promise.reject(new Error("nothing may be run")),
+        kubeconfig: "/home/me/config",
+        context: "kind-shop",
+        runProgram: () => Promise.reject(new Error("collectLogs must not run a program")),
         cache: "/unused",
       },
       folder,
@@ -135,25 +137,23 @@ describe("the logs of a cluster", () => {
     );
     expect(await readdir(folder)).toEqual(["node"]);
   });
-});
 
-describe("a source of logs that fails", () => {
-  const late: RunProgram = async (program, args) => {
+  const timedOut: RunProgram = async (program, args) => {
     throw new ProgramError(program, args, { exitCode: 1, stdout: "", stderr: "" }, "was ended after 20 s");
   };
 
-  it("takes nothing from the others, and nothing from their redaction", async () => {
-    const { folder, log } = await collect(kindWith({ "node/kubelet.log": `token ${token}` }), late);
+  it("collects and redacts the other logs if a source fails", async () => {
+    const { folder, log } = await collect(kindWith({ "node/kubelet.log": `token ${token}` }), timedOut);
     expect(await readFile(join(folder, "node/kubelet.log"), "utf8")).toBe("token [token removed]");
     expect(log.lines.join("\n")).toContain("was ended after 20 s");
   });
 
-  it("leaves nothing of kubectl in the user's home", async () => {
-    const asked: string[][] = [];
+  it("runs kubectl with its own cache folder, so that it does not write to the home of the user", async () => {
+    const commands: string[][] = [];
     await collect(kindWith({}), async (_, args) => {
-      asked.push([...args]);
+      commands.push([...args]);
       return { exitCode: 0, stdout: "", stderr: "" };
     });
-    for (const args of asked) expect(args).toContain("--cache-dir");
+    for (const args of commands) expect(args).toContain("--cache-dir");
   });
 });

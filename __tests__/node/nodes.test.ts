@@ -14,8 +14,8 @@ async function daemonWith(...containers: ReturnType<typeof nodeContainer>[]) {
   return daemon;
 }
 
-describe("the nodes of a cluster", () => {
-  it("are its containers that run, in the order of their names, with what is known of them", async () => {
+describe("listNodes", () => {
+  it("returns the nodes of a cluster in the order of their names, with their containers", async () => {
     const { engine } = await daemonWith(
       nodeContainer("shop", "worker", "shop-worker2"),
       nodeContainer("shop", "worker", "shop-worker"),
@@ -35,7 +35,7 @@ describe("the nodes of a cluster", () => {
     });
   });
 
-  it("are not the load balancer, but those that have ended too", async () => {
+  it("returns stopped nodes, too, and not the load balancer", async () => {
     const { engine } = await daemonWith(
       nodeContainer("shop", "external-load-balancer"),
       nodeContainer("shop", "control-plane"),
@@ -48,7 +48,7 @@ describe("the nodes of a cluster", () => {
     ]);
   });
 
-  it("are not one that is gone the moment after it was listed", async () => {
+  it("omits a node that is removed while the nodes are listed", async () => {
     const daemon = await daemonWith(nodeContainer("shop", "control-plane"), nodeContainer("shop", "worker"));
     daemon.refuse = (call) =>
       call === "GET /containers/id-of-shop-worker/json"
@@ -57,13 +57,13 @@ describe("the nodes of a cluster", () => {
     expect((await listNodes(daemon.engine, "shop")).map(({ name }) => name)).toEqual(["shop-control-plane"]);
   });
 
-  it("may be none", async () => {
+  it("returns nothing for a missing cluster", async () => {
     expect(await listNodes((await dockerDaemon()).engine, "shop")).toEqual([]);
   });
 });
 
-describe("waiting for nodes", () => {
-  it("lasts until all that are named run", async () => {
+describe("waitForNodeContainers", () => {
+  it("waits until all named nodes run", async () => {
     const daemon = await daemonWith(nodeContainer("shop", "control-plane"));
     const worker = nodeContainer("shop", "worker");
     daemon.containers.set(worker.id, { ...worker, stopped: true });
@@ -77,15 +77,15 @@ describe("waiting for nodes", () => {
     expect(nodes.map(({ name }) => name)).toEqual(["shop-control-plane", "shop-worker"]);
   });
 
-  it("ends when it has lasted too long, and what is missing is named", async () => {
+  it("rejects with the missing nodes when the timeout has passed", async () => {
     const { engine } = await daemonWith(nodeContainer("shop", "control-plane"));
     const names = ["shop-control-plane", "shop-worker", "shop-worker2"];
     await expect(waitForNodeContainers(engine, "shop", names, 100)).rejects.toThrow(
-      "No container shop-worker, shop-worker2 came up within 0.1 s.",
+      "Node containers did not start within 0.1 s: shop-worker, shop-worker2.",
     );
   });
 
-  it("ends when the daemon does not answer", async () => {
+  it("rejects when the daemon fails", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = () => ({ status: 500, message: "the daemon is shutting down" });
     await expect(waitForNodeContainers(daemon.engine, "shop", ["shop-worker"], 5_000)).rejects.toThrow(
@@ -94,8 +94,8 @@ describe("waiting for nodes", () => {
   });
 });
 
-describe("the name of a node", () => {
-  it("is the one that kind gives it: the first of a role has no number", () => {
+describe("nodeNames", () => {
+  it("returns the names that kind gives: the first node of a role has no number", () => {
     const [plane, worker] = [{ role: "control-plane" }, { role: "worker" }] as const;
     expect(nodeNames("shop", [worker, plane, worker, plane, plane, worker])).toEqual([
       "shop-worker",
@@ -109,7 +109,7 @@ describe("the name of a node", () => {
   });
 });
 
-describe("a selection of nodes", () => {
+describe("selectNodes", () => {
   const [plane, worker, worker2] = [
     { name: "shop-control-plane", role: "control-plane" },
     { name: "shop-worker", role: "worker" },
@@ -117,14 +117,14 @@ describe("a selection of nodes", () => {
   ];
   const nodes = [plane, worker, worker2].flatMap((node) => node ?? []);
 
-  it("may be all, or the workers, or some by name", () => {
+  it("selects all nodes, the workers, or nodes by name", () => {
     expect(selectNodes(nodes, "all")).toEqual(nodes);
     expect(selectNodes(nodes, "workers")).toEqual([worker, worker2]);
     expect(selectNodes(nodes, ["shop-worker2", "shop-control-plane"])).toEqual([plane, worker2]);
     expect(selectNodes(nodes, ["shop-worker", "shop-worker"])).toEqual([worker]);
   });
 
-  it("may not be of what is not there, and what there is is told", () => {
+  it("returns a problem for missing nodes, with the names of the others", () => {
     expect(selectNodes(nodes, ["shop-worker", "worker", "kind-worker"])).toEqual({
       problem:
         "the cluster has no node worker, kind-worker. It has: shop-control-plane, shop-worker, shop-worker2",
@@ -135,20 +135,20 @@ describe("a selection of nodes", () => {
   });
 });
 
-describe("the node that all pods run on", () => {
+describe("soleSchedulableNode", () => {
   const nodes = (...roles: ("control-plane" | "worker")[]) =>
     roles.map((role, index) => ({ role, name: `${index}` }));
 
   it.each([
-    { cluster: "a single node", given: nodes("control-plane"), host: "0" },
-    { cluster: "the only worker", given: nodes("control-plane", "control-plane", "worker"), host: "2" },
-    { cluster: "none, with two workers", given: nodes("control-plane", "worker", "worker"), host: undefined },
+    { cluster: "a single node", given: nodes("control-plane"), node: "0" },
+    { cluster: "the only worker", given: nodes("control-plane", "control-plane", "worker"), node: "2" },
+    { cluster: "none, with two workers", given: nodes("control-plane", "worker", "worker"), node: undefined },
     {
       cluster: "none, with two control planes",
       given: nodes("control-plane", "control-plane"),
-      host: undefined,
+      node: undefined,
     },
-  ])("is $cluster", ({ given, host }) => {
-    expect(soleSchedulableNode(given)?.name).toBe(host);
+  ])("returns $cluster", ({ given, node }) => {
+    expect(soleSchedulableNode(given)?.name).toBe(node);
   });
 });

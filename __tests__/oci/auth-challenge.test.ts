@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { parseChallenges } from "../../src/oci/auth-challenge.ts";
 
-const read = (header: string) =>
+const parse = (header: string) =>
   parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]);
 
-describe("what a registry wants to know", () => {
+describe("parseChallenges", () => {
   it.each([
     [
       'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/busybox:pull"',
@@ -31,26 +31,24 @@ describe("what a registry wants to know", () => {
     ],
     ['Bearer Realm="a \\"quoted\\" \\\\ one"', [["bearer", { realm: 'a "quoted" \\ one' }]]],
     ['Bearer realm="", service=', [["bearer", { realm: "", service: "" }]]],
-  ])("is read from %s", (header, challenges) => {
-    expect(read(header)).toEqual(challenges);
+  ])("parses %s", (header, challenges) => {
+    expect(parse(header)).toEqual(challenges);
   });
 
   it.each(["", '="x"', 'realm="https://evil.example"', ", , ,", "\t"])(
-    "is nothing where there is no scheme: %j",
+    "ignores parameters without a scheme: %j",
     (header) => {
-      expect(read(header).filter(([scheme]) => scheme === "bearer" || scheme === "basic")).toEqual([]);
+      expect(parse(header).filter(([scheme]) => scheme === "bearer" || scheme === "basic")).toEqual([]);
     },
   );
 
-  it("is read in no time, whatever the header", () => {
-    const began = performance.now();
-    for (const header of [
-      `Bearer realm="${"\\".repeat(16_000)}`,
-      `Bearer ${"a ".repeat(8_000)}`,
-      `Bearer ${" ".repeat(16_000)}x`,
-      `Bearer realm="${'\\"'.repeat(8_000)}`,
-    ])
-      parseChallenges(header);
-    expect(performance.now() - began).toBeLessThan(500);
+  // The test would time out with a regular expression that backtracks.
+  it.each([
+    `Bearer realm="${"\\".repeat(16_000)}`,
+    `Bearer ${"a ".repeat(8_000)}`,
+    `Bearer ${" ".repeat(16_000)}x`,
+    `Bearer realm="${'\\"'.repeat(8_000)}`,
+  ])("parses a long header without backtracking: %.40s", (header) => {
+    expect(parseChallenges(header)).not.toEqual([]);
   });
 });

@@ -1,8 +1,7 @@
-import { z } from "zod";
-import type { PinnedImage } from "../../src/cache/entries/node-image.ts";
-import type { Platform } from "../../src/docker/images.ts";
-import { pinImage } from "../../src/images/ensure.ts";
+import * as z from "zod";
+import { type PinnedImage, pinImage } from "../../src/images/pinned-image.ts";
 import { ProgramError, type RunProgram } from "../../src/lib/subprocess.ts";
+import type { Platform } from "../../src/oci/platform.ts";
 import { type Blob, ociImage, ociIndex, type Sample } from "../archive/archives.ts";
 import type { DockerDaemon } from "../fixtures/docker-daemon.ts";
 import type { MemoryCache } from "../fixtures/memory-cache.ts";
@@ -10,20 +9,20 @@ import { files, serve, type WebServer } from "../fixtures/web-server.ts";
 
 export const amd64: Platform = { os: "linux", architecture: "amd64" };
 
-/** What main labels with what the daemon has only while an image comes out of the cache. */
+/** The labels of temporary images during a restore from the cache. */
 export const labels = { "kind-action.run": "12-1-abc", "kind-action.cluster": "shop" };
 
-/** An image that a registry on this machine has, by its digest. */
+/** An image in a registry on loopback. */
 export interface PublishedImage {
   readonly image: Sample;
-  /** With its digest: that of an index. */
+  /** With the digest of its index. */
   readonly reference: string;
   /** The texts of index, manifest and config. */
   readonly documents: readonly string[];
   readonly registry: WebServer;
 }
 
-/** @param seen what the registry gives instead of a document, by its path */
+/** Starts a registry with an image. @param seen response bodies that replace those of the image, by path */
 export async function publish(
   image: Sample,
   { repository = "shop/node", seen = {} }: { repository?: string; seen?: Record<string, string> } = {},
@@ -48,20 +47,20 @@ export async function publish(
   };
 }
 
-/** The image as the cache knows it. */
+/** The image, as parsed by `pinImage`. */
 export function pinned({ reference }: PublishedImage, tag?: string): PinnedImage {
   const image = pinImage(reference, amd64, tag);
   if (image === undefined) throw new Error(`${reference} has no digest`);
   return image;
 }
 
-/** Lets a daemon have an image, as after a pull. */
+/** Adds an image to a daemon, as after a pull. */
 export function give(daemon: DockerDaemon, { image, reference }: PublishedImage): void {
   daemon.images.set(reference, image.id);
   daemon.contents.set(image.id, image);
 }
 
-/** A docker CLI whose pulls bring into a daemon what is published, and the names that it was asked for. */
+/** A docker CLI whose pulls add published images to a daemon. `pulls` has the requested names. */
 export function dockerCli(
   daemon: DockerDaemon,
   ...published: readonly PublishedImage[]
@@ -82,16 +81,16 @@ export function dockerCli(
   return { run, pulls };
 }
 
-/** What somebody may write into the index of an image that is in the cache. */
+/** Changes the index of an image in the cache. */
 export function changeIndex(
   { entries }: MemoryCache,
   key: string,
   change: (index: Readonly<Record<string, unknown>>) => unknown,
 ): void {
   const files = entries.get(key)?.files;
-  for (const [path, kept] of files ?? [])
-    if (Buffer.isBuffer(kept)) {
-      const index = z.record(z.string(), z.unknown()).parse(JSON.parse(kept.toString()));
+  for (const [path, content] of files ?? [])
+    if (Buffer.isBuffer(content)) {
+      const index = z.record(z.string(), z.unknown()).parse(JSON.parse(content.toString()));
       files?.set(path, Buffer.from(JSON.stringify(change(index))));
     }
 }

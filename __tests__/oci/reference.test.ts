@@ -3,8 +3,8 @@ import { normalizeReference } from "../../src/oci/reference.ts";
 
 const hex = "0123456789abcdef".repeat(4);
 
-describe("the full name of an image", () => {
-  // What github.com/distribution/reference 0.6.0 makes of each (ParseDockerRef).
+describe("normalizeReference", () => {
+  // The results of github.com/distribution/reference 0.6.0 (ParseDockerRef).
   it.each([
     ["web", "docker.io/library/web:latest"],
     ["web:1", "docker.io/library/web:1"],
@@ -25,18 +25,18 @@ describe("the full name of an image", () => {
     ["10.0.0.1/web", "10.0.0.1/web:latest"],
     ["[::1]:5000/web", "[::1]:5000/web:latest"],
     ["a__b/c.d-e--f", "docker.io/a__b/c.d-e--f:latest"],
-    // An underscore is not for hosts: all of it is the repository then.
+    // A hostname has no underscore: the whole reference is the repository.
     ["my_host.io/web", "my_host.io/web:latest"],
     [`web@sha256:${hex}`, `docker.io/library/web@sha256:${hex}`],
     [`ghcr.io/shop/web:1@sha256:${hex}`, `ghcr.io/shop/web@sha256:${hex}`],
     [`web@sha512:${hex}${hex}`, `docker.io/library/web@sha512:${hex}${hex}`],
     [`web:${"t".repeat(128)}`, `docker.io/library/web:${"t".repeat(128)}`],
     ["a".repeat(247), `docker.io/library/${"a".repeat(247)}:latest`],
-  ])("of %s is %s", (reference, name) => {
+  ])("returns the full name of %s: %s", (reference, name) => {
     expect(normalizeReference(reference)).toBe(name);
   });
 
-  it("stays the same when it is asked for again", () => {
+  it("does not change a full name", () => {
     for (const name of [
       "docker.io/library/web:1",
       "localhost/web:1",
@@ -48,9 +48,9 @@ describe("the full name of an image", () => {
 
   it.each([
     ["", "is empty"],
-    [hex, "is an image's ID, not a name"],
-    ["Web", "has upper case letters in its repository"],
-    ["shop/Web:1", "has upper case letters in its repository"],
+    [hex, "is an image ID, not a name"],
+    ["Web", "has uppercase letters in its repository"],
+    ["shop/Web:1", "has uppercase letters in its repository"],
     ["shop/web:1\n::error::x", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
     ["my web", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
     ["web:", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
@@ -68,25 +68,21 @@ describe("the full name of an image", () => {
     ["https://ghcr.io/shop/web", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
     ["wéb", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
     ["web\0", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
-    ["web@sha256:abc", "has a digest that is none"],
-    [`web@sha256:${hex.toUpperCase()}`, "has a digest that is none"],
-    [`web@md5:${hex.slice(32)}`, "has a digest that is none"],
+    ["web@sha256:abc", "has an invalid digest"],
+    [`web@sha256:${hex.toUpperCase()}`, "has an invalid digest"],
+    [`web@md5:${hex.slice(32)}`, "has an invalid digest"],
     ["web@", "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST"],
-    ["a".repeat(248), "has a repository of more than 255 characters"],
-    ["a-".repeat(600), "is too long for the name of an image"],
-  ])("is not to be had of %j, which %s", (reference, problem) => {
+    ["a".repeat(248), "has a repository longer than 255 characters"],
+    ["a-".repeat(600), "is too long for an image name"],
+  ])("rejects %j, which %s", (reference, problem) => {
     expect(normalizeReference(reference)).toEqual({ problem });
   });
 
-  it("is decided in no time, whatever the text", () => {
-    const began = performance.now();
-    for (const text of [
-      "a-".repeat(511),
-      "a.".repeat(511),
-      `${"a".repeat(1_000)}!`,
-      `${"-".repeat(1_000)}/a`,
-    ])
-      normalizeReference(text);
-    expect(performance.now() - began).toBeLessThan(100);
-  });
+  // The test would time out with a regular expression that backtracks.
+  it.each(["a-".repeat(511), "a.".repeat(511), `${"a".repeat(1_000)}!`, `${"-".repeat(1_000)}/a`])(
+    "rejects a long reference without backtracking: %.20s",
+    (reference) => {
+      expect(normalizeReference(reference)).toHaveProperty("problem");
+    },
+  );
 });

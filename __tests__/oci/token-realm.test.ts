@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { isRealmAllowed } from "../../src/oci/token-realm.ts";
 
-const may = (realm: string, registry: string) => isRealmAllowed(new URL(realm), new URL(registry));
+const isAllowed = (realm: string, registry: string) => isRealmAllowed(new URL(realm), new URL(registry));
 
-describe("a place that gives tokens", () => {
+describe("isRealmAllowed", () => {
   it.each([
     ["https://auth.docker.io/token", "https://registry-1.docker.io"],
     ["https://ghcr.io/token", "https://ghcr.io"],
@@ -17,8 +17,8 @@ describe("a place that gives tokens", () => {
     ["http://127.0.0.1:5000/token", "http://127.0.0.1:5000"],
     ["http://[::1]:5000/token", "http://[::1]:5000"],
     ["https://registry/token", "https://registry"],
-  ])("gets the credentials where it belongs to the registry: %s for %s", (realm, registry) => {
-    expect(may(realm, registry)).toBe(true);
+  ])("allows %s for %s", (realm, registry) => {
+    expect(isAllowed(realm, registry)).toBe(true);
   });
 
   it.each([
@@ -34,8 +34,8 @@ describe("a place that gives tokens", () => {
     ["https://9.0.0.1/token", "https://10.0.0.1"],
     ["https://[::2]/token", "https://[::1]"],
     ["https://127.0.0.1:5001/token", "http://127.0.0.1:5000"],
-  ])("gets none where it does not: %s for %s", (realm, registry) => {
-    expect(may(realm, registry)).toBe(false);
+  ])("rejects a realm in another domain: %s for %s", (realm, registry) => {
+    expect(isAllowed(realm, registry)).toBe(false);
   });
 
   it.each([
@@ -45,7 +45,7 @@ describe("a place that gives tokens", () => {
     ["http://127.0.0.1:5001/token", "http://127.0.0.1:5000"],
     ["http://localhost:5000/token", "http://127.0.0.1:5000"],
     ["ftp://registry.example.com/token", "https://registry.example.com"],
-  ])("gets none in the clear, unless it is the registry itself: %s for %s", (realm, registry) => {
-    expect(may(realm, registry)).toBe(false);
+  ])("rejects a realm without TLS that is not the registry itself: %s for %s", (realm, registry) => {
+    expect(isAllowed(realm, registry)).toBe(false);
   });
 });

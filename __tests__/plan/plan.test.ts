@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { ArchiveFile } from "../../src/archive/find-archives.ts";
+import type { Daemon } from "../../src/docker/daemon.ts";
 import { InvalidInputsError } from "../../src/lib/errors.ts";
-import { createPlan, type PlanContext } from "../../src/plan/plan.ts";
-import { readInputs } from "../../src/runner/inputs.ts";
-import { type Daemon, type Job, readJob } from "../../src/runner/job.ts";
+import type { Job, PlanContext } from "../../src/plan/context.ts";
+import { createPlan } from "../../src/plan/plan.ts";
+import { readInputs } from "../../src/runner/inputs/create.ts";
+import { readJob } from "../../src/runner/job.ts";
 import { nodeImageFor } from "../../src/versions/releases.ts";
 
 const kindHead = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
@@ -28,34 +30,34 @@ const daemon: Daemon = {
     rootDirectory: "/var/lib/docker",
     local: true,
   },
-  takenNames: [],
   freeBytes: 20e9,
 };
 
-/** What is planned for inputs as a workflow gives them, on a runner that has all it takes unless said otherwise. */
+/** Plans for the inputs of a workflow, by default on a runner with a local Docker daemon and enough disk space. */
 async function planFor(
   given: Readonly<Record<string, string>> = {},
-  on: Partial<Omit<PlanContext, "job" | "inputs">> & {
+  context: Partial<Omit<PlanContext, "job" | "inputs">> & {
     job?: Partial<Job>;
     archives?: readonly ArchiveFile[];
   } = {},
 ) {
   const read = await readInputs((name) => given[name] ?? "", "/workspace");
   const inputs =
-    on.archives === undefined ? read : { ...read, load: { ...read.load, archives: on.archives } };
+    context.archives === undefined ? read : { ...read, load: { ...read.load, archives: context.archives } };
   const { plan, problems } = createPlan({
     inputs,
     daemon,
+    takenNames: [],
     latest: undefined,
     runId: "12-1-abc",
     event: { name: "push", ref: "refs/heads/main", defaultBranch: "main" },
-    ...on,
-    job: { ...job, ...on.job },
+    ...context,
+    job: { ...job, ...context.job },
   });
   return {
     plan,
     problems: problems.map(({ input, reason }) => `${input}: ${reason}`),
-    /** As the user reads it. */
+    /** The error message that the user reads. */
     message: new InvalidInputsError(problems).message,
     cluster: plan.cluster,
   };
@@ -65,13 +67,13 @@ const imageOf = (kubernetes: string, kind = "v0.33.0") => nodeImageFor(kind, kub
 
 const configWith = (...lines: string[]) => kindHead + lines.join("\n");
 
-describe("a run with nothing but defaults", () => {
-  it("makes one cluster of kind's own name, with kind's own image, and the kubectl that belongs to it", async () => {
+describe("a plan without inputs", () => {
+  it("creates the cluster `kind` with the default image of kind, and the kubectl of its version", async () => {
     const { plan, problems } = await planFor();
     expect(problems).toEqual([]);
     expect(plan.warnings).toEqual([]);
     expect(plan).toMatchObject({
-      run: "12-1-abc",
+      runId: "12-1-abc",
       folder: "/runner/_temp/kind-action-12-1-abc",
       kind: { name: "kind", version: "v0.33.0" },
       kubectl: { name: "kubectl", version: "v1.37.0" },
@@ -96,25 +98,25 @@ describe("a run with nothing but defaults", () => {
     });
   });
 
-  it("is the same plan each time", async () => {
+  it("is the same each time", async () => {
     expect(await planFor()).toEqual(await planFor());
   });
 });
 
-describe("the cluster's name", () => {
+describe("the cluster name", () => {
   const config = configWith("name: from-config");
   const env = { clusterName: "from-env" };
 
-  it("is that of the input, before the configuration's, before $KIND_CLUSTER_NAME, before kind's own", async () => {
-    const nameOf = async (given: Record<string, string>, of: Partial<Job>) =>
-      (await planFor(given, { job: of })).cluster?.name;
+  it("is that of the input, else of the configuration, else of KIND_CLUSTER_NAME, else `kind`", async () => {
+    const nameOf = async (given: Record<string, string>, variables: Partial<Job>) =>
+      (await planFor(given, { job: variables })).cluster?.name;
     expect(await nameOf({ cluster_name: "from-input", config }, env)).toBe("from-input");
     expect(await nameOf({ config }, env)).toBe("from-config");
     expect(await nameOf({}, env)).toBe("from-env");
     expect(await nameOf({}, {})).toBe("kind");
   });
 
-  it("goes into the configuration, the logs' folder and their artifact", async () => {
+  it("is part of the configuration, of the folder of the logs and of the artifact", async () => {
     const { cluster } = await planFor({ cluster_name: "shop", config });
     expect(parse(cluster?.config ?? "")).toMatchObject({ name: "shop" });
     expect(cluster?.logs).toMatchObject({
@@ -123,51 +125,74 @@ describe("the cluster's name", () => {
     });
   });
 
-  it("must not be taken: the one that is there is left alone, and how to be rid of it is said", async () => {
-    const { message } = await planFor(
-      { cluster_name: "shop" },
-      { daemon: { ...daemon, takenNames: ["shop"] } },
-    );
+  it("must not be that of an existing cluster; the problem says how to delete that", async () => {
+    const { message } = await planFor({ cluster_name: "shop" }, { takenNames: ["shop"] });
     expect(message).toBe(
-      'cluster_name "shop": a cluster of that name is there already, and is left alone. Give this one another name, or remove that one: `kind delete cluster --name shop; docker ps --all --quiet --filter label=kind-action.cluster=shop | xargs --no-run-if-empty docker rm --force --volumes; docker volume rm --force kind-action.shop`',
+      'cluster_name "shop": a cluster of this name already exists. Choose another name, or delete the existing cluster: `kind delete cluster --name shop; docker ps --all --quiet --filter label=kind-action.cluster=shop | xargs --no-run-if-empty docker rm --force --volumes; docker volume rm --force kind-action.shop`',
     );
-    expect((await planFor({}, { daemon: { ...daemon, takenNames: ["kind-2"] } })).problems).toEqual([]);
+    expect((await planFor({}, { takenNames: ["kind-2"] })).problems).toEqual([]);
   });
 
-  it("must leave room for a node's name in a host name", async () => {
+  it("must be short enough for the host names of nodes", async () => {
     expect((await planFor({ cluster_name: "x".repeat(49) })).problems).toEqual([]);
     const { problems } = await planFor({ cluster_name: "x".repeat(50) });
     expect(problems).toEqual([
-      "cluster_name: is too long: a host name has at most 63 letters, and xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-control-plane is one; 49 are left for the cluster's",
+      `cluster_name: is too long: the host name of the container ${"x".repeat(50)}-control-plane would have more than 63 characters; use at most 49 characters`,
     ]);
   });
 
-  it.each(["../../etc", "A", "my cluster", "--config", "$(id)"])(
-    "is checked wherever it comes from: %s",
-    async (name) => {
-      const rule =
-        "as the name of a cluster, wants lower-case letters, digits, dots and hyphens, with a letter or digit first";
-      expect((await planFor({ config: configWith(`name: ${JSON.stringify(name)}`) })).problems).toEqual([
-        `config: ${rule}`,
-      ]);
-      expect((await planFor({}, { job: { clusterName: name } })).problems).toEqual([`cluster_name: ${rule}`]);
-    },
-  );
+  it.each(["kind", "a", "1st", "shop-e2e.2"])("can be %s", async (name) => {
+    const { cluster, problems } = await planFor({ cluster_name: name });
+    expect(problems).toEqual([]);
+    expect(cluster?.name).toBe(name);
+  });
+
+  it.each([
+    "Kind",
+    "my cluster",
+    "my_cluster",
+    "-kind",
+    ".kind",
+    "--name",
+    "$(id)",
+    "`id`",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: what a shell would replace
+    "${HOME}",
+    "a;b",
+    "a/b",
+    "../a",
+    "../../etc",
+    "A",
+    "--config",
+    "a\n",
+    "a\nb",
+    "größe",
+    "日本",
+    "a\u200bb",
+  ])("must be valid in each source: %j", async (name) => {
+    const rule =
+      "is not a valid cluster name: use lower-case letters, digits, dots and hyphens, and begin with a letter or digit";
+    expect((await planFor({ config: configWith(`name: ${JSON.stringify(name)}`) })).problems).toEqual([
+      `config: ${rule}`,
+    ]);
+    expect((await planFor({ cluster_name: name })).problems).toEqual([`cluster_name: ${rule}`]);
+    expect((await planFor({}, { job: { clusterName: name } })).problems).toEqual([`cluster_name: ${rule}`]);
+  });
 });
 
-describe("the name of a cluster with several control planes", () => {
-  it("must leave room for the load balancer's", async () => {
+describe("the cluster name with several control planes", () => {
+  it("must be short enough for the host name of the load balancer", async () => {
     const config = configWith("nodes:", "- role: control-plane", "- role: control-plane");
     expect((await planFor({ config, cluster_name: "x".repeat(40) })).problems).toEqual([]);
     expect((await planFor({ config, cluster_name: "x".repeat(41) })).problems).toHaveLength(1);
   });
 });
 
-describe("the nodes' images", () => {
+describe("the node images", () => {
   const mine = `registry.example/node:v1.34.11@sha256:${"c".repeat(64)}`;
   const config = configWith("nodes:", "- role: control-plane", `  image: ${mine}`, "- role: worker");
 
-  it("are that of the input, before the configuration's, before kind's own", async () => {
+  it("are that of the input, else of the configuration, else the default of kind", async () => {
     const imagesOf = async (given: Record<string, string>) =>
       parse((await planFor(given)).cluster?.config ?? "").nodes.map(({ image }: { image: string }) => image);
     expect(await imagesOf({ node_image: imageOf("1.35"), config })).toEqual([
@@ -181,7 +206,7 @@ describe("the nodes' images", () => {
     expect(await imagesOf({ config })).toEqual([mine, imageOf("1.37")]);
   });
 
-  it("are those of the kind release that is used", async () => {
+  it("are those of the kind release", async () => {
     const { plan, problems } = await planFor({ version: "v0.30.0" });
     expect(problems).toEqual([]);
     expect(plan.cluster?.images).toEqual([imageOf("stable", "v0.30.0")]);
@@ -190,7 +215,7 @@ describe("the nodes' images", () => {
     ]);
   });
 
-  it("are fetched once each, and counted for each node", async () => {
+  it("are listed once for several nodes", async () => {
     const three = configWith("nodes:", "- role: control-plane", "- role: worker", "- role: worker");
     expect((await planFor({ config: three })).cluster).toMatchObject({
       nodes: ["kind-control-plane", "kind-worker", "kind-worker2"],
@@ -198,31 +223,31 @@ describe("the nodes' images", () => {
     });
   });
 
-  it("do not exist for a Kubernetes that the kind release has none for, and those that it has are told", async () => {
+  it("must exist for the Kubernetes version; the problem lists the available versions", async () => {
     const { problems } = await planFor({ kubernetes_version: "1.21" });
     expect(problems).toEqual([
-      "kubernetes_version: kind v0.33.0 has no node image for it. It has: 1.37.0, 1.36.4, 1.35.8, 1.34.11",
+      "kubernetes_version: kind v0.33.0 has no node image for this version: it has images for 1.37.0, 1.36.4, 1.35.8, 1.34.11",
     ]);
   });
 
-  it("have to be named with a kind that nobody here knows", async () => {
+  it("must be set for an unknown kind release", async () => {
     expect((await planFor({ version: "v0.99.0" })).problems).toEqual([
-      "version: is a kind whose node images this version of the action does not know: name one with `node_image`",
+      "version: is a kind release whose node images this version of the action does not know: set one with `node_image`",
     ]);
     expect((await planFor({ version: "v0.99.0", kubernetes_version: "1.34" })).problems).toEqual([
-      "kubernetes_version: kind v0.99.0 has no node image for it. It has: none that this version of the action knows; name one with `node_image`",
+      "kubernetes_version: kind v0.99.0 has no node image for this version: this version of the action knows none of its node images. Set one with `node_image`",
     ]);
     expect((await planFor({ version: "v0.99.0", node_image: mine })).problems).toEqual([]);
   });
 
-  it("are warned of when they are named without a digest", async () => {
+  it("cause a warning if they have no digest", async () => {
     const { plan } = await planFor({ node_image: "kindest/node:v1.34.11" });
     expect(plan.warnings).toEqual([
-      "The node image kindest/node:v1.34.11 is named without a digest: what it is may change between runs.",
+      "The node image kindest/node:v1.34.11 has no digest, so it may change between runs and is not cached. Add its digest: NAME:TAG@sha256:…",
     ]);
   });
 
-  it("are warned of, once, when nobody here knows their digest", async () => {
+  it("cause one warning if their digest is unknown", async () => {
     const { plan } = await planFor({
       config: configWith(
         "nodes:",
@@ -233,22 +258,22 @@ describe("the nodes' images", () => {
       ),
     });
     expect(plan.warnings).toEqual([
-      `The node image ${mine} is not one that was released with a kind this action knows: whether it fits kind v0.33.0 shows when it starts.`,
+      `The node image ${mine} is not in a kind release that this version of the action knows, so it may not work with kind v0.33.0.`,
     ]);
   });
 });
 
-describe("what does not go together", () => {
-  it("is refused, with what does", async () => {
+describe("an incompatible combination", () => {
+  it("is a problem, with a combination that works", async () => {
     const old = { ...daemon, info: { ...daemon.info, cgroupVersion: 1 as const } };
     const { message } = await planFor({ kubernetes_version: "1.35" }, { daemon: old });
     expect(message).toBe(
-      'kubernetes_version "1.35": Kubernetes v1.35.8 does not run on cgroup v1, which the Docker daemon has: use `kubernetes_version: 1.34`, or a runner with cgroup v2 (every Ubuntu since 22.04)',
+      'kubernetes_version "1.35": Kubernetes v1.35.8 does not run on cgroup v1, which the Docker daemon has: use `kubernetes_version: 1.34`, or a runner with cgroup v2 (Ubuntu 22.04 or later)',
     );
     expect((await planFor({ kubernetes_version: "1.34" }, { daemon: old })).problems).toEqual([]);
   });
 
-  it("is told of the input that names the image", async () => {
+  it("is a problem of the input that sets the image", async () => {
     const image = imageOf("1.37");
     const input = async (given: Record<string, string>) =>
       (await planFor({ version: "v0.31.0", ...given })).problems.map((problem) => problem.split(":")[0]);
@@ -263,21 +288,21 @@ describe("what does not go together", () => {
     { version_file: "/nonexistent/version" },
     { config: "/nonexistent/cluster.yaml" },
     { kubernetes_version: "one thirty-four" },
-  ])("is not judged by a default that stands in for what could not be read: %o", async (given) => {
+  ])("is not reported for the default of an invalid input: %o", async (given) => {
     const old = { ...daemon, info: { ...daemon.info, cgroupVersion: 1 as const } };
     const { problems } = await planFor(given, { daemon: old });
     expect(problems).toEqual([expect.stringMatching(`^${Object.keys(given)[0]}: `)]);
   });
 });
 
-describe("everything that stands in the way", () => {
-  it("is told at once: of the inputs, of how they go together, of the machine", async () => {
+describe("the problems of a plan", () => {
+  it("include those of inputs, of their combination, and of the machine", async () => {
     const { message } = await planFor(
       { wait: "soon", kubernetes_version: "1.21", cluster_name: "shop" },
-      { daemon: { ...daemon, takenNames: ["shop"], freeBytes: 1e9 } },
+      { takenNames: ["shop"], daemon: { ...daemon, freeBytes: 1e9 } },
     );
     expect(message.split("\n").map((line) => line.split(":")[0])).toEqual([
-      "4 problems, nothing was made",
+      "4 problems; nothing was created",
       '- wait "soon"',
       '- kubernetes_version "1.21"',
       '- cluster_name "shop"',
@@ -286,30 +311,30 @@ describe("everything that stands in the way", () => {
   });
 });
 
-describe("the machine", () => {
-  it("has to have room for the nodes and for what they load", async () => {
+describe("the Docker daemon", () => {
+  it("must have disk space for the nodes and the images to load", async () => {
     const archives = [{ path: "/workspace/images.tar", bytes: 1e9 }];
     const config = configWith("nodes:", "- role: control-plane", "- role: worker", "- role: worker");
     const { message } = await planFor({ config }, { archives, daemon: { ...daemon, freeBytes: 5e9 } });
     expect(message).toBe(
-      "runner: the disk under /var/lib/docker has 5.0 GB free, and 3 node(s) with what they load need about 6.0 GB",
+      "runner: the disk of /var/lib/docker has 5.0 GB free, and 3 nodes with the images to load need about 6.0 GB: free some space, or use fewer nodes",
     );
     const enough = { ...daemon, freeBytes: 7e9 };
     expect((await planFor({ config }, { archives, daemon: enough })).problems).toEqual([]);
   });
 
-  it("may have a daemon elsewhere, with room that nobody knows", async () => {
+  it("may have an unknown disk space", async () => {
     expect((await planFor({}, { daemon: { ...daemon, freeBytes: undefined } })).problems).toEqual([]);
   });
 
-  it("has to have a daemon, and what to do without one is said", async () => {
+  it("must be available; the problem says what to do", async () => {
     const problem = "There is no `docker` on PATH.";
     expect((await planFor({}, { daemon: { problem } })).message).toBe(`runner: ${problem}`);
   });
 });
 
 describe("install_only", () => {
-  it("makes no cluster and needs no Docker", async () => {
+  it("plans no cluster, and does not need Docker", async () => {
     const { plan, problems } = await planFor({ install_only: "true" }, { daemon: { problem: "no Docker" } });
     expect(problems).toEqual([]);
     expect(plan).toMatchObject({
@@ -319,87 +344,90 @@ describe("install_only", () => {
     });
   });
 
-  it("has the kubectl of the Kubernetes that is asked for", async () => {
+  it("plans the kubectl of the given Kubernetes version", async () => {
     const { plan } = await planFor({ install_only: "true", kubernetes_version: "1.34" });
     expect(plan.kubectl.version).toBe("v1.34.11");
   });
 
-  it("is stopped by a bad input all the same", async () => {
-    const { problems } = await planFor({ install_only: "true", wait: "soon" });
-    expect(problems).toEqual([expect.stringContaining("wait: wants a duration")]);
+  it("reports invalid inputs", async () => {
+    const { problems } = await planFor({ install_only: "true", wait: "soon", cluster_name: "My cluster" });
+    expect(problems).toEqual([
+      expect.stringContaining("wait: must be a duration"),
+      expect.stringContaining("cluster_name: is not a valid cluster name"),
+    ]);
   });
 });
 
 describe("the kubeconfig", () => {
-  const kubeconfigOf = async (given: Record<string, string>, of: Partial<Job>) =>
-    (await planFor(given, { job: of })).cluster?.kubeconfig;
+  const kubeconfigOf = async (given: Record<string, string>, variables: Partial<Job>) =>
+    (await planFor(given, { job: variables })).cluster?.kubeconfig;
 
-  it("is the input's, before all others", async () => {
+  it("is that of the input, before all others", async () => {
     const all = { selfHosted: true, kubeconfig: "/home/me/from-env" };
     expect(await kubeconfigOf({ kubeconfig: "out/config" }, all)).toBe("/workspace/out/config");
   });
 
-  it("is the job's own on a self-hosted runner, where other jobs use the user's", async () => {
+  it("is a file of the run on a self-hosted runner", async () => {
     const all = { selfHosted: true, kubeconfig: "/home/me/from-env" };
     expect(await kubeconfigOf({}, all)).toBe("/runner/_temp/kind-action-12-1-abc/kubeconfig");
   });
 
-  it("is where kind would write it on a runner of the job's own", async () => {
+  it("is that of kind on other runners", async () => {
     expect(await kubeconfigOf({}, { kubeconfig: "/home/me/from-env" })).toBe("/home/me/from-env");
     expect(await kubeconfigOf({}, {})).toBe("/home/me/.kube/config");
   });
 });
 
-describe("kind's version", () => {
-  it("is what GitHub says is the latest", async () => {
+describe("the version of kind", () => {
+  it("is the latest release for `latest`", async () => {
     const { plan } = await planFor({ version: "latest" }, { latest: "v0.32.0" });
     expect(plan.kind.version).toBe("v0.32.0");
     expect(plan.warnings).toEqual([]);
   });
 
-  it("is the newest that is known, with a warning, where GitHub does not say", async () => {
+  it("is the newest known release, with a warning, if the latest is unknown", async () => {
     const { plan } = await planFor({ version: "latest" }, { latest: { problem: "ECONNREFUSED" } });
     expect(plan.kind.version).toBe("v0.33.0");
     expect(plan.warnings).toEqual([
-      "The latest version of kind cannot be found out (ECONNREFUSED): v0.33.0 is used, the newest that this version of the action knows.",
+      "Could not find the latest version of kind: ECONNREFUSED. The action uses kind v0.33.0, the newest release that this version of the action knows.",
     ]);
   });
 });
 
-describe("kubectl's version", () => {
+describe("the version of kubectl", () => {
   const versionFor = async (given: Record<string, string>) => (await planFor(given)).plan.kubectl.version;
 
-  it("is the input's", async () => {
+  it("is that of the input", async () => {
     expect(await versionFor({ kubectl_version: "1.36.3", kubernetes_version: "1.34" })).toBe("v1.36.3");
   });
 
-  it("is the cluster's own", async () => {
+  it("is that of the cluster", async () => {
     expect(await versionFor({ kubernetes_version: "1.35" })).toBe("v1.35.8");
     expect(await versionFor({ node_image: "kindest/node:v1.35.4" })).toBe("v1.35.4");
   });
 
-  it("is the newest of the cluster's minor release where its own is not known by hash", async () => {
+  it("is the newest known one of the minor version if the checksum is unknown", async () => {
     expect(await versionFor({ node_image: "kindest/node:v1.34.99" })).toBe("v1.34.11");
   });
 
-  it("is that of kind's own image where nobody can tell the cluster's", async () => {
+  it("is that of the default image of kind if the version of the cluster is unknown", async () => {
     expect(await versionFor({ node_image: "registry.example/node:latest" })).toBe("v1.37.0");
     expect(await versionFor({ node_image: "registry.example/node:latest", version: "v0.30.0" })).toMatch(
       /^v1\.34\./,
     );
-    // Of a kind that nobody here knows: the newest that is known.
+    // For an unknown kind release: the newest known version.
     expect(await versionFor({ node_image: "registry.example/node:latest", version: "v0.99.0" })).toBe(
       "v1.37.0",
     );
   });
 
-  it("is the cluster's own, though unknown, where not even its minor release is known", async () => {
+  it("is that of the cluster if no checksum of its minor version is known", async () => {
     expect(await versionFor({ node_image: "kindest/node:v1.99.0" })).toBe("v1.99.0");
   });
 });
 
-describe("where the tools come from", () => {
-  it("is upstream, with upstream's sums, for the runner's architecture", async () => {
+describe("the downloads of tools", () => {
+  it("are those of upstream for the architecture of the runner, with their checksums", async () => {
     const { plan } = await planFor({ kubectl_version: "v1.36.3" }, { job: { architecture: "arm64" } });
     expect(plan.kind).toMatchObject({
       architecture: "arm64",
@@ -415,7 +443,7 @@ describe("where the tools come from", () => {
     });
   });
 
-  it("may be a mirror, which lays things out as upstream does", async () => {
+  it("have another base URL if one is set", async () => {
     const { plan } = await planFor({
       download_base_url: "kind=https://mirror.example/kind/\nkubectl=https://mirror.example/k8s",
       kubectl_version: "v1.36.3",
@@ -424,7 +452,7 @@ describe("where the tools come from", () => {
     expect(plan.kubectl.url).toBe("https://mirror.example/k8s/v1.36.3/bin/linux/amd64/kubectl");
   });
 
-  it("has the sums that are given rather than the known ones", async () => {
+  it("have the checksums of the input instead of the known ones", async () => {
     const sum = "d".repeat(64);
     const { plan } = await planFor({ checksums: `kind=${sum}` });
     expect(plan.kind.checksum).toBe(sum);
@@ -432,26 +460,26 @@ describe("where the tools come from", () => {
     expect(plan.kubectl.checksum).not.toBe(sum);
   });
 
-  it("is warned of where only the published sum can be checked", async () => {
+  it("cause a warning if they can be verified with the published checksum only", async () => {
     const { plan } = await planFor({ kubectl_version: "v1.99.0" });
     expect(plan.kubectl.checksum).toBeUndefined();
     expect(plan.warnings).toEqual([
-      "kubectl v1.99.0 is not among the versions this action knows by hash: its download is checked against https://dl.k8s.io/release/v1.99.0/bin/linux/amd64/kubectl.sha256 alone. `checksums` can pin it.",
+      "kubectl v1.99.0 is not in this action's table of checksums, so its download is verified with https://dl.k8s.io/release/v1.99.0/bin/linux/amd64/kubectl.sha256 only. Pin its checksum with `checksums`.",
     ]);
     const pinned = await planFor({ kubectl_version: "v1.99.0", checksums: `kubectl=${"d".repeat(64)}` });
     expect(pinned.plan.warnings).toEqual([]);
   });
 });
 
-describe("how far ready a cluster gets", () => {
-  it("is no further than its API where its network is yet to be installed", async () => {
+describe("the readiness that a run waits for", () => {
+  it("is that of the API if the user installs the CNI", async () => {
     const config = configWith("networking: {disableDefaultCNI: true}");
     expect((await planFor({ config })).cluster?.readiness).toBe("api");
     expect((await planFor()).cluster?.readiness).toBe("everything");
   });
 });
 
-describe("what is loaded", () => {
+describe("the images to load", () => {
   const archives = [{ path: "/workspace/images.tar", bytes: 1e6 }];
   const threeNodes = configWith(
     "name: shop",
@@ -460,12 +488,12 @@ describe("what is loaded", () => {
     "- role: worker",
     "- role: worker",
   );
-  const into = async (given: Record<string, string>) => {
+  const loadInto = async (given: Record<string, string>) => {
     const { cluster, problems } = await planFor(given);
     return problems.length > 0 ? problems : cluster?.loadInto;
   };
 
-  it("is what the inputs name, through a folder that is gone with the run", async () => {
+  it("are those of the inputs, with a temporary folder of the run", async () => {
     const { plan, cluster } = await planFor({ load_images: "web:1\nghcr.io/shop/api:2" }, { archives });
     expect(cluster?.load).toEqual({
       archives,
@@ -475,29 +503,33 @@ describe("what is loaded", () => {
     expect(cluster?.load.folder.startsWith(`${plan.folder}/`)).toBe(true);
   });
 
-  it("gets into all nodes, under the names that kind will give them", async () => {
-    expect(await into({})).toEqual(["kind-control-plane"]);
-    expect(await into({ config: threeNodes })).toEqual(["shop-control-plane", "shop-worker", "shop-worker2"]);
-    // The input's name wins over the configuration's.
-    expect(await into({ config: threeNodes, cluster_name: "mine", load_nodes: "mine-worker2" })).toEqual([
+  it("are loaded into all nodes, with the names that kind gives them", async () => {
+    expect(await loadInto({})).toEqual(["kind-control-plane"]);
+    expect(await loadInto({ config: threeNodes })).toEqual([
+      "shop-control-plane",
+      "shop-worker",
+      "shop-worker2",
+    ]);
+    // The name of the input overrides that of the configuration.
+    expect(await loadInto({ config: threeNodes, cluster_name: "mine", load_nodes: "mine-worker2" })).toEqual([
       "mine-worker2",
     ]);
   });
 
-  it("gets into the workers alone, where that is asked for", async () => {
-    expect(await into({ config: threeNodes, load_nodes: "workers" })).toEqual([
+  it("are loaded into the workers only with `workers`", async () => {
+    expect(await loadInto({ config: threeNodes, load_nodes: "workers" })).toEqual([
       "shop-worker",
       "shop-worker2",
     ]);
   });
 
-  it("gets into no workers where there are none, and that is told before anything is made", async () => {
-    expect(await into({ load_nodes: "workers" })).toEqual([
+  it("cannot be loaded into the workers of a cluster without workers", async () => {
+    expect(await loadInto({ load_nodes: "workers" })).toEqual([
       "load_nodes: the cluster has no workers, only control planes",
     ]);
   });
 
-  it("gets into no node of another name, and those that there will be are told", async () => {
+  it("cannot be loaded into other nodes; the problem lists the nodes", async () => {
     const { message } = await planFor({
       config: threeNodes,
       load_nodes: "shop-worker3, shop-worker, kind-worker",
@@ -507,7 +539,7 @@ describe("what is loaded", () => {
     );
   });
 
-  it("is known to be pulled again where the configuration says so", async () => {
+  it("are pulled again if the configuration enables AlwaysPullImages", async () => {
     const config = configWith(
       "kubeadmConfigPatches:",
       "- |",
@@ -521,15 +553,15 @@ describe("what is loaded", () => {
 });
 
 describe("the logs", () => {
-  it("outlive the job where nobody takes them: not in the folder that the runner empties", async () => {
+  it("are not in the folder that the runner empties after the job", async () => {
     const { cluster } = await planFor();
     expect(cluster?.logs.folder.startsWith("/tmp/")).toBe(true);
     expect(cluster?.logs.folder.startsWith(job.temp)).toBe(false);
   });
 
-  it("have a name of their own in every job of a matrix, and every attempt", async () => {
-    const named = async (given: Record<string, string>, of: Partial<Job> = {}) =>
-      (await planFor(given, { job: of })).cluster?.logs.artifact;
+  it("have a different artifact name for each job, matrix combination and attempt", async () => {
+    const named = async (given: Record<string, string>, variables: Partial<Job> = {}) =>
+      (await planFor(given, { job: variables })).cluster?.logs.artifact;
     const names = [
       await named({ matrix: '{"kubernetes":"1.34"}' }),
       await named({ matrix: '{"kubernetes":"1.33"}' }),
@@ -540,8 +572,8 @@ describe("the logs", () => {
   });
 });
 
-describe("the network", () => {
-  it("is kind's own, or the one that kind's variable names", async () => {
+describe("the Docker network", () => {
+  it("is that of kind, or of KIND_EXPERIMENTAL_DOCKER_NETWORK", async () => {
     expect((await planFor({}, { job: { network: "mine" } })).cluster?.network).toBe("mine");
   });
 });
@@ -550,11 +582,11 @@ describe("fast start", () => {
   const folder = "/runner/_temp/kind-action-12-1-abc/kubeadm-patches";
   const listOf = (config: string) => parse(config).kubeadmConfigPatches ?? [];
 
-  it("is what a cluster gets: settings, a folder that its control plane sees, its network early", async () => {
+  it("adds settings, a folder that is mounted into the control plane, and the CNI", async () => {
     const { cluster } = await planFor();
     expect(cluster?.fastStart).toMatchObject({
       folder,
-      network: {
+      cni: {
         controlPlane: "kind-control-plane",
         podSubnet: "10.244.0.0/16",
         endpoint: "kind-control-plane:6443",
@@ -567,7 +599,7 @@ describe("fast start", () => {
     expect(parse(cluster?.fastStart?.cni?.config ?? "").networking).toEqual({ disableDefaultCNI: true });
   });
 
-  it("is nothing at all with `false`: the user's configuration, its name and its image", async () => {
+  it("adds nothing with `false`: the configuration is that of the user, with name and images", async () => {
     const { cluster } = await planFor({ fast_start: "false" });
     expect(cluster?.fastStart).toBeUndefined();
     expect(Object.keys(parse(cluster?.config ?? "")).toSorted()).toEqual([
@@ -579,14 +611,14 @@ describe("fast start", () => {
     expect((await planFor()).cluster?.fastStart?.configWithout).toBe(cluster?.config);
   });
 
-  it("mounts nothing where the daemon is on another machine", async () => {
-    const elsewhere = { ...daemon, info: { ...daemon.info, local: false } };
-    const { cluster } = await planFor({}, { daemon: elsewhere });
+  it("mounts nothing if the daemon is on another machine", async () => {
+    const remote = { ...daemon, info: { ...daemon.info, local: false } };
+    const { cluster } = await planFor({}, { daemon: remote });
     expect(cluster?.fastStart?.files).toEqual({});
     expect(parse(cluster?.config ?? "").nodes[0].extraMounts).toBeUndefined();
   });
 
-  it("makes no network where the user brings one", async () => {
+  it("plans no CNI if the user installs one", async () => {
     const config = configWith("networking: {disableDefaultCNI: true}");
     expect((await planFor({ config })).cluster?.fastStart?.cni).toBeUndefined();
   });
@@ -595,12 +627,12 @@ describe("fast start", () => {
     { networking: "{ipFamily: ipv6}", subnet: "fd00:10:244::/56" },
     { networking: "{ipFamily: dual}", subnet: "10.244.0.0/16,fd00:10:244::/56" },
     { networking: "{podSubnet: 10.1.0.0/16}", subnet: "10.1.0.0/16" },
-  ])("gives pods the addresses that kind would: $networking", async ({ networking, subnet }) => {
+  ])("has the same pod subnet as kind: $networking", async ({ networking, subnet }) => {
     const { cluster } = await planFor({ config: configWith(`networking: ${networking}`) });
     expect(cluster?.fastStart?.cni?.podSubnet).toBe(subnet);
   });
 
-  it("lets nodes find several control planes behind their load balancer", async () => {
+  it("uses the load balancer of several control planes as the endpoint", async () => {
     const config = configWith("nodes: [{role: worker}, {role: control-plane}, {role: control-plane}]");
     const { cluster } = await planFor({ config });
     expect(cluster?.fastStart?.cni).toMatchObject({
@@ -609,20 +641,20 @@ describe("fast start", () => {
     });
   });
 
-  it("is on or off", async () => {
-    expect((await planFor({ fast_start: "yes" })).problems).toContain("fast_start: wants true or false");
+  it("must be true or false", async () => {
+    expect((await planFor({ fast_start: "yes" })).problems).toContain("fast_start: must be true or false");
   });
 });
 
-describe("registries", () => {
+describe("the registries", () => {
   const digest = `sha256:${"e".repeat(64)}`;
 
-  it("are none unless they are asked for", async () => {
+  it("are not planned without inputs", async () => {
     expect((await planFor()).cluster?.registries).toBeUndefined();
     expect((await planFor({ registry_name: "images" })).cluster?.registries).toBeUndefined();
   });
 
-  it("are the one for the job's own images, and a proxy for each upstream, all of one image", async () => {
+  it("are the local registry and a proxy for each upstream, with one image", async () => {
     const { plan, cluster, problems } = await planFor({
       registry: "true",
       registry_port: "5001",
@@ -634,7 +666,7 @@ describe("registries", () => {
       image: `mirror.example/registry@${digest}`,
       local: { name: "kind-registry", port: 5001, enableDelete: false },
       proxies: {
-        // The run's own is gone with it; the job's clusters have one in common.
+        // One folder is removed with the run, the other is shared by all clusters of the job.
         folders: {
           own: expect.stringMatching(`^${plan.folder}/`),
           shared: expect.stringMatching(`^${job.temp}/`),
@@ -647,14 +679,14 @@ describe("registries", () => {
     });
   });
 
-  it("keep what they pull in no folder of this machine where the daemon is on another one", async () => {
-    const elsewhere = { ...daemon, info: { ...daemon.info, local: false } };
-    const { cluster } = await planFor({ registry_proxies: "ghcr.io" }, { daemon: elsewhere });
+  it("have no folders if the daemon is on another machine", async () => {
+    const remote = { ...daemon, info: { ...daemon.info, local: false } };
+    const { cluster } = await planFor({ registry_proxies: "ghcr.io" }, { daemon: remote });
     expect(cluster?.registries?.proxies).toMatchObject({ folders: undefined });
     expect(cluster?.config).not.toContain("/kind-action/proxies");
   });
 
-  it("give nodes the folder of what everybody may see, with and without the settings of fast_start", async () => {
+  it("mount the folder for public images into the nodes, with and without fast start", async () => {
     const mountsIn = (config = "") =>
       parse(config).nodes.map((node: { extraMounts?: unknown }) => node.extraMounts);
     const { cluster } = await planFor({ registry_proxies: "ghcr.io", fast_start: "false" });
@@ -667,7 +699,7 @@ describe("registries", () => {
     expect(mountsIn(fast?.fastStart?.configWithout)).toEqual([[mount]]);
   });
 
-  it("are refused beside mirrors of the user's own, before anything is made", async () => {
+  it("are a problem together with registry settings in the configuration", async () => {
     const mounts = configWith(
       "nodes:",
       "- role: control-plane",
@@ -686,7 +718,7 @@ describe("registries", () => {
     }
   });
 
-  it("cost no node a restart of its containerd where that looks for them by itself", async () => {
+  it("add no containerd patch if config_path is the default of the image", async () => {
     const { cluster } = await planFor({ registry: "true" });
     for (const config of [
       cluster?.config,
@@ -696,16 +728,16 @@ describe("registries", () => {
       expect(parse(config ?? "").containerdConfigPatches).toBeUndefined();
   });
 
-  describe("are told to a containerd that has to be told where to look", () => {
+  describe("add a containerd patch with config_path", () => {
     const patch =
       '[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n';
     const old = { version: "v0.26.0", registry: "true" };
     const patchesOf = (config: string | undefined) => parse(config ?? "").containerdConfigPatches;
 
     it.each([
-      { of: "a kind before containerd 2", given: old },
-      { of: "an image that nobody here knows", given: { registry: "true", node_image: `mine@${digest}` } },
-    ])("of $of, in every configuration that kind may be given", async ({ given }) => {
+      { image: "an image before containerd 2", given: old },
+      { image: "an unknown image", given: { registry: "true", node_image: `mine@${digest}` } },
+    ])("for $image, in every configuration", async ({ given }) => {
       const { cluster } = await planFor(given);
       expect(patchesOf(cluster?.config)).toEqual([patch]);
       expect(patchesOf(cluster?.fastStart?.configWithout)).toEqual([patch]);
@@ -713,14 +745,14 @@ describe("registries", () => {
       expect(patchesOf((await planFor({ ...given, fast_start: "false" })).cluster?.config)).toEqual([patch]);
     });
 
-    it("before what the user has to tell it, which wins", async () => {
-      const config = configWith("containerdConfigPatches: [theirs]");
+    it("before the patches of the user, which override it", async () => {
+      const config = configWith("containerdConfigPatches: [user-patch]");
       const { cluster } = await planFor({ ...old, config });
       for (const each of [cluster?.config, cluster?.fastStart?.configWithout])
-        expect(patchesOf(each)).toEqual([patch, "theirs"]);
+        expect(patchesOf(each)).toEqual([patch, "user-patch"]);
     });
 
-    it("and not where there are no registries", async () => {
+    it("only with registries", async () => {
       const { cluster } = await planFor({ version: "v0.26.0" });
       for (const each of [cluster?.config, cluster?.fastStart?.configWithout])
         expect(patchesOf(each)).toBeUndefined();
@@ -728,10 +760,10 @@ describe("registries", () => {
   });
 });
 
-describe("what kind puts before several control planes", () => {
+describe("the load balancer image", () => {
   const config = configWith("nodes: [{role: control-plane}, {role: control-plane}, {role: worker}]");
 
-  it("is had beforehand, by its digest, under the name that kind asks for", async () => {
+  it("is planned for several control planes, with its digest and the tag that kind uses", async () => {
     const { cluster } = await planFor({ config });
     expect(cluster?.loadBalancer).toEqual({
       tag: expect.stringMatching(/^docker\.io\/envoyproxy\/envoy:v[\d.]+$/),
@@ -739,69 +771,59 @@ describe("what kind puts before several control planes", () => {
     });
   });
 
-  it("is nothing before a single one", async () => {
+  it("is not planned for a single control plane", async () => {
     expect((await planFor()).cluster?.loadBalancer).toBeUndefined();
     const workers = configWith("nodes: [{role: control-plane}, {role: worker}, {role: worker}]");
     expect((await planFor({ config: workers })).cluster?.loadBalancer).toBeUndefined();
   });
 
-  it("is left to a kind of which nobody here knows it", async () => {
+  it("is not planned for a kind release whose load balancer is unknown", async () => {
     expect((await planFor({ config, version: "v0.30.0" })).cluster?.loadBalancer).toBeUndefined();
     const newer = { config, version: "v0.99.0", node_image: imageOf("1.37") };
     expect((await planFor(newer)).cluster?.loadBalancer).toBeUndefined();
   });
 });
 
-describe("caches", () => {
-  const cachesOf = async (given: Record<string, string> = {}, on: Parameters<typeof planFor>[1] = {}) =>
-    (await planFor(given, on)).plan.caches;
+describe("the caches", () => {
+  const cachesOf = async (given: Record<string, string> = {}, context: Parameters<typeof planFor>[1] = {}) =>
+    (await planFor(given, context)).plan.caches;
 
-  it("are of node images, and of what proxies hold, each where it pays", async () => {
+  it("are those of node images and proxies, used only if that is faster", async () => {
     expect(await cachesOf({ registry_proxies: "ghcr.io" })).toEqual({
-      nodeImage: true,
+      entries: ["node-image", "proxies"],
       onlyIfFaster: true,
-      proxies: expect.stringMatching(/^kind-action-proxies-v1-amd64-[0-9a-f]{16}-$/),
       saves: true,
-      restoreDeadline: 120_000,
-      saveDeadline: 300_000,
-      maxSize: 2e9,
+      restoreTimeoutMs: 120_000,
+      saveTimeoutMs: 300_000,
+      maxBytes: 2e9,
     });
   });
 
-  it("are nothing of proxies where there are none", async () => {
-    expect((await cachesOf()).proxies).toBeUndefined();
-    expect((await cachesOf({ registry: "true" })).proxies).toBeUndefined();
-    expect((await cachesOf({ cache: "proxies" })).proxies).toBeUndefined();
+  it("do not include proxies if there are none", async () => {
+    expect((await cachesOf()).entries).toEqual(["node-image"]);
+    expect((await cachesOf({ registry: "true" })).entries).toEqual(["node-image"]);
+    expect((await cachesOf({ cache: "proxies" })).entries).toEqual([]);
   });
 
-  it("are what the user names, whatever it costs", async () => {
+  it("include neither images nor proxies with install_only", async () => {
+    const given = { install_only: "true", registry_proxies: "ghcr.io" };
+    expect((await cachesOf(given)).entries).toEqual([]);
+  });
+
+  it("are those of the input, even if they are slower", async () => {
     const proxied = { registry_proxies: "ghcr.io" };
     expect(await cachesOf({ ...proxied, cache: "node-image" })).toMatchObject({
-      nodeImage: true,
+      entries: ["node-image"],
       onlyIfFaster: false,
-      proxies: undefined,
     });
     expect(await cachesOf({ ...proxied, cache: "proxies" })).toMatchObject({
-      nodeImage: false,
-      proxies: expect.stringContaining("-proxies-"),
+      entries: ["proxies"],
+      onlyIfFaster: false,
     });
-    expect(await cachesOf({ ...proxied, cache: "none" })).toMatchObject({
-      nodeImage: false,
-      proxies: undefined,
-    });
+    expect(await cachesOf({ ...proxied, cache: "none" })).toMatchObject({ entries: [] });
   });
 
-  it("are a job's own, which are its matrix's in common", async () => {
-    const prefixOf = async (of: Partial<Job>, matrix = "") =>
-      (await cachesOf({ registry_proxies: "ghcr.io", matrix }, { job: of })).proxies;
-    const own = await prefixOf({ workflow: "CI" });
-    expect(await prefixOf({ workflow: "CI" }, '{"kubernetes":"1.34"}')).toBe(own);
-    expect(await prefixOf({ workflow: "Nightly" })).not.toBe(own);
-    expect(await prefixOf({ workflow: "CI", id: "lint" })).not.toBe(own);
-    expect(await prefixOf({ workflow: "CI", architecture: "arm64" })).not.toBe(own);
-  });
-
-  it("are left by jobs whose caches others can use, unless the user decides", async () => {
+  it("are saved by jobs whose entries others can use, unless the input says otherwise", async () => {
     const saves = async (save: string, name: string) =>
       (
         await cachesOf(
@@ -815,12 +837,12 @@ describe("caches", () => {
     expect(await saves("never", "push")).toBe(false);
   });
 
-  it("take no longer, and keep no more, than the user allows", async () => {
+  it("have the timeouts and the maximum size of the inputs", async () => {
     const given = { cache_restore_timeout: "30s", cache_save_timeout: "1m", cache_max_size: "500MB" };
     expect(await cachesOf(given)).toMatchObject({
-      restoreDeadline: 30_000,
-      saveDeadline: 60_000,
-      maxSize: 5e8,
+      restoreTimeoutMs: 30_000,
+      saveTimeoutMs: 60_000,
+      maxBytes: 5e8,
     });
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Problem } from "../../src/lib/errors.ts";
+import type { RegistryInputs } from "../../src/plan/inputs.ts";
 import { planRegistries } from "../../src/plan/registries.ts";
 import { parseUpstreams } from "../../src/registries/upstreams.ts";
-import type { RegistryInputs } from "../../src/runner/inputs.ts";
 import { configOf } from "../fixtures/cluster-config.ts";
 
 const upstreamsOf = (line: string) => {
@@ -11,7 +11,7 @@ const upstreamsOf = (line: string) => {
   return upstreams;
 };
 
-const nothingAsked: RegistryInputs = {
+const noInputs: RegistryInputs = {
   image: "registry:3",
   local: undefined,
   upstreams: [],
@@ -19,12 +19,12 @@ const nothingAsked: RegistryInputs = {
 };
 const local = { name: "kind-registry", port: 5000, enableDelete: false };
 
-/** What is planned for a cluster's configuration, from what follows its first two lines. */
-function planFor(asked: Partial<RegistryInputs>, config = "", on: { localDaemon?: boolean } = {}) {
+/** Plans registries for a configuration. @param config the lines after `kind` and `apiVersion` */
+function planFor(given: Partial<RegistryInputs>, config = "", { localDaemon = true } = {}) {
   const problems: Problem[] = [];
   const plan = planRegistries(
-    { registries: { ...nothingAsked, ...asked }, config: configOf(config) },
-    { folder: "/runner/_temp/kind-action-run-1", temp: "/runner/_temp", localDaemon: on.localDaemon ?? true },
+    { registries: { ...noInputs, ...given }, config: configOf(config) },
+    { folder: "/runner/_temp/kind-action-run-1", temp: "/runner/_temp", localDaemon },
     problems,
   );
   return { plan, problems };
@@ -44,8 +44,8 @@ const patch = (table: string) => `containerdConfigPatches:
     endpoint = ["http://kind-registry:5000"]
 `;
 
-describe("a cluster's registries", () => {
-  it("are none where none is asked for, and no configuration stands in the way of that", () => {
+describe("planRegistries", () => {
+  it("plans nothing without inputs, and reports no problems of the configuration then", () => {
     expect(planFor({})).toEqual({ plan: undefined, problems: [] });
     expect(planFor({}, mount("/etc/containerd/certs.d"))).toEqual({ plan: undefined, problems: [] });
     expect(planFor({}, patch('plugins."io.containerd.grpc.v1.cri".registry.mirrors'))).toEqual({
@@ -54,13 +54,13 @@ describe("a cluster's registries", () => {
     });
   });
 
-  it("are the local one alone, or proxies alone, as they are asked for", () => {
+  it("plans only the local registry, or only proxies", () => {
     expect(planFor({ local }).plan).toEqual({ image: "registry:3", local, proxies: undefined });
     const upstreams = upstreamsOf("ghcr.io");
     expect(planFor({ upstreams }).plan).toMatchObject({ local: undefined, proxies: { upstreams } });
   });
 
-  it("keep what everybody may see in one folder of the job, for all clusters that it makes, and the rest apart", () => {
+  it("plans a folder of the job for public images, and one of the run for others", () => {
     const { plan } = planFor({ upstreams: upstreamsOf("default") });
     expect(plan?.proxies?.folders).toEqual({
       shared: "/runner/_temp/kind-action-proxies",
@@ -68,7 +68,7 @@ describe("a cluster's registries", () => {
     });
   });
 
-  it("keep nothing on this machine where the daemon runs on another one", () => {
+  it("plans no folders if the daemon runs on another machine", () => {
     const { plan, problems } = planFor({ upstreams: upstreamsOf("default") }, "", { localDaemon: false });
     expect(plan?.proxies?.folders).toBeUndefined();
     expect(plan?.proxies?.upstreams).toHaveLength(8);
@@ -76,22 +76,22 @@ describe("a cluster's registries", () => {
   });
 });
 
-describe("a configuration that says itself where images come from", () => {
+describe("planRegistries with a configuration that contains registry settings", () => {
   it.each(["/etc/containerd/certs.d", "/etc/containerd/certs.d/", "/etc/containerd/certs.d/ghcr.io"])(
-    "is refused where it has a folder of the user's at %s: the action would write into that",
+    "rejects a mount at %s",
     (path) => {
       expect(planFor({ local }, mount(path)).problems).toEqual([
         {
           input: "registry",
           value: "",
-          reason: expect.stringMatching(/^`config` mounts a folder of yours at \/etc\/containerd\/certs\.d /),
+          reason: expect.stringMatching(/^`config` mounts a folder at \/etc\/containerd\/certs\.d /),
         },
       ]);
     },
   );
 
   it.each(["/etc/containerd/certs.d.mine", "/etc/ssl/certs", "/var/lib/containerd"])(
-    "may have a folder of the user's at %s",
+    "accepts a mount at %s",
     (path) => {
       expect(planFor({ local }, mount(path)).problems).toEqual([]);
     },
@@ -102,13 +102,13 @@ describe("a configuration that says itself where images come from", () => {
     "plugins.'io.containerd.grpc.v1.cri'.registry.configs",
     'plugins."io.containerd.cri.v1.images".registry.mirrors',
     'plugins."io.containerd.grpc.v1.cri"."registry"."mirrors"',
-  ])("is refused with mirrors in the way of old: [%s]", (table) => {
+  ])("rejects mirrors in a TOML patch: [%s]", (table) => {
     expect(planFor({ local }, patch(table)).problems).toEqual([
       {
         input: "registry",
         value: "",
         reason: expect.stringContaining(
-          "`config` has registry mirrors of its own in `containerdConfigPatches`",
+          "`config` has registry mirrors or configs in `containerdConfigPatches`",
         ),
       },
     ]);
@@ -117,12 +117,27 @@ describe("a configuration that says itself where images come from", () => {
   it.each([
     '[{"op": "add", "path": "/plugins/io.containerd.grpc.v1.cri/registry/mirrors/ghcr.io", "value": {}}]',
     '[{"op": "add", "path": "/plugins/io.containerd.grpc.v1.cri/registry/configs", "value": {}}]',
-  ])("is refused with such mirrors as JSON 6902, too: %s", (operations) => {
+  ])("rejects mirrors in a JSON 6902 patch: %s", (operations) => {
     const config = `containerdConfigPatchesJSON6902:\n- '${operations}'\n`;
     expect(planFor({ local }, config).problems).toHaveLength(1);
   });
 
-  it("may patch everything else of containerd", () => {
+  it("rejects another config_path", () => {
+    const config = `containerdConfigPatches:
+- |-
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/mirrors"
+`;
+    expect(planFor({ local }, config).problems).toEqual([
+      {
+        input: "registry",
+        value: "",
+        reason: expect.stringMatching(/^`config` sets `config_path` of containerd to another folder than /),
+      },
+    ]);
+  });
+
+  it("accepts other containerd patches", () => {
     const config = `containerdConfigPatches:
 - |-
   [plugins."io.containerd.grpc.v1.cri"]
@@ -134,7 +149,7 @@ describe("a configuration that says itself where images come from", () => {
     expect(planFor({ local }, config).problems).toEqual([]);
   });
 
-  it("is told of all that stands in the way at once, by the input that asks for it", () => {
+  it("reports all problems, with the input that enables the registries", () => {
     const both =
       mount("/etc/containerd/certs.d") + patch('plugins."io.containerd.grpc.v1.cri".registry.mirrors');
     const { problems } = planFor({ upstreams: upstreamsOf("ghcr.io") }, both);

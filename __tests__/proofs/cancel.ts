@@ -1,7 +1,7 @@
 import { keepProof, machine } from "../../bench/report.ts";
 import { leftSince, machineNow } from "../e2e/machine.ts";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import { runAction } from "../runner/run-action.ts";
 
 /**
  * script/prove cancel: cancels main at every second of a run, so that each moment of making a cluster is hit, and

@@ -1,7 +1,7 @@
 import { keepProof, machine } from "../../bench/report.ts";
 import { leftSince, machineNow } from "../e2e/machine.ts";
+import { runAction } from "../harness/run-action.ts";
 import { labInputs } from "../lab/inputs.ts";
-import { runAction } from "../runner/run-action.ts";
 
 /** Stops the control plane that leads, and makes what needs new leaders: of etcd's members, controllers and schedulers. */
 const losesItsLeader = `set -e

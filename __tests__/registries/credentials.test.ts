@@ -15,15 +15,15 @@ import { basicOf, basicRegistry, tokenRegistry } from "../fixtures/registry.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { serve, unusedPort } from "../fixtures/web-server.ts";
 
-// Programs take their time on a busy machine.
+// Programs start slowly on a busy machine.
 vi.setConfig({ testTimeout: 30_000 });
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-/** What a secret may be made of. */
+/** Texts that can be secrets. */
 const secret = fc.string({ minLength: 4, maxLength: 60, unit: "grapheme" });
 
-describe("a line of `registry_credentials`", () => {
+describe("parseCredentials", () => {
   it.each([
     ["ghcr.io=jo:secret", { registry: "ghcr.io", user: "jo", password: "secret" }],
     ["docker.io=jo:dckr_pat_x", { registry: "docker.io", user: "jo", password: "dckr_pat_x" }],
@@ -40,11 +40,11 @@ describe("a line of `registry_credentials`", () => {
     ],
     ["ghcr.io=jö:größe", { registry: "ghcr.io", user: "jö", password: "größe" }],
     ["ghcr.io=a=b:c", { registry: "ghcr.io", user: "a=b", password: "c" }],
-  ])("%s has a registry, a user and a password", (line, credentials) => {
+  ])("parses registry, user and password of %s", (line, credentials) => {
     expect(parseCredentials(line)).toEqual(credentials);
   });
 
-  it("keeps every password as it is", () => {
+  it("does not change any password", () => {
     fc.assert(
       fc.property(secret, (password) => {
         fc.pre(!password.includes("\0"));
@@ -57,38 +57,38 @@ describe("a line of `registry_credentials`", () => {
     );
   });
 
-  it.each(["index.docker.io", "registry-1.docker.io"])("means Docker Hub by %s", (name) => {
+  it.each(["index.docker.io", "registry-1.docker.io"])("recognizes Docker Hub by %s", (name) => {
     expect(parseCredentials(`${name}=jo:secret`)).toMatchObject({ registry: "docker.io" });
   });
 
-  it("may have no password, as where a pull request from a fork gets no secrets", () => {
+  it("accepts an empty password, as in pull requests from forks", () => {
     expect(parseCredentials("ghcr.io=jo:")).toEqual({ registry: "ghcr.io", user: "jo", password: "" });
     expect(secretsOf({ user: "jo", password: "" })).toEqual([]);
   });
 
-  it("may say that `docker login` was done before", () => {
+  it("accepts `docker` for the credentials of `docker login`", () => {
     expect(parseCredentials("docker")).toBe("docker");
   });
 
   it.each([
-    ["", "wants lines `REGISTRY=USER:PASSWORD`"],
-    ["Docker", "wants lines"],
-    ["ghcr.io", "wants lines"],
-    ["jo:secret", "wants lines"],
-    ["ghcr.io=secret", "wants lines"],
-    ["=jo:secret", "wants lines"],
-    ["https://ghcr.io=jo:secret", "wants lines"],
-    ["ghcr.io/jo=jo:secret", "wants lines"],
-    ["ghcr.io =jo:secret", "wants lines"],
-    ["GHCR.io=jo:secret", "wants lines"],
+    ["", "must have lines `REGISTRY=USER:PASSWORD`"],
+    ["Docker", "must have lines"],
+    ["ghcr.io", "must have lines"],
+    ["jo:secret", "must have lines"],
+    ["ghcr.io=secret", "must have lines"],
+    ["=jo:secret", "must have lines"],
+    ["https://ghcr.io=jo:secret", "must have lines"],
+    ["ghcr.io/jo=jo:secret", "must have lines"],
+    ["ghcr.io =jo:secret", "must have lines"],
+    ["GHCR.io=jo:secret", "must have lines"],
     ["ghcr.io=:secret", "has no user"],
-    ["ghcr.io=j\to:secret", "has control characters in the user"],
+    ["ghcr.io=j\to:secret", "has a control character in the user"],
     ["ghcr.io=jo:sec\0ret", "or a NUL in the password"],
-  ])("is none: %j", (line, problem) => {
+  ])("rejects %j", (line, problem) => {
     expect(parseCredentials(line)).toEqual({ problem: expect.stringContaining(problem) });
   });
 
-  it("is not in what is wrong with it", () => {
+  it("never quotes the line in a problem", () => {
     const texts = new Set<string>();
     const part = fc.constantFrom("ghcr.io", "=", ":", " ", "\0", "hunter2", "jo", "\n", "docker", "https://");
     fc.assert(
@@ -104,44 +104,44 @@ describe("a line of `registry_credentials`", () => {
       ),
       { numRuns: 1_000 },
     );
-    // A text that were made of a line would be another one for each.
+    // Problems that quote lines would all be different.
     expect(texts.size).toBeLessThanOrEqual(4);
   });
 });
 
-describe("what is to be masked of credentials", () => {
-  const of = (password: string, user = "jo") => secretsOf({ user, password });
+describe("secretsOf", () => {
+  const secrets = (password: string, user = "jo") => secretsOf({ user, password });
 
-  it("is the password, and what registries and Docker's configuration have of it", () => {
-    expect(of("s3cret")).toEqual(["s3cret", "am86czNjcmV0"]);
-    expect(of("s3cre")).toEqual(["s3cre", "am86czNjcmU=", "am86czNjcmU"]);
+  it("contains the password, and the encodings in HTTP headers and in Docker's configuration", () => {
+    expect(secrets("s3cret")).toEqual(["s3cret", "am86czNjcmV0"]);
+    expect(secrets("s3cre")).toEqual(["s3cre", "am86czNjcmU=", "am86czNjcmU"]);
   });
 
-  it("is each form of it in a URL, as browsers and Go write them, and in JSON", () => {
-    expect(of("a b'c/\"")).toEqual(
+  it("contains the encodings of the password in URLs and JSON", () => {
+    expect(secrets("a b'c/\"")).toEqual(
       expect.arrayContaining(["a b'c/\"", "a%20b'c%2F%22", "a%20b%27c%2F%22", "a+b%27c%2F%22", "a b'c/\\\""]),
     );
   });
 
-  it("is each line of it, because logs are masked line by line", () => {
-    expect(of("first line\r\nsecond line\n\n}")).toEqual(
+  it("contains each line of the password, because logs are masked by line", () => {
+    expect(secrets("first line\r\nsecond line\n\n}")).toEqual(
       expect.arrayContaining(["first line\r\nsecond line\n\n}", "first line", "second line"]),
     );
   });
 
-  it("is nothing that is so short that every log would be full of it", () => {
-    expect(of("ab")).not.toContain("ab");
-    expect(of("abc\n}\nde")).not.toContain("}");
+  it("does not contain very short texts, which occur in every log", () => {
+    expect(secrets("ab")).not.toContain("ab");
+    expect(secrets("abc\n}\nde")).not.toContain("}");
   });
 
-  it("is not the user", () => {
-    expect(of("s3cret", "joanna")).not.toContain("joanna");
+  it("does not contain the user", () => {
+    expect(secrets("s3cret", "joanna")).not.toContain("joanna");
   });
 
-  it("is said once each, never as nothing, whatever the password", () => {
+  it("contains no duplicates and no empty texts, for any password", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", minLength: 1 }), (password) => {
-        const texts = of(password);
+        const texts = secrets(password);
         expect(new Set(texts).size).toBe(texts.length);
         expect(texts.every((text) => text.length >= 3)).toBe(true);
         if (password.length >= 3) expect(texts).toContain(password);
@@ -151,10 +151,10 @@ describe("what is to be masked of credentials", () => {
   });
 });
 
-describe("credentials", () => {
+describe("checkCredentials", () => {
   const right = { user: "jo", password: "right" };
   const wrong = { user: "jo", password: "wrong" };
-  const isRight = (given: string | undefined) => given === basicOf("jo", "right");
+  const isRight = (authorization: string | undefined) => authorization === basicOf("jo", "right");
   const ok: RequestListener = (_, response) => response.end("{}");
 
   it.each<[string, RequestListener]>([
@@ -164,14 +164,14 @@ describe("credentials", () => {
       tokenRegistry({ answer: ok, gives: isRight, refusal: 403, scope: "repository:user/image:pull" }),
     ],
     ["distribution with htpasswd", basicRegistry(basicOf("jo", "right"))],
-  ])("are accepted or refused as by %s", async (_, registry) => {
+  ])("accepts right and refuses wrong credentials of a registry like %s", async (_, registry) => {
     const { url, requests } = await serve(registry);
     expect(await checkCredentials(url, right)).toBe("accepted");
     expect(await checkCredentials(url, wrong)).toBe("refused");
     expect(requests.filter((request) => request.includes("scope"))).toEqual([]);
   });
 
-  it("are refused where the registry does not take the token", async () => {
+  it("refuses credentials whose token the registry rejects", async () => {
     const { url } = await serve((request, response) => {
       if (request.url?.startsWith("/token")) return response.end('{"token":"t"}');
       const challenge = `Bearer realm="http://${request.headers.host}/token"`;
@@ -180,73 +180,73 @@ describe("credentials", () => {
     expect(await checkCredentials(url, right)).toBe("refused");
   });
 
-  it("are neither where nobody is asked who they are: they are not even sent", async () => {
-    const heard: (string | undefined)[] = [];
+  it("does not send credentials to a registry without authentication, and cannot check them", async () => {
+    const headers: (string | undefined)[] = [];
     const { url } = await serve((request, response) => {
-      heard.push(request.headers.authorization);
+      headers.push(request.headers.authorization);
       response.end("{}");
     });
-    expect(await checkCredentials(url, wrong)).toEqual({ unknown: `${url} asks nobody to log in` });
-    expect(heard).toEqual([undefined]);
+    expect(await checkCredentials(url, wrong)).toEqual({ unknown: `${url} does not ask for credentials` });
+    expect(headers).toEqual([undefined]);
   });
 
   it.each<[string, RequestListener, RegExp]>([
     [
-      "wants another kind of login",
+      "uses another authentication scheme",
       (_, response) => response.writeHead(401, { "www-authenticate": "Negotiate" }).end(),
-      /^http:\S+ wants a login of a kind that is not supported$/,
+      /^http:\S+ uses an authentication scheme that is not supported$/,
     ],
-    ["has trouble", (_, response) => response.writeHead(503).end(), /^http:\S+ answers with status 503$/],
-    ["is no registry", (_, response) => response.writeHead(404).end(), /answers with status 404$/],
+    ["fails", (_, response) => response.writeHead(503).end(), /^http:\S+ responded with status 503$/],
+    ["is not a registry", (_, response) => response.writeHead(404).end(), /responded with status 404$/],
     [
-      "sends for a token to another domain",
+      "has a token server in another domain",
       (_, response) =>
         response.writeHead(401, { "www-authenticate": 'Bearer realm="https://auth.example/t"' }).end(),
-      /auth\.example, which is of another domain/,
+      /auth\.example, which is in another domain/,
     ],
     [
-      "has a place for tokens that has trouble",
+      "has a failing token server",
       tokenRegistry({ answer: ok, gives: () => false, refusal: 500 }),
-      /\/token should give a token for \S+, and answers with status 500/,
+      /\/token returned no token for \S+ \(status 500\)/,
     ],
-  ])("are neither where the registry %s", async (_, registry, unknown) => {
+  ])("cannot check credentials if the registry %s", async (_, registry, unknown) => {
     const { url } = await serve(registry);
     expect(await checkCredentials(url, right)).toEqual({ unknown: expect.stringMatching(unknown) });
   });
 
-  it("are neither where the registry is not there", async () => {
-    const answer = await checkCredentials(`http://127.0.0.1:${await unusedPort()}`, right);
-    expect(answer).toEqual({ unknown: expect.stringContaining("ECONNREFUSED") });
+  it("cannot check credentials if the registry does not respond", async () => {
+    const result = await checkCredentials(`http://127.0.0.1:${await unusedPort()}`, right);
+    expect(result).toEqual({ unknown: expect.stringContaining("ECONNREFUSED") });
   });
 });
 
-describe("what `docker login` has left", () => {
+describe("readDockerLogin", () => {
   let folder: string;
-  let run: RunProgram;
+  let runProgram: RunProgram;
   beforeEach(() => {
     folder = temporaryFolder();
     vi.stubEnv("PATH", `${join(folder, "bin")}:${process.env.PATH}`);
     onTestFinished(() => void vi.unstubAllEnvs());
-    // Each test's own: what ends one test's helper in time may still look for it when the next one starts.
+    // A mark for each test: killing the helper of one test must not affect the next test.
     const mark = `unit-${randomBytes(6).toString("hex")}`;
-    run = createProgramRunner(mark, { PATH: process.env.PATH ?? "" });
+    runProgram = createProgramRunner(mark, { PATH: process.env.PATH ?? "" });
     onTestFinished(async () => void (await killMarkedProcesses(mark, 0)));
   });
 
-  /** Docker's configuration of somebody's, and what is found in it for a registry. */
+  /** Reads the login for a registry from a Docker configuration. */
   async function login(
     config: unknown,
     registry = "ghcr.io",
-    on: { readonly dockerConfig?: string; readonly deadline?: number } = {},
+    options: { readonly dockerConfig?: string; readonly timeoutMs?: number } = {},
   ) {
     const home = join(folder, "home");
     await mkdir(join(home, ".docker"), { recursive: true });
     const text = typeof config === "string" ? config : JSON.stringify(config);
     if (config !== undefined) await writeFile(join(home, ".docker", "config.json"), text);
-    return await readDockerLogin(registry, { dockerConfig: undefined, ...on, home, run });
+    return await readDockerLogin(registry, { dockerConfig: undefined, ...options, home, runProgram });
   }
 
-  /** A credential helper. */
+  /** Writes a credential helper. */
   async function helper(name: string, script: string): Promise<void> {
     const program = join(folder, "bin", `docker-credential-${name}`);
     await mkdir(join(folder, "bin"), { recursive: true });
@@ -256,7 +256,7 @@ describe("what `docker login` has left", () => {
 
   const file = () => join(folder, "home", ".docker", "config.json");
 
-  describe("in its file", () => {
+  describe("with config.json", () => {
     const auth = base64("jo:se:cret");
 
     it.each([
@@ -266,25 +266,25 @@ describe("what `docker login` has left", () => {
       ["docker.io", "index.docker.io"],
       ["ghcr.io", "https://ghcr.io"],
       ["ghcr.io", "https://ghcr.io/v1/"],
-    ])("is found for %s under %s", async (registry, key) => {
+    ])("finds the login for %s under the key %s", async (registry, key) => {
       expect(
         await login({ auths: { "other.example": { auth: base64("a:b") }, [key]: { auth } } }, registry),
       ).toEqual({ user: "jo", password: "se:cret" });
     });
 
-    it("is that of the registry rather than of what looks like it", async () => {
+    it("prefers the exact name of the registry", async () => {
       const auths = { "https://ghcr.io/v1/": { auth: base64("old:old") }, "ghcr.io": { auth } };
       expect(await login({ auths })).toMatchObject({ user: "jo" });
     });
 
     it.each([
-      ["without its end", { auth: base64("jo:secret\0\0") }],
-      ["in the clear", { username: "jo", password: "secret" }],
-    ])("may be written %s", async (_, entry) => {
+      ["with trailing NULs", { auth: base64("jo:secret\0\0") }],
+      ["in plain text", { username: "jo", password: "secret" }],
+    ])("accepts a login %s", async (_, entry) => {
       expect(await login({ auths: { "ghcr.io": entry } })).toEqual({ user: "jo", password: "secret" });
     });
 
-    it("is in the folder that DOCKER_CONFIG names, if it does", async () => {
+    it("reads the folder in DOCKER_CONFIG, if it is set", async () => {
       const dockerConfig = join(folder, "elsewhere");
       await mkdir(dockerConfig);
       await writeFile(join(dockerConfig, "config.json"), JSON.stringify({ auths: { "ghcr.io": { auth } } }));
@@ -298,50 +298,50 @@ describe("what `docker login` has left", () => {
       ["nothing for the registry", { auths: { "quay.io": { auth } } }],
       ["an entry without a login", { auths: { "ghcr.io": {} } }],
       ["nulls", { auths: null, credHelpers: null, credsStore: null }],
-      ["much else", { currentContext: "a", plugins: { b: 1 }, HttpHeaders: { c: "d" }, proxies: {} }],
-    ])("is nothing where there is %s", async (_, config) => {
+      ["other settings", { currentContext: "a", plugins: { b: 1 }, HttpHeaders: { c: "d" }, proxies: {} }],
+    ])("returns undefined with %s", async (_, config) => {
       expect(await login(config)).toBeUndefined();
     });
 
     it.each([
-      ["is no JSON", '{"auths":{"ghcr.io":{"auth":"hunter2', "is not a configuration of docker's"],
-      ["is a list", '["hunter2"]', "is not a configuration of docker's"],
-      ["is nothing", "null", "is not a configuration of docker's"],
-      ["has auths that are none", { auths: "hunter2" }, "is not a configuration of docker's"],
-      ["has a login that is a text", { auths: { "ghcr.io": "hunter2" } }, "is not a login of docker's"],
-      ["has a login of numbers", { auths: { "ghcr.io": { auth: 7 } } }, "is not a login of docker's"],
+      ["is not JSON", '{"auths":{"ghcr.io":{"auth":"hunter2', "is not a valid Docker configuration"],
+      ["is a list", '["hunter2"]', "is not a valid Docker configuration"],
+      ["is null", "null", "is not a valid Docker configuration"],
+      ["has invalid auths", { auths: "hunter2" }, "is not a valid Docker configuration"],
+      ["has a login that is a string", { auths: { "ghcr.io": "hunter2" } }, "an invalid login"],
+      ["has a login of numbers", { auths: { "ghcr.io": { auth: 7 } } }, "an invalid login"],
       [
         "has a login without a user",
         { auths: { "ghcr.io": { auth: base64(":hunter2") } } },
-        "is not a login",
+        "an invalid login",
       ],
       [
         "has a login without a colon",
         { auths: { "ghcr.io": { auth: base64("hunter2") } } },
-        "is not a login",
+        "an invalid login",
       ],
-    ])("cannot be known where it %s", async (_, config, reason) => {
+    ])("returns a reason if the file %s", async (_, config, reason) => {
       const found = await login(config);
       expect(found).toEqual({ reason: expect.stringContaining(reason) });
       expect(found).toEqual({ reason: expect.stringContaining(file()) });
       expect(JSON.stringify(found)).not.toContain("hunter2");
     });
 
-    it("cannot be known where it cannot be read", async () => {
+    it("returns a reason if the file cannot be read", async () => {
       await mkdir(file(), { recursive: true });
-      expect(await login(undefined)).toEqual({ reason: `${file()} is a folder` });
+      expect(await login(undefined)).toEqual({ reason: `${file()} is a directory` });
     });
 
     it.each([{ identitytoken: "hunter2" }, { registrytoken: "hunter2" }])(
-      "is of no use where it is a token of docker's own: %j",
+      "returns a reason for an identity token: %j",
       async (token) => {
         const found = await login({ auths: { "ghcr.io": { auth: base64("00000000:"), ...token } } });
-        expect(found).toEqual({ reason: expect.stringContaining("a token in the place of a password") });
+        expect(found).toEqual({ reason: expect.stringContaining("an identity token instead of a password") });
         expect(JSON.stringify(found)).not.toContain("hunter2");
       },
     );
 
-    it("is not in what is told about it, wherever the file ends", async () => {
+    it("never quotes the login in a reason, wherever the file is cut off", async () => {
       const text = JSON.stringify({
         auths: { "ghcr.io": { auth: base64("jo:hunter2"), password: "hunter2" } },
       });
@@ -358,24 +358,24 @@ describe("what `docker login` has left", () => {
   });
 
   describe("with a credential helper", () => {
-    /** Knows a login, and writes down how it was asked. */
-    const knows = (user: string, password: string) =>
-      `printf '%s|' "$@" > "$0.asked"; cat >> "$0.asked"; printf '%s' '${JSON.stringify({ ServerURL: "x", Username: user, Secret: password })}'`;
+    /** A helper that returns a login, and records its arguments and input. */
+    const returns = (user: string, password: string) =>
+      `printf '%s|' "$@" > "$0.input"; cat >> "$0.input"; printf '%s' '${JSON.stringify({ ServerURL: "x", Username: user, Secret: password })}'`;
 
     it.each([
       ["ghcr.io", "ghcr.io"],
       ["registry.example:5000", "registry.example:5000"],
       ["docker.io", "https://index.docker.io/v1/"],
-    ])("is asked for, %s as %s", async (registry, key) => {
-      await helper("mine", knows("jo", "se cret"));
+    ])("requests %s as %s", async (registry, key) => {
+      await helper("mine", returns("jo", "se cret"));
       expect(await login({ credsStore: "mine" }, registry)).toEqual({ user: "jo", password: "se cret" });
-      const asked = await readFile(join(folder, "bin", "docker-credential-mine.asked"), "utf8");
-      expect(asked).toBe(`get|${key}`);
+      const input = await readFile(join(folder, "bin", "docker-credential-mine.input"), "utf8");
+      expect(input).toBe(`get|${key}`);
     });
 
-    it("is that of the registry's own helper, then of the one for all, and never of the file", async () => {
-      await helper("one", knows("one", "secret"));
-      await helper("all", knows("all", "secret"));
+    it("prefers the helper of the registry, then the default helper, then the file", async () => {
+      await helper("one", returns("one", "secret"));
+      await helper("all", returns("all", "secret"));
       const config = {
         credsStore: "all",
         credHelpers: { "ghcr.io": "one" },
@@ -387,9 +387,9 @@ describe("what `docker login` has left", () => {
     });
 
     it.each([
-      ["knows none", "cat >/dev/null; echo credentials not found in native keychain; exit 1"],
-      ["has an empty one", `cat >/dev/null; echo '{"ServerURL":"","Username":"","Secret":""}'`],
-    ])("is nothing where it %s", async (_, script) => {
+      ["has no login", "cat >/dev/null; echo credentials not found in native keychain; exit 1"],
+      ["has an empty login", `cat >/dev/null; echo '{"ServerURL":"","Username":"","Secret":""}'`],
+    ])("returns undefined if the helper %s", async (_, script) => {
       await helper("mine", script);
       expect(await login({ credsStore: "mine" })).toBeUndefined();
     });
@@ -400,49 +400,45 @@ describe("what `docker login` has left", () => {
         "echo hunter2; echo hunter2 >&2; exit 3",
         "`docker-credential-mine get` failed with exit code 3",
       ],
-      ["says nothing", "exit 0", "does not answer as credential helpers do"],
-      ["answers with a text", "echo hunter2", "does not answer as credential helpers do"],
-      ["answers with a list", `echo '["hunter2"]'`, "does not answer as credential helpers do"],
-      [
-        "answers with numbers",
-        `echo '{"Username":"jo","Secret":7}'`,
-        "does not answer as credential helpers do",
-      ],
-      ["has a token", knows("<token>", "hunter2"), "a token in the place of a password"],
-    ])("cannot be known where it %s", async (_, script, reason) => {
+      ["prints nothing", "exit 0", "printed no valid credentials"],
+      ["prints text", "echo hunter2", "printed no valid credentials"],
+      ["prints a list", `echo '["hunter2"]'`, "printed no valid credentials"],
+      ["prints an invalid password", `echo '{"Username":"jo","Secret":7}'`, "printed no valid credentials"],
+      ["has a token", returns("<token>", "hunter2"), "an identity token instead of a password"],
+    ])("returns a reason if the helper %s", async (_, script, reason) => {
       await helper("mine", script);
       const found = await login({ credsStore: "mine" });
       expect(found).toEqual({ reason: expect.stringContaining(reason) });
       expect(JSON.stringify(found)).not.toContain("hunter2");
     });
 
-    it("is not waited for where it does not answer", async () => {
+    it("returns a reason if the helper does not exit in time", async () => {
       await helper("mine", "echo hunter2; exec sleep 60");
-      expect(await login({ credsStore: "mine" }, "ghcr.io", { deadline: 200 })).toEqual({
-        reason: "`docker-credential-mine get` did not answer within 0.2 s",
+      expect(await login({ credsStore: "mine" }, "ghcr.io", { timeoutMs: 200 })).toEqual({
+        reason: "`docker-credential-mine get` did not exit within 0.2 s",
       });
     });
 
-    it("cannot be known where there is no such program, or none that can be started", async () => {
-      const reason = "docker-credential-mine is not on PATH, or cannot be started";
+    it("returns a reason if the helper is missing or cannot be started", async () => {
+      const reason = "docker-credential-mine is not on PATH, or could not be started";
       expect(await login({ credsStore: "mine" })).toEqual({ reason });
       await helper("mine", "exit 0");
       await writeFile(join(folder, "bin", "docker-credential-mine"), "#!/nonexistent/interpreter\n");
       expect(await login({ credsStore: "mine" })).toEqual({ reason });
     });
 
-    it.each(["../evil", "a b", "a;b", "/bin/sh"])("is no program of another name: %j", async (name) => {
+    it.each(["../evil", "a b", "a;b", "/bin/sh"])("rejects an invalid helper name: %j", async (name) => {
       expect(await login({ credHelpers: { "ghcr.io": name } })).toEqual({
-        reason: "docker's configuration names a credential helper that can be none",
+        reason: "the Docker configuration has an invalid credential helper name",
       });
     });
 
-    it("keeps every password as it is", async () => {
+    it("does not change any password", async () => {
       await helper("mine", 'cat >/dev/null; cat "$0.json"');
       await fc.assert(
         fc.asyncProperty(secret, async (password) => {
-          const answer = JSON.stringify({ Username: "jo", Secret: password });
-          await writeFile(join(folder, "bin", "docker-credential-mine.json"), answer);
+          const response = JSON.stringify({ Username: "jo", Secret: password });
+          await writeFile(join(folder, "bin", "docker-credential-mine.json"), response);
           expect(await login({ credsStore: "mine" })).toEqual({ user: "jo", password });
         }),
         { numRuns: 10 },

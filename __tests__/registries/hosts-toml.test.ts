@@ -11,8 +11,8 @@ const proxyOf = (name: string, mirror?: string) => ({
   hasLogin: false,
 });
 
-describe("the files that tell containerd where images come from", () => {
-  it("let it ask the proxy of a registry first, and then the registry itself", () => {
+describe("renderHostsToml", () => {
+  it("lists the proxy of a registry first, then the registry itself", () => {
     expect(renderHostsToml(proxyHosts([proxyOf("ghcr.io")]))).toEqual({
       "/etc/containerd/certs.d/ghcr.io/hosts.toml": `server = "https://ghcr.io"
 
@@ -22,7 +22,7 @@ describe("the files that tell containerd where images come from", () => {
     });
   });
 
-  it("let it ask the user's mirror after the proxy, so that what the proxy lacks still comes from there", () => {
+  it("lists the mirror after the proxy", () => {
     expect(
       Object.values(renderHostsToml(proxyHosts([proxyOf("quay.io", "https://mirror.example:5000")]))),
     ).toEqual([
@@ -37,7 +37,7 @@ describe("the files that tell containerd where images come from", () => {
     ]);
   });
 
-  it("lead to the local registry by the name that the runner has for it, and by its own, on the cluster's network", () => {
+  it("maps both names of the local registry to its address on the Docker network", () => {
     const local = { address: "localhost:5001", inside: "kind-registry:5000" };
     const text = 'server = "http://kind-registry:5000"\n';
     expect(renderHostsToml(localRegistryHosts(local))).toEqual({
@@ -46,7 +46,7 @@ describe("the files that tell containerd where images come from", () => {
     });
   });
 
-  it("are one for each registry", () => {
+  it("renders a file for each registry", () => {
     const files = renderHostsToml(proxyHosts([proxyOf("ghcr.io"), proxyOf("registry.example:5000")]));
     expect(Object.keys(files)).toEqual([
       "/etc/containerd/certs.d/ghcr.io/hosts.toml",
@@ -54,7 +54,7 @@ describe("the files that tell containerd where images come from", () => {
     ]);
   });
 
-  it("hold a URL as a text, whatever is in it: nothing in there becomes a line or a table of its own", () => {
+  it("escapes URLs, so that they cannot add lines or tables", () => {
     const url = 'http://a"]\n[host."http://evil\\';
     const files = renderHostsToml([{ name: "ghcr.io", hosts: [url], server: url }]);
     expect(Object.values(files)).toEqual([
@@ -67,31 +67,31 @@ describe("the files that tell containerd where images come from", () => {
   });
 });
 
-describe("the patch with which containerd looks for these files", () => {
+describe("configPathPatches", () => {
   const imagesOf = (kind: string) => nodeImagesOf(kind).map(({ image }) => image);
   const patch = `[plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "/etc/containerd/certs.d"
 `;
 
   it.each(["v0.27.0", "v0.33.0"])(
-    "is not needed by the node images of kind %s: they look by themselves",
+    "returns no patch for the node images of kind %s, which have the default",
     (kind) => {
       expect(imagesOf(kind).length).toBeGreaterThan(0);
       expect(configPathPatches(imagesOf(kind))).toEqual([]);
     },
   );
 
-  it("is there for the node images of kind before v0.27, whose containerd has to be told", () => {
+  it("returns the patch for node images of kind before v0.27", () => {
     expect(imagesOf("v0.26.0").length).toBeGreaterThan(0);
     for (const image of imagesOf("v0.26.0")) expect(configPathPatches([image])).toEqual([patch]);
   });
 
-  it("is there for images that nobody knows: a tag may be anything, and so may an image of one's own", () => {
+  it("returns the patch for unknown images", () => {
     expect(configPathPatches(["kindest/node:v1.37.0"])).toEqual([patch]);
     expect(configPathPatches([`registry.example/node@sha256:${"a".repeat(64)}`])).toEqual([patch]);
   });
 
-  it("is there for all nodes as soon as one of them needs it", () => {
+  it("returns the patch if one of several images needs it", () => {
     const [known = ""] = imagesOf("v0.33.0");
     expect(configPathPatches([known, "kindest/node:latest"])).toEqual([patch]);
   });

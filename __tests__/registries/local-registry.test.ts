@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { localRegistryHosting, startLocalRegistry } from "../../src/registries/local-registry.ts";
 import { type DockerDaemon, dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { listening, panicked } from "../fixtures/registry-words.ts";
 
 const plan = { name: "kind-registry", port: 5000, enableDelete: false };
-const on = {
+const options = {
   image: "registry:3",
   network: "kind",
   address: "172.18.255.199",
@@ -20,7 +20,7 @@ async function daemonWithNetwork(): Promise<DockerDaemon> {
   return daemon;
 }
 
-/** Somebody else has a port of the machine, and Docker says so in these words. */
+/** Makes Docker reject a port of the machine with an error message. */
 function occupy(daemon: DockerDaemon, port: number, message: string): void {
   daemon.failing = ({ serves }) =>
     JSON.stringify(serves?.HostConfig.PortBindings).includes(`"HostPort":"${port}"`) ? message : undefined;
@@ -29,10 +29,10 @@ function occupy(daemon: DockerDaemon, port: number, message: string): void {
 const allocated =
   "driver failed programming external connectivity on endpoint kind-registry (57ef14a5e4b2a4ba1a4f5fe0a4e1cbb2): Bind for 127.0.0.1:5000 failed: port is already allocated";
 
-describe("the local registry", () => {
-  it("is found by the runner on loopback, and by nodes and pods by its name, at one port", async () => {
+describe("startLocalRegistry", () => {
+  it("publishes the registry on loopback, and connects it to the Docker network, on one port", async () => {
     const daemon = await daemonWithNetwork();
-    expect(await startLocalRegistry(daemon.engine, { ...plan, port: 5001 }, on)).toEqual({
+    expect(await startLocalRegistry(daemon.engine, { ...plan, port: 5001 }, options)).toEqual({
       address: "localhost:5001",
       inside: "kind-registry:5001",
       portTaken: false,
@@ -45,37 +45,40 @@ describe("the local registry", () => {
     ]);
   });
 
-  it("is labelled as the run's, so that it goes with the cluster, and runs the image that it is to run", async () => {
+  it("runs the given image with the given labels", async () => {
     const daemon = await daemonWithNetwork();
-    await startLocalRegistry(daemon.engine, plan, on);
-    expect(daemon.containers.get("kind-registry")).toMatchObject({ image: "registry:3", labels: on.labels });
+    await startLocalRegistry(daemon.engine, plan, options);
+    expect(daemon.containers.get("kind-registry")).toMatchObject({
+      image: "registry:3",
+      labels: options.labels,
+    });
   });
 
   it.each([
     [false, undefined],
     [true, "REGISTRY_STORAGE_DELETE_ENABLED=true"],
-  ])("lets images be deleted only where that is wanted: %s", async (enableDelete, variable) => {
+  ])("configures deletion: %s", async (enableDelete, variable) => {
     const daemon = await daemonWithNetwork();
-    await startLocalRegistry(daemon.engine, { ...plan, enableDelete }, on);
+    await startLocalRegistry(daemon.engine, { ...plan, enableDelete }, options);
     const environment = daemon.containers.get("kind-registry")?.made?.Env ?? [];
     expect(environment.find((each) => each.includes("DELETE"))).toBe(variable);
   });
 
   it.each([
     ["a container", allocated],
-    ["a container, as Docker 29 says it", `failed to set up container networking: ${allocated}`],
+    ["a container, with Docker 29", `failed to set up container networking: ${allocated}`],
     [
       "a program",
       "failed to set up container networking: driver failed programming external connectivity on endpoint kind-registry (57ef14a5): failed to bind host port for 127.0.0.1:5000:172.18.0.2:5000/tcp: address already in use",
     ],
     [
-      "a program, as Docker 20 says it",
+      "a program, with Docker 20",
       "driver failed programming external connectivity on endpoint kind-registry (57ef14a5): Error starting userland proxy: listen tcp4 127.0.0.1:5000: bind: address already in use",
     ],
-  ])("gets another port on the machine where %s has its own, and says so", async (_, message) => {
+  ])("uses another port if that is in use by %s", async (_, message) => {
     const daemon = await daemonWithNetwork();
     occupy(daemon, 5000, message);
-    const started = await startLocalRegistry(daemon.engine, plan, on);
+    const started = await startLocalRegistry(daemon.engine, plan, options);
     expect(started).toEqual({
       address: expect.stringMatching(/^localhost:\d+$/),
       inside: "kind-registry:5000",
@@ -85,38 +88,40 @@ describe("the local registry", () => {
     expect([...daemon.containers.keys()]).toEqual(["kind-registry"]);
   });
 
-  it("does not take the place of a container that has its name, and the error says what to do", async () => {
+  it("rejects with a remedy if a container has its name", async () => {
     const daemon = await daemonWithNetwork();
-    daemon.containers.set("theirs", { id: "theirs", name: "kind-registry", labels: {} });
-    await expect(startLocalRegistry(daemon.engine, plan, on)).rejects.toThrow(
-      /^The local registry cannot be started: .*The container name "\/kind-registry" is already in use.*`registry_name`/s,
+    daemon.containers.set("other", { id: "other", name: "kind-registry", labels: {} });
+    await expect(startLocalRegistry(daemon.engine, plan, options)).rejects.toThrow(
+      /^Could not start the local registry: .*The container name "\/kind-registry" is already in use.*`registry_name`/s,
     );
-    expect([...daemon.containers.keys()]).toEqual(["theirs"]);
+    expect([...daemon.containers.keys()]).toEqual(["other"]);
   });
 
-  it("that does not start is an error, and is gone", async () => {
+  it("rejects and removes the container if the registry exits", async () => {
     const daemon = await daemonWithNetwork();
     daemon.printed = ({ id }) => {
       daemon.kill(id);
       return panicked;
     };
-    await expect(startLocalRegistry(daemon.engine, plan, on)).rejects.toThrow(
-      /^The local registry cannot be started: The registry kind-registry ended: panic: /,
+    await expect(startLocalRegistry(daemon.engine, plan, options)).rejects.toThrow(
+      /^Could not start the local registry: The registry kind-registry exited: panic: /,
     );
     expect(daemon.containers.size).toBe(0);
   });
 
-  it("is tried at another port once, and not at each after it", async () => {
+  it("tries one other port only", async () => {
     const daemon = await daemonWithNetwork();
     daemon.failing = () => allocated;
-    await expect(startLocalRegistry(daemon.engine, plan, on)).rejects.toThrow("port is already allocated");
+    await expect(startLocalRegistry(daemon.engine, plan, options)).rejects.toThrow(
+      "port is already allocated",
+    );
     expect(daemon.changes.filter((call) => call.endsWith("/start"))).toHaveLength(2);
     expect(daemon.containers.size).toBe(0);
   });
 });
 
-describe("what a cluster says of its local registry", () => {
-  it("is what KEP 1755 wants: where it is for the machine, for nodes and for pods", () => {
+describe("localRegistryHosting", () => {
+  it("returns the ConfigMap of KEP 1755, with the addresses for machine, nodes and pods", () => {
     const { path, body } = localRegistryHosting({ address: "localhost:5001", inside: "kind-registry:5000" });
     expect(path).toBe("/api/v1/namespaces/kube-public/configmaps");
     const { data, ...rest } = z

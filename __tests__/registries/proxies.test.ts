@@ -1,7 +1,7 @@
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import type { Credentials } from "../../src/oci/registry-client.ts";
 import {
   createProxiesFolder,
@@ -15,7 +15,7 @@ import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { listening, panicked } from "../fixtures/registry-words.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 
-/** Proxies for such lines of `registry_proxies`. */
+/** Plans proxies for lines of `registry_proxies`. */
 function planOf(lines: readonly string[], folders?: ProxiesPlan["folders"]): ProxiesPlan {
   const upstreams = lines.flatMap((line) => {
     const parsed = parseUpstreams(line);
@@ -29,7 +29,7 @@ function foldersIn(temp: string) {
   return { shared: join(temp, "shared"), own: join(temp, "own") };
 }
 
-/** A daemon with a cluster's network, whose registries take requests as soon as they are started. */
+/** A daemon with a Docker network, whose registries accept requests at once. */
 async function daemonWithNetwork() {
   const daemon = await dockerDaemon();
   daemon.networks.set("kind", { name: "kind", subnets: [{ subnet: "172.18.0.0/16" }] });
@@ -41,18 +41,18 @@ type Daemon = Awaited<ReturnType<typeof daemonWithNetwork>>;
 const start = (
   { engine }: Daemon,
   plan: ProxiesPlan,
-  more: { addresses?: readonly string[]; logins?: ReadonlyMap<string, Credentials> } = {},
+  options: { addresses?: readonly string[]; logins?: ReadonlyMap<string, Credentials> } = {},
 ) =>
   startProxies(engine, plan, {
     image: "registry:3",
     cluster: "shop",
     network: "kind",
     labels: { "kind-action.run": "run-1" },
-    addresses: more.addresses ?? [],
-    logins: more.logins ?? new Map(),
+    addresses: options.addresses ?? [],
+    logins: options.logins ?? new Map(),
   });
 
-/** A proxy's variables, as distribution reads them: each is YAML. */
+/** Returns the environment variables of a proxy. */
 function environmentOf(daemon: Daemon, container: string): Record<string, string> {
   const variables = daemon.containers.get(container)?.made?.Env ?? [];
   return Object.fromEntries(
@@ -60,8 +60,8 @@ function environmentOf(daemon: Daemon, container: string): Record<string, string
   );
 }
 
-describe("the proxies of a cluster", () => {
-  it("are one for each registry, on its network, by names that nobody else's cluster has", async () => {
+describe("startProxies", () => {
+  it("starts a proxy for each registry on the Docker network, with the cluster name in its name", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies, failed } = await start(daemon, planOf(["docker.io", "ghcr.io"]));
     expect(failed).toEqual([]);
@@ -79,7 +79,7 @@ describe("the proxies of a cluster", () => {
       });
   });
 
-  it("may be for a registry with a port, which no container can have in its name", async () => {
+  it("replaces the colon of a port in container names", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf(["registry.example:5000"]));
     expect(proxies.map(({ url }) => url)).toEqual(["http://shop-proxy-registry.example-5000:5000"]);
@@ -89,20 +89,20 @@ describe("the proxies of a cluster", () => {
     ["docker.io", "https://registry-1.docker.io"],
     ["ghcr.io", "https://ghcr.io"],
     ["ghcr.io=https://mirror.example", "https://mirror.example"],
-  ])("ask the registry for what they lack, or the mirror that the user names: %s", async (line, url) => {
+  ])("uses the registry or its mirror as the upstream: %s", async (line, url) => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf([line]));
     const environment = environmentOf(daemon, proxies[0]?.container ?? "");
     expect(environment).toMatchObject({ REGISTRY_PROXY_REMOTEURL: url, REGISTRY_HTTP_ADDR: ":5000" });
   });
 
-  it("keep what they have however old it is: what comes from a cache would be gone at once", async () => {
+  it("disables the expiry of blobs, which would remove restored ones", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf(["ghcr.io"]));
     expect(environmentOf(daemon, proxies[0]?.container ?? "")).toMatchObject({ REGISTRY_PROXY_TTL: "0" });
   });
 
-  it("keep it in folders of the job, as its user: so that it can be saved, and removed", async () => {
+  it("mounts folders of the job, with its user", async () => {
     const daemon = await daemonWithNetwork();
     const plan = planOf(["docker.io", "registry.example:5000"], foldersIn(temporaryFolder()));
     const { proxies } = await start(daemon, plan);
@@ -119,7 +119,7 @@ describe("the proxies of a cluster", () => {
     expect(new Set(sharedFolders(plan).values()).size).toBe(2);
   });
 
-  it("keep it in themselves where the daemon runs on another machine, as the image's own user", async () => {
+  it("mounts nothing if the daemon runs on another machine", async () => {
     const daemon = await daemonWithNetwork();
     const plan = planOf(["docker.io"]);
     const { proxies } = await start(daemon, plan);
@@ -128,15 +128,15 @@ describe("the proxies of a cluster", () => {
     expect(sharedFolders(plan)).toEqual(new Map());
   });
 
-  it("have addresses of their own as far as there are some", async () => {
+  it("assigns the given addresses", async () => {
     const daemon = await daemonWithNetwork();
     const addresses = ["172.18.255.199", "172.18.255.198"];
     await start(daemon, planOf(["docker.io", "ghcr.io", "quay.io"]), { addresses });
-    const given = Object.values(daemon.networks.get("kind")?.containers ?? {}).map(({ name, ipv4 }) => [
+    const assigned = Object.values(daemon.networks.get("kind")?.containers ?? {}).map(({ name, ipv4 }) => [
       name,
       ipv4,
     ]);
-    expect(given.toSorted()).toEqual([
+    expect(assigned.toSorted()).toEqual([
       ["shop-proxy-docker.io", "172.18.255.199/16"],
       ["shop-proxy-ghcr.io", "172.18.255.198/16"],
       ["shop-proxy-quay.io", undefined],
@@ -144,11 +144,11 @@ describe("the proxies of a cluster", () => {
   });
 });
 
-describe("a proxy with credentials", () => {
-  const login = { user: "me", password: '*geheim: "#' };
+describe("startProxies with credentials", () => {
+  const login = { user: "me", password: '*secret: "#' };
   const logins = new Map([["ghcr.io", login]]);
 
-  it("gives them to its upstream, whatever is in them, and no other proxy gets them", async () => {
+  it("passes any credentials unchanged, and only to the proxy of their upstream", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf(["docker.io", "ghcr.io"]), { logins });
     for (const { upstream, container, hasLogin } of proxies) {
@@ -156,12 +156,12 @@ describe("a proxy with credentials", () => {
         environmentOf(daemon, container);
       expect(hasLogin).toBe(upstream.name === "ghcr.io");
       expect([JSON.parse(user), JSON.parse(password)]).toEqual(
-        hasLogin ? ["me", '*geheim: "#'] : [null, null],
+        hasLogin ? ["me", '*secret: "#'] : [null, null],
       );
     }
   });
 
-  it("keeps apart what it pulls: no other cluster of the job sees that, and no cache", async () => {
+  it("mounts a folder of the run, which other clusters and the cache do not use", async () => {
     const daemon = await daemonWithNetwork();
     const folders = foldersIn(temporaryFolder());
     const { proxies } = await start(daemon, planOf(["ghcr.io"], folders), { logins });
@@ -171,8 +171,8 @@ describe("a proxy with credentials", () => {
   });
 });
 
-describe("a proxy that cannot be started", () => {
-  it("is told of with the reason, and the others run", async () => {
+describe("startProxies with a failing proxy", () => {
+  it("returns the reason, and starts the others", async () => {
     const daemon = await daemonWithNetwork();
     daemon.printed = ({ id, name }) => {
       if (!name.endsWith("ghcr.io")) return listening;
@@ -184,39 +184,39 @@ describe("a proxy that cannot be started", () => {
     expect(failed.map(({ upstream, reason }) => [upstream.name, reason])).toEqual([
       [
         "ghcr.io",
-        'The registry shop-proxy-ghcr.io ended: panic: Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io on 127.0.0.11:53: no such host',
+        'The registry shop-proxy-ghcr.io exited: panic: Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io on 127.0.0.11:53: no such host',
       ],
     ]);
     expect([...daemon.containers.keys()].toSorted()).toEqual(["shop-proxy-docker.io", "shop-proxy-quay.io"]);
   });
 
-  it("leaves alone what has its name", async () => {
+  it("does not touch another container with the same name", async () => {
     const daemon = await daemonWithNetwork();
-    daemon.containers.set("theirs", { id: "theirs", name: "shop-proxy-ghcr.io", labels: {} });
+    daemon.containers.set("other", { id: "other", name: "shop-proxy-ghcr.io", labels: {} });
     const { proxies, failed } = await start(daemon, planOf(["ghcr.io"]));
     expect(proxies).toEqual([]);
     expect(failed).toMatchObject([{ reason: expect.stringContaining("is already in use by container") }]);
-    expect([...daemon.containers.keys()]).toEqual(["theirs"]);
+    expect([...daemon.containers.keys()]).toEqual(["other"]);
   });
 });
 
-describe("the folder of the proxies", () => {
-  it("is made by the first cluster of a job, and found by the later ones: the first has to remove it", async () => {
+describe("createProxiesFolder", () => {
+  it("returns whether it created the folder", async () => {
     const folder = join(temporaryFolder(), "temp/proxies");
     expect(await createProxiesFolder(folder)).toBe(true);
     expect(await createProxiesFolder(folder)).toBe(false);
     expect((await stat(folder)).isDirectory()).toBe(true);
   });
 
-  it("cannot be made where there is a file instead of a folder above it", async () => {
+  it("rejects if a parent is a file", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "");
     await expect(createProxiesFolder(join(file, "proxies"))).rejects.toThrow();
   });
 });
 
-describe("what nodes are told of proxies", () => {
-  it("is to ask the proxy, then the mirror, and the registry itself in the end", async () => {
+describe("proxyHosts", () => {
+  it("returns the proxy, then the mirror, and the registry itself last", async () => {
     const daemon = await daemonWithNetwork();
     const { proxies } = await start(daemon, planOf(["docker.io=https://mirror.example"]));
     expect(proxyHosts(proxies)).toEqual([

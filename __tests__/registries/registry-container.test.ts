@@ -14,127 +14,127 @@ const registry: ServiceContainer = {
   binds: [],
 };
 
-/** Longer than anything here takes. */
-const patient = 60_000;
+/** Longer than any test takes. */
+const longTimeoutMs = 60_000;
 
-/** A daemon whose registries end as soon as they have said something. */
-async function daemonWhereItEnds(words: string) {
+/** A daemon whose registries exit with an output. */
+async function daemonWithExit(output: string) {
   const daemon = await dockerDaemon();
   daemon.printed = ({ id }) => {
     daemon.kill(id);
-    return words;
+    return output;
   };
   return daemon;
 }
 
-describe("a registry", () => {
-  it("is there when it takes requests, and not before", async () => {
+describe("startRegistry", () => {
+  it("waits until the registry accepts requests", async () => {
     const daemon = await dockerDaemon();
-    const words = ["", starting, starting, listening];
-    daemon.printed = () => words.shift() ?? "";
-    const id = await startRegistry(daemon.engine, registry, patient);
-    expect(words).toEqual([]);
+    const outputs = ["", starting, starting, listening];
+    daemon.printed = () => outputs.shift() ?? "";
+    const id = await startRegistry(daemon.engine, registry, longTimeoutMs);
+    expect(outputs).toEqual([]);
     expect((await daemon.engine.containers.inspect(id))?.running).toBe(true);
   });
 
-  it("sends no traces, for which there is no collector: it would complain at each request", async () => {
+  it("disables traces, for which there is no collector", async () => {
     const daemon = await dockerDaemon();
     daemon.printed = () => listening;
-    const id = await startRegistry(daemon.engine, registry, patient);
+    const id = await startRegistry(daemon.engine, registry, longTimeoutMs);
     expect(daemon.containers.get(id)?.made?.Env).toEqual(["OTEL_TRACES_EXPORTER=none"]);
   });
 
   it.each([
     [
-      "its upstream is not there",
+      "its upstream does not exist",
       panicked,
-      'The registry kind-registry ended: panic: Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io on 127.0.0.11:53: no such host',
+      'The registry kind-registry exited: panic: Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io on 127.0.0.11:53: no such host',
     ],
     [
-      "somebody has its port",
+      "its port is in use",
       failed,
-      "The registry kind-registry ended: listen tcp :5000: bind: address already in use",
+      "The registry kind-registry exited: listen tcp :5000: bind: address already in use",
     ],
     [
-      "it cannot read its configuration",
+      "its configuration is invalid",
       misused,
-      "The registry kind-registry ended: configuration error: error parsing /etc/distribution/config.yml: yaml: line 3: did not find expected key",
+      "The registry kind-registry exited: configuration error: error parsing /etc/distribution/config.yml: yaml: line 3: did not find expected key",
     ],
-    ["it says nothing of", "", "The registry kind-registry ended"],
-    ["it says nothing that tells why", starting, "The registry kind-registry ended"],
-  ])("that ends instead, is an error with the reason, and is gone: %s", async (_, words, message) => {
-    const daemon = await daemonWhereItEnds(words);
-    await expect(startRegistry(daemon.engine, registry, patient)).rejects.toThrow(
+    ["it printed nothing", "", "The registry kind-registry exited"],
+    ["it printed no error", starting, "The registry kind-registry exited"],
+  ])("rejects with the last error, and removes the container, if %s", async (_, output, message) => {
+    const daemon = await daemonWithExit(output);
+    await expect(startRegistry(daemon.engine, registry, longTimeoutMs)).rejects.toThrow(
       expect.objectContaining({ message }),
     );
     expect(daemon.containers.size).toBe(0);
   });
 
-  it("says no more of why than a line of a log can have", async () => {
-    const daemon = await daemonWhereItEnds(`level=fatal ${"x".repeat(10_000)}\n`);
-    const failure = await startRegistry(daemon.engine, registry, patient).catch(String);
+  it("shortens a long error", async () => {
+    const daemon = await daemonWithExit(`level=fatal ${"x".repeat(10_000)}\n`);
+    const failure = await startRegistry(daemon.engine, registry, longTimeoutMs).catch(String);
     expect(failure.length).toBeLessThan(600);
   });
 
-  it("that takes no requests in time is an error, with what it complains of, and is gone", async () => {
+  it("rejects with the last error, and removes the container, after the timeout", async () => {
     const daemon = await dockerDaemon();
     daemon.printed = () => `${starting}level=error msg="no answer from https://ghcr.io"\n`;
     await expect(startRegistry(daemon.engine, registry, 100)).rejects.toThrow(
-      "The registry kind-registry does not take requests after 0.1 s: no answer from https://ghcr.io",
+      "The registry kind-registry did not accept requests within 0.1 s: no answer from https://ghcr.io",
     );
     expect(daemon.containers.size).toBe(0);
   });
 
-  it("that somebody removes while it starts is an error", async () => {
+  it("rejects if the container is removed while it starts", async () => {
     const daemon = await dockerDaemon();
     daemon.printed = ({ id }) => {
       daemon.containers.delete(id);
       return starting;
     };
-    await expect(startRegistry(daemon.engine, registry, patient)).rejects.toThrow(
-      "The registry kind-registry ended",
+    await expect(startRegistry(daemon.engine, registry, longTimeoutMs)).rejects.toThrow(
+      "The registry kind-registry exited",
     );
   });
 
-  describe("that is to have an address of its own", () => {
+  describe("with an IP address", () => {
     const withAddress = { ...registry, address: "172.18.255.199" };
 
-    /** Where it is on the network, on which others have their addresses already. */
+    /** Starts a registry on a Docker network. @returns its address there */
     async function addressOn(network: Omit<KeptNetwork, "name">) {
       const daemon = await dockerDaemon();
       daemon.networks.set("kind", { name: "kind", ...network });
       daemon.printed = () => listening;
-      const id = await startRegistry(daemon.engine, withAddress, patient);
+      const id = await startRegistry(daemon.engine, withAddress, longTimeoutMs);
       expect([...daemon.containers.keys()]).toEqual([id]);
       return (await daemon.engine.networks.inspect("kind"))?.containers.get(id);
     }
 
-    it("has it on a network whose subnet was demanded", async () => {
+    it("assigns it on a network with a configured subnet", async () => {
       expect(await addressOn({ subnets: [{ subnet: "172.18.0.0/16" }] })).toEqual({
         name: "kind-registry",
         ipv4: "172.18.255.199",
       });
     });
 
-    it("has another one on a network that somebody else made, which gives none out that are demanded", async () => {
+    it("accepts another one on a network whose subnet Docker chose", async () => {
       expect(await addressOn({ subnets: [{ subnet: "172.18.0.0/16" }], chosen: true })).toEqual({
         name: "kind-registry",
       });
     });
 
-    it("has another one where somebody was faster", async () => {
-      const containers = { theirs: { name: "theirs", ipv4: "172.18.255.199/16" } };
+    it("accepts another one if the address is in use", async () => {
+      const containers = { other: { name: "other", ipv4: "172.18.255.199/16" } };
       expect(await addressOn({ subnets: [{ subnet: "172.18.0.0/16" }], containers })).toEqual({
         name: "kind-registry",
       });
     });
   });
 
-  it("that Docker does not start is Docker's error, and nothing is left", async () => {
+  it("rejects with the error of Docker, and leaves no container", async () => {
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call === "POST /containers/create" ? { status: 404, message: "No such image: registry:3" } : undefined;
-    await expect(startRegistry(daemon.engine, registry, patient)).rejects.toThrow(
+    await expect(startRegistry(daemon.engine, registry, longTimeoutMs)).rejects.toThrow(
       "No such image: registry:3",
     );
     expect(daemon.containers.size).toBe(0);

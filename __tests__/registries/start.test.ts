@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RegistriesPlan } from "../../src/plan/registries.ts";
-import { noRegistries, startRegistries } from "../../src/registries/start.ts";
+import { noRegistries, type RegistriesPlan, startRegistries } from "../../src/registries/start.ts";
 import type { KeptNetwork } from "../fixtures/daemon-networks.ts";
 import { dockerDaemon } from "../fixtures/docker-daemon.ts";
 import { recordingLog } from "../fixtures/recording.ts";
@@ -13,16 +12,16 @@ const proxies = (...names: string[]) => ({
   folders: undefined,
 });
 
-/** A cluster's network, whose subnet was demanded, with a node on it. */
+/** A Docker network with a configured subnet and a node. */
 const network: KeptNetwork = {
   name: "kind",
   subnets: [{ subnet: "172.18.0.0/16" }],
   containers: { node: { name: "kind-control-plane", ipv4: "172.18.0.2/16" } },
 };
 
-async function daemonWith(kept: KeptNetwork | undefined = network) {
+async function daemonWith(existing: KeptNetwork | undefined = network) {
   const daemon = await dockerDaemon();
-  if (kept !== undefined) daemon.networks.set("kind", kept);
+  if (existing !== undefined) daemon.networks.set("kind", existing);
   daemon.printed = () => listening;
   return daemon;
 }
@@ -38,14 +37,14 @@ async function start(daemon: Awaited<ReturnType<typeof daemonWith>>, plan: Parti
   return { registries, log };
 }
 
-describe("a cluster's registries", () => {
-  it("are none where none is planned", async () => {
+describe("startRegistries", () => {
+  it("starts nothing without a plan", async () => {
     const daemon = await daemonWith();
     expect((await start(daemon, {})).registries).toEqual(noRegistries);
     expect(daemon.changes).toEqual([]);
   });
 
-  it("run all together, are said where they are, and nodes find each of them", async () => {
+  it("starts all registries, logs their addresses, and returns their hosts", async () => {
     const { registries, log } = await start(await daemonWith(), {
       local,
       proxies: proxies("ghcr.io", "quay.io"),
@@ -58,18 +57,18 @@ describe("a cluster's registries", () => {
       "quay.io",
     ]);
     expect(log.lines.toSorted()).toEqual([
-      "ghcr.io through http://kind-proxy-ghcr.io:5000",
-      "localhost:5000 on this machine and in every node, kind-registry:5000 for pods",
-      "quay.io through http://kind-proxy-quay.io:5000",
+      "Local registry: localhost:5000 on this machine and in the nodes, kind-registry:5000 in pods",
+      "Proxy for ghcr.io: http://kind-proxy-ghcr.io:5000",
+      "Proxy for quay.io: http://kind-proxy-quay.io:5000",
     ]);
     expect(log.warnings).toEqual([]);
   });
 
-  it("have addresses that are nobody else's, at the top of the network", async () => {
+  it("assigns free addresses at the end of the subnet", async () => {
     const daemon = await daemonWith();
     await start(daemon, { local, proxies: proxies("ghcr.io", "quay.io") });
-    const given = Object.values(daemon.networks.get("kind")?.containers ?? {}).map(({ ipv4 }) => ipv4);
-    expect(given.toSorted()).toEqual([
+    const assigned = Object.values(daemon.networks.get("kind")?.containers ?? {}).map(({ ipv4 }) => ipv4);
+    expect(assigned.toSorted()).toEqual([
       "172.18.0.2/16",
       "172.18.255.197/16",
       "172.18.255.198/16",
@@ -78,19 +77,22 @@ describe("a cluster's registries", () => {
   });
 
   it.each<[string, KeptNetwork]>([
-    ["is somebody else's", { ...network, chosen: true }],
+    ["has a subnet that Docker chose", { ...network, chosen: true }],
     ["is small", { ...network, subnets: [{ subnet: "172.18.0.0/28" }] }],
-    ["has IPv6 alone", { ...network, subnets: [{ subnet: "fc00:f853:ccd:e793::/64" }] }],
-  ])("run without addresses of their own where the network %s", async (_, kept) => {
-    const { registries, log } = await start(await daemonWith(kept), { local, proxies: proxies("ghcr.io") });
+    ["has only IPv6", { ...network, subnets: [{ subnet: "fc00:f853:ccd:e793::/64" }] }],
+  ])("starts registries without fixed addresses if the network %s", async (_, existing) => {
+    const { registries, log } = await start(await daemonWith(existing), {
+      local,
+      proxies: proxies("ghcr.io"),
+    });
     expect(registries.local).toBeDefined();
     expect(registries.proxies).toHaveLength(1);
     expect(log.warnings).toEqual([]);
   });
 });
 
-describe("a local registry whose port is taken", () => {
-  it("is at another one: one warning says where, and how to have it otherwise", async () => {
+describe("startRegistries with a port in use", () => {
+  it("warns about the other port of the local registry, with a remedy", async () => {
     const daemon = await daemonWith();
     daemon.failing = ({ serves }) =>
       JSON.stringify(serves?.HostConfig.PortBindings).includes('"HostPort":"5000"')
@@ -100,14 +102,14 @@ describe("a local registry whose port is taken", () => {
     const { address } = registries.local ?? {};
     expect(address).not.toBe("localhost:5000");
     expect(log.warnings).toEqual([
-      `Port 5000 of this machine is taken, so that the local registry is at ${address}: use the output LOCAL_REGISTRY, or give it a free port with \`registry_port\`.`,
+      `Port 5000 of this machine is in use, so the local registry listens on ${address}. Use the output LOCAL_REGISTRY, or set a free port with \`registry_port\`.`,
     ]);
     expect(registries.hosts.map(({ name }) => name)).toEqual([address, "kind-registry:5000"]);
   });
 });
 
-describe("a registry that does not start", () => {
-  it("is a warning where it only makes pulls faster: nodes are not told of it, and pull without", async () => {
+describe("startRegistries with a failing registry", () => {
+  it("warns about a failing proxy, and returns no hosts for it", async () => {
     const daemon = await daemonWith();
     daemon.printed = ({ id, name }) => {
       if (!name.endsWith("ghcr.io")) return listening;
@@ -119,12 +121,12 @@ describe("a registry that does not start", () => {
     expect(registries.hosts.map(({ name }) => name)).not.toContain("ghcr.io");
     expect(log.warnings).toEqual([
       expect.stringMatching(
-        /^Nodes pull without a proxy from ghcr\.io \(The registry kind-proxy-ghcr\.io ended: .*\)\.$/,
+        /^Could not start the registry proxies for ghcr\.io \(The registry kind-proxy-ghcr\.io exited: .*\)\. Nodes pull from these registries directly\.$/,
       ),
     ]);
   });
 
-  it("is one warning, however many there are", async () => {
+  it("warns once about several failing proxies", async () => {
     const daemon = await daemonWith();
     daemon.refuse = (call) =>
       call === "POST /containers/create" ? { status: 404, message: "No such image: registry:3" } : undefined;
@@ -135,11 +137,11 @@ describe("a registry that does not start", () => {
     expect(log.warnings[0]).toContain("quay.io (");
   });
 
-  it("is an error where it is the local one: what the job pushes has no other place", async () => {
+  it("rejects if the local registry fails", async () => {
     const daemon = await daemonWith();
-    daemon.containers.set("theirs", { id: "theirs", name: "kind-registry", labels: {} });
+    daemon.containers.set("other", { id: "other", name: "kind-registry", labels: {} });
     await expect(start(daemon, { local, proxies: proxies("ghcr.io") })).rejects.toThrow(
-      "The local registry cannot be started",
+      "Could not start the local registry",
     );
   });
 });

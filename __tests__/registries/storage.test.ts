@@ -20,7 +20,7 @@ const web = {
 const manifest = blobOf(web.manifest);
 const [config = "", layer = ""] = web.layers.map(blobOf);
 
-/** A registry's folder in which an image is. */
+/** Creates a storage folder with an image. */
 async function withImage(): Promise<string> {
   const folder = temporaryFolder();
   await storeImage(folder, web);
@@ -30,8 +30,8 @@ async function withImage(): Promise<string> {
 const root = "docker/registry/v2";
 const blobFolder = (blob: string) => `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}`;
 
-describe("what a registry holds", () => {
-  it("is its repositories, with the blobs that are manifests and those that are not, and the sizes of all", async () => {
+describe("readStorage", () => {
+  it("returns repositories with their manifests and other blobs, and the sizes of all blobs", async () => {
     const { repositories, blobs } = await readStorage(await withImage());
     expect(repositories).toEqual([
       { name: "small/a-1", manifests: [manifest], layers: expect.arrayContaining([config, layer]) },
@@ -45,35 +45,36 @@ describe("what a registry holds", () => {
     );
   });
 
-  it("is nothing where nothing was pulled, or where there is no folder", async () => {
-    const nothing = { repositories: [], blobs: new Map(), named: new Map() };
-    expect(await readStorage(temporaryFolder())).toEqual(nothing);
-    expect(await readStorage(join(temporaryFolder(), "none"))).toEqual(nothing);
+  it("returns nothing for an empty or missing folder", async () => {
+    const empty = { repositories: [], blobs: new Map(), children: new Map() };
+    expect(await readStorage(temporaryFolder())).toEqual(empty);
+    expect(await readStorage(join(temporaryFolder(), "none"))).toEqual(empty);
   });
 
-  it("counts as a repository's what its manifests name, though only another one was asked for it", async () => {
+  it("adds blobs that manifests refer to, even if only another repository has a link to them", async () => {
     const folder = temporaryFolder();
-    const [base, own, config] = ["shared layer", "own layer", "a config"];
-    const descriptors = (contents: string[]) => contents.map((of) => ({ digest: `sha256:${blobOf(of)}` }));
+    const [base, unique, config] = ["shared layer", "unique layer", "a config"];
+    const descriptors = (contents: string[]) =>
+      contents.map((content) => ({ digest: `sha256:${blobOf(content)}` }));
     const [configDescriptor] = descriptors([config]);
     const image = JSON.stringify({
       config: configDescriptor,
-      layers: descriptors([base, own, "not pulled"]),
+      layers: descriptors([base, unique, "not pulled"]),
     });
     const index = JSON.stringify({ manifests: descriptors([image, "of another architecture"]) });
-    await storeImage(folder, { repository: "first", manifest: image, layers: [base, own, config] });
+    await storeImage(folder, { repository: "first", manifest: image, layers: [base, unique, config] });
     await storeImage(folder, { repository: "second", manifest: index, layers: [] });
-    const { repositories, named } = await readStorage(folder);
-    const names = (contents: string[]) => contents.map((of) => blobOf(of)).toSorted();
-    expect(named).toEqual(
+    const { repositories, children } = await readStorage(folder);
+    const names = (contents: string[]) => contents.map((content) => blobOf(content)).toSorted();
+    expect(children).toEqual(
       new Map([
-        [blobOf(image), [base, own, config].map(blobOf)],
+        [blobOf(image), [base, unique, config].map(blobOf)],
         [blobOf(index), [blobOf(image)]],
       ]),
     );
     expect(repositories).toEqual([
-      { name: "first", manifests: names([image]), layers: names([base, own, config]) },
-      { name: "second", manifests: names([image, index]), layers: names([base, own, config]) },
+      { name: "first", manifests: names([image]), layers: names([base, unique, config]) },
+      { name: "second", manifests: names([image, index]), layers: names([base, unique, config]) },
     ]);
   });
 
@@ -83,7 +84,7 @@ describe("what a registry holds", () => {
     "null",
     '{"layers":[{}]}',
     '{"layers":"all","config":{"digest":"sha256:../.."}}',
-  ])("takes a manifest for what it is though it names nothing: %s", async (strange) => {
+  ])("returns a manifest that cannot be parsed: %s", async (strange) => {
     const folder = temporaryFolder();
     await storeImage(folder, { repository: "strange", manifest: strange, layers: ["a layer"] });
     expect((await readStorage(folder)).repositories).toEqual([
@@ -91,7 +92,7 @@ describe("what a registry holds", () => {
     ]);
   });
 
-  it("is told in the same order wherever it lies", async () => {
+  it("returns the same order for the same contents", async () => {
     const images = ["b", "a/c", "a"].map((repository) => ({
       repository,
       manifest: repository,
@@ -105,20 +106,26 @@ describe("what a registry holds", () => {
     expect((await readStorage(one)).repositories.map(({ name }) => name)).toEqual(["a", "a/c", "b"]);
   });
 
-  it("does not include what is still on its way, nor links to it", async () => {
+  it("ignores incomplete blobs and links to them", async () => {
     const folder = await withImage();
-    const late = "f".repeat(64);
+    const incomplete = "f".repeat(64);
     const repository = `${root}/repositories/small/a-1`;
     await put(join(folder, repository, "_uploads/3e1c2b8f/data"), "half of a layer");
     await put(join(folder, repository, "_uploads/3e1c2b8f/startedat"), "2026-01-02T03:04:05Z");
-    // A manifest is written beside its place, and then moved there.
-    await put(join(folder, blobFolder(late), "data.0d3f9a52-7c1e-4b5e-9d0a-1f2e3d4c5b6a.tmp"), "half of it");
-    await put(join(folder, repository, "_layers/sha256", late, "link"), `sha256:${late}`);
-    await put(join(folder, repository, "_manifests/revisions/sha256", late, "link"), `sha256:${late}`);
+    // distribution writes a manifest to a temporary file, and then renames it.
+    await put(
+      join(folder, blobFolder(incomplete), "data.0d3f9a52-7c1e-4b5e-9d0a-1f2e3d4c5b6a.tmp"),
+      "half of it",
+    );
+    await put(join(folder, repository, "_layers/sha256", incomplete, "link"), `sha256:${incomplete}`);
+    await put(
+      join(folder, repository, "_manifests/revisions/sha256", incomplete, "link"),
+      `sha256:${incomplete}`,
+    );
     expect(await readStorage(folder)).toEqual(await readStorage(await withImage()));
   });
 
-  it("does not include tags: where those point to is the upstream's to say", async () => {
+  it("ignores tags", async () => {
     const folder = await withImage();
     const { tag: _, ...untagged } = web;
     const other = temporaryFolder();
@@ -127,26 +134,26 @@ describe("what a registry holds", () => {
   });
 
   it.each([
-    ["a file of somebody's", "README"],
+    ["another file", "README"],
     ["a file in its root", `${root}/data`],
-    ["the list of what is to expire", "scheduler-state.json"],
-    ["a blob by another hash", `${root}/blobs/sha512/ff/${"f".repeat(128)}/data`],
-    ["a blob with a name that is none", `${root}/blobs/sha256/ff/FF/data`],
+    ["the state of the scheduler", "scheduler-state.json"],
+    ["a blob with another hash algorithm", `${root}/blobs/sha512/ff/${"f".repeat(128)}/data`],
+    ["a blob with an invalid name", `${root}/blobs/sha256/ff/FF/data`],
     ["a blob in another place", `${root}/blobs/sha256/ff/more/${"f".repeat(64)}/data`],
-    ["a repository with a name that is none", `${root}/repositories/Web/_layers/sha256/${layer}/link`],
+    ["a repository with an invalid name", `${root}/repositories/Web/_layers/sha256/${layer}/link`],
     ["a repository with a hidden name", `${root}/repositories/.web/_layers/sha256/${layer}/link`],
     [
-      "a repository with a longer name than registries take",
+      "a repository with too long a name",
       `${root}/repositories/${"a/".repeat(128)}a/_layers/sha256/${layer}/link`,
     ],
-    ["something else in a repository", `${root}/repositories/web/_other/sha256/${layer}/link`],
-  ])("does not include what no registry has put there: %s", async (_, path) => {
+    ["an unknown folder of a repository", `${root}/repositories/web/_other/sha256/${layer}/link`],
+  ])("ignores files that are not part of the layout: %s", async (_, path) => {
     const folder = await withImage();
     await put(join(folder, path), "foreign");
     expect(await readStorage(folder)).toEqual(await readStorage(await withImage()));
   });
 
-  it("does not include what lies elsewhere, whatever leads there", async () => {
+  it("does not follow symbolic links", async () => {
     const folder = await withImage();
     const elsewhere = temporaryFolder();
     const [file, parent, none] = ["a".repeat(64), "b".repeat(64), "c".repeat(64)];
@@ -161,8 +168,8 @@ describe("what a registry holds", () => {
   });
 });
 
-describe("blobs that are put into a registry's folder", () => {
-  it("are there as if it had pulled them itself", async () => {
+describe("addBlob and linkBlobs", () => {
+  it("create the same storage as a pull", async () => {
     const pulled = await withImage();
     const { repositories, blobs } = await readStorage(pulled);
     const folder = temporaryFolder();
@@ -177,7 +184,7 @@ describe("blobs that are put into a registry's folder", () => {
     expect(await textsIn(folder)).toEqual(Object.fromEntries(withoutTags));
   });
 
-  it("are found by no repository where they are not there", async () => {
+  it("do not link blobs that the storage lacks", async () => {
     const folder = temporaryFolder();
     const repositories = [{ name: "web", manifests: [manifest], layers: [config, layer] }];
     await linkBlobs(folder, repositories, (blob) => blob === config);
@@ -187,38 +194,38 @@ describe("blobs that are put into a registry's folder", () => {
   });
 });
 
-describe("a file that is called a blob", () => {
-  it("is one when it holds what it is called", async () => {
+describe("matchesDigest", () => {
+  it("accepts a file with the right content", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "layer of web");
     expect(await matchesDigest(file, layer)).toBe(true);
   });
 
-  it("is one when it is empty, and called so", async () => {
+  it("accepts an empty file with the digest of an empty file", async () => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, "");
     expect(await matchesDigest(file, blobOf(""))).toBe(true);
   });
 
   it.each([
-    ["holds something else", "something else"],
-    ["holds less", "layer of"],
-    ["holds more", "layer of web!"],
-    ["holds nothing", ""],
-  ])("is none when it %s", async (_, content) => {
+    ["has other content", "something else"],
+    ["is cut off", "layer of"],
+    ["has additional content", "layer of web!"],
+    ["is empty", ""],
+  ])("rejects a file that %s", async (_, content) => {
     const file = join(temporaryFolder(), "file");
     await writeFile(file, content);
     expect(await matchesDigest(file, layer)).toBe(false);
   });
 
-  it("is none when it is a link, even to the blob: the next time that may lead elsewhere", async () => {
+  it("rejects a symbolic link, even to the right content, because its target can change", async () => {
     const folder = temporaryFolder();
     await writeFile(join(folder, "blob"), "layer of web");
     await symlink("blob", join(folder, "link"));
     expect(await matchesDigest(join(folder, "link"), layer)).toBe(false);
   });
 
-  it("is none when it is a folder, or not there", async () => {
+  it("rejects a folder and a missing file", async () => {
     const folder = temporaryFolder();
     expect(await matchesDigest(folder, layer)).toBe(false);
     expect(await matchesDigest(join(folder, "none"), layer)).toBe(false);
@@ -228,9 +235,9 @@ describe("a file that is called a blob", () => {
   });
 });
 
-/** Lines of distribution v3.1.2, shortened where nothing depends on it. */
-function line(uri: string, more: { level?: string; message?: string; agent?: string } = {}): string {
-  const { level = "info", message = "response completed", agent = "containerd/v2.3.7" } = more;
+/** A shortened log line of distribution v3.1.2. */
+function line(uri: string, fields: { level?: string; message?: string; agent?: string } = {}): string {
+  const { level = "info", message = "response completed", agent = "containerd/v2.3.7" } = fields;
   return [
     `time="2026-11-22T01:24:55.25839489Z" level=${level} msg="${message}" go.version=go1.26.8`,
     'http.request.host="kind-proxy-ghcr.io:5000" http.request.id=01a200db-3359-7f23-be9d-8a03556811de',
@@ -244,8 +251,8 @@ function line(uri: string, more: { level?: string; message?: string; agent?: str
 const blobUri = (blob: string) => `/v2/small/a-1/blobs/sha256:${blob}?ns=ghcr.io`;
 const manifestUri = (blob: string) => `/v2/small/a-1/manifests/sha256:${blob}?ns=ghcr.io`;
 
-describe("what a registry was asked for", () => {
-  it("is read from what it prints: manifests by their digests, and blobs", () => {
+describe("requestedBlobs", () => {
+  it("finds blobs, and manifests that were requested by digest", () => {
     const log = [
       'time="2026-11-22T01:24:55.003220533Z" level=info msg="listening on [::]:5000" go.version=go1.26.8 service=registry version=v3.1.2\n',
       line("/v2/small/a-1/manifests/v1?ns=ghcr.io"),
@@ -260,14 +267,14 @@ describe("what a registry was asked for", () => {
     expect(requestedBlobs(log)).toEqual(new Set([manifest, config, layer]));
   });
 
-  it("is nothing where it says nothing of that", () => {
+  it("returns nothing without such requests", () => {
     expect(requestedBlobs("")).toEqual(new Set());
     expect(requestedBlobs(line("/v2/"))).toEqual(new Set());
     expect(requestedBlobs(line("/v2/small/a-1/tags/list"))).toEqual(new Set());
     expect(requestedBlobs(line("/v2/small/a-1/blobs/sha256:abc"))).toEqual(new Set());
   });
 
-  it("is found in a log that is long, and in which a line has been cut off", () => {
+  it("parses a long log with a line that is cut off", () => {
     const log = `${line(blobUri(layer))}${`http.request.uri="/v2/${"a/blobs/".repeat(50_000)}\n`}${line(blobUri(config))}`;
     expect(requestedBlobs(log)).toEqual(new Set([layer, config]));
   });

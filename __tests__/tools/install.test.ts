@@ -3,8 +3,9 @@ import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:
 import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { toolKey } from "../../src/cache/keys.ts";
+import { restoredTool, toolEntry } from "../../src/cache/entries/tool.ts";
 import type { CacheStore } from "../../src/cache/transport/store.ts";
+import { Engine } from "../../src/docker/engine.ts";
 import { folderOf, installTool, type PinnedTool, pinTool } from "../../src/tools/install.ts";
 import { quiet } from "../fixtures/quiet.ts";
 import { recordingLog } from "../fixtures/recording.ts";
@@ -13,7 +14,7 @@ import { files, serve, unusedPort, type WebServer } from "../fixtures/web-server
 
 const program = "#!/bin/sh\necho kind v0.33.0\n";
 const other = "#!/bin/sh\necho something else\n";
-const sum = (text: string) => createHash("sha256").update(text).digest("hex");
+const checksumOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
 const path = "/v0.33.0/kind-linux-amd64";
 
@@ -35,13 +36,13 @@ const kindFrom = (url: string, more: Partial<PinnedTool> = {}): PinnedTool => ({
   name: "kind",
   version: "v0.33.0",
   architecture: "amd64",
-  checksum: sum(program),
+  checksum: checksumOf(program),
   url: `${url}${path}`,
   checksumUrl: `${url}${path}.sha256sum`,
   ...more,
 });
 
-/** An Actions cache with what it brings back, by key. */
+/** An Actions cache. @param entries contents by key */
 function cacheWith(entries: Readonly<Record<string, string>> = {}): CacheStore {
   return {
     folder: join(folder, "cache"),
@@ -54,22 +55,33 @@ function cacheWith(entries: Readonly<Record<string, string>> = {}): CacheStore {
     },
     isMissing: () => Promise.resolve(false),
     close: async () => {},
-    save: () => Promise.reject(new Error("installing saves nothing")),
+    save: () => Promise.reject(new Error("installTool does not save")),
   };
 }
 
-async function install(tool: PinnedTool, from: { path?: readonly string[]; cache?: CacheStore } = {}) {
+async function install(
+  tool: PinnedTool,
+  { path = [], cache = cacheWith() }: { path?: readonly string[]; cache?: CacheStore } = {},
+) {
   const log = recordingLog();
+  const context = {
+    store: cache,
+    engine: new Engine({ DOCKER_HOST: "unix:///nonexistent/docker.sock" }),
+    folder,
+  };
   const sources = {
-    path: from.path ?? [],
+    path,
     folder: join(folder, "downloads"),
-    cache: from.cache ?? cacheWith(),
+    restore: async (tool: { name: string; checksum: string }) => {
+      const { outcome } = await toolEntry.restore(tool, context, log);
+      return outcome === "hit" ? restoredTool(context, tool.name) : undefined;
+    },
   };
   const installed = await installTool(tool, sources, log);
   return { installed, log };
 }
 
-/** A folder of PATH with a program in it. */
+/** A folder of PATH that contains a program `kind`. */
 async function binFolder(name: string, content: string): Promise<string> {
   const bin = join(folder, name);
   await mkdir(bin, { recursive: true });
@@ -79,21 +91,21 @@ async function binFolder(name: string, content: string): Promise<string> {
 
 const isExecutable = async (file: string) => ((await stat(file)).mode & 0o111) !== 0;
 
-/** Every file below a folder. */
-async function everyFile(below: string): Promise<string[]> {
+/** Returns all files in a folder and its subfolders. */
+async function allFiles(below: string): Promise<string[]> {
   const entries = await readdir(below, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-describe("a tool on the runner", () => {
-  it("is used when it is what it should be, and nothing is downloaded", async () => {
+describe("installTool with programs on PATH", () => {
+  it("uses a program whose checksum matches, and downloads nothing", async () => {
     const bin = await binFolder("bin", program);
     const { installed, log } = await install(kindFrom(server.url), { path: [bin] });
     expect(installed).toEqual({
       name: "kind",
       version: "v0.33.0",
       path: join(bin, "kind"),
-      checksum: sum(program),
+      checksum: checksumOf(program),
       from: "runner",
       first: true,
     });
@@ -102,7 +114,7 @@ describe("a tool on the runner", () => {
     expect(server.requests).toEqual([]);
   });
 
-  it("is known by its hash alone: one that only says it were the version is not used", async () => {
+  it("does not use a program whose checksum does not match", async () => {
     const bin = await binFolder("bin", other);
     const { installed } = await install(kindFrom(server.url), { path: [bin] });
     expect(installed).toMatchObject({ from: "download", first: false });
@@ -110,13 +122,13 @@ describe("a tool on the runner", () => {
     expect(await readFile(join(bin, "kind"), "utf8")).toBe(other);
   });
 
-  it("is found behind another one, and then has to be put before that", async () => {
+  it("uses a program that is not the first of its name, and reports that", async () => {
     const [before, behind] = [await binFolder("before", other), await binFolder("behind", program)];
     const { installed } = await install(kindFrom(server.url), { path: ["", before, behind] });
     expect(installed).toMatchObject({ from: "runner", path: join(behind, "kind"), first: false });
   });
 
-  it("is no folder and no broken link of its name", async () => {
+  it("ignores folders and broken symbolic links", async () => {
     await mkdir(join(folder, "a", "kind"), { recursive: true });
     await mkdir(join(folder, "b"));
     await symlink("/nonexistent", join(folder, "b", "kind"));
@@ -127,15 +139,15 @@ describe("a tool on the runner", () => {
   });
 });
 
-describe("a tool in the tool cache", () => {
-  it("is used by the next job on the machine", async () => {
+describe("installTool with the tool cache", () => {
+  it("uses the program that an earlier job downloaded", async () => {
     const first = await install(kindFrom(server.url));
     const second = await install(kindFrom(server.url));
     expect(second.installed).toEqual({ ...first.installed, from: "tool cache" });
     expect(server.requests).toEqual([`GET ${path}`]);
   });
 
-  it("is not used when somebody has changed it: it is downloaded again, with a warning", async () => {
+  it("downloads a program again whose file was changed, with a warning", async () => {
     const { installed } = await install(kindFrom(server.url));
     await chmod(installed.path, 0o755);
     await writeFile(installed.path, other);
@@ -143,24 +155,24 @@ describe("a tool in the tool cache", () => {
     expect(again.installed.from).toBe("download");
     expect(await readFile(again.installed.path, "utf8")).toBe(program);
     expect(again.log.warnings).toEqual([
-      `${installed.path} in the tool cache is not kind v0.33.0: it is downloaded again.`,
+      `The checksum of ${installed.path} in the tool cache does not match kind v0.33.0. The file is removed and kind is installed again.`,
     ]);
   });
 
-  it("is that of its version and architecture", async () => {
+  it("distinguishes architectures", async () => {
     await install(kindFrom(server.url));
     answer = files({ [path]: other });
     const { installed } = await install(
-      kindFrom(server.url, { architecture: "arm64", checksum: sum(other) }),
+      kindFrom(server.url, { architecture: "arm64", checksum: checksumOf(other) }),
     );
     expect(installed.from).toBe("download");
     expect(await readFile(installed.path, "utf8")).toBe(other);
   });
 });
 
-describe("a tool in the Actions cache", () => {
-  it("is used when it is what it should be", async () => {
-    const cache = cacheWith({ [toolKey("kind", sum(program))]: program });
+describe("installTool with the Actions cache", () => {
+  it("uses a restored program whose checksum matches", async () => {
+    const cache = cacheWith({ [toolEntry.key({ name: "kind", checksum: checksumOf(program) })]: program });
     const { installed } = await install(kindFrom(server.url), { cache });
     expect(installed.from).toBe("Actions cache");
     expect(await readFile(installed.path, "utf8")).toBe(program);
@@ -168,8 +180,8 @@ describe("a tool in the Actions cache", () => {
     expect(server.requests).toEqual([]);
   });
 
-  it("is not used when it is something else, whoever put it there", async () => {
-    const cache = cacheWith({ [toolKey("kind", sum(program))]: other });
+  it("downloads the program if the checksum of the restored one does not match, and never makes that one executable", async () => {
+    const cache = cacheWith({ [toolEntry.key({ name: "kind", checksum: checksumOf(program) })]: other });
     const { installed } = await install(kindFrom(server.url), { cache });
     expect(installed.from).toBe("download");
     expect(await readFile(installed.path, "utf8")).toBe(program);
@@ -177,36 +189,36 @@ describe("a tool in the Actions cache", () => {
   });
 });
 
-describe("a download", () => {
-  it("ends up in the tool cache, executable, and nowhere else", async () => {
+describe("installTool with a download", () => {
+  it("moves the program to the tool cache, and makes it executable", async () => {
     const { installed, log } = await install(kindFrom(server.url));
     expect(installed).toMatchObject({ from: "download", version: "v0.33.0", first: false });
     expect(installed.path.startsWith(join(folder, "tools"))).toBe(true);
     expect(await isExecutable(installed.path)).toBe(true);
-    expect(await everyFile(join(folder, "downloads"))).toEqual([]);
+    expect(await allFiles(join(folder, "downloads"))).toEqual([]);
     expect(log.lines[0]).toBe(`Downloading ${server.url}${path}`);
   });
 
-  it("that is something else is refused, and left nowhere where it could be run", async () => {
+  it("fails if the checksum does not match, and removes the file", async () => {
     answer = files({ [path]: other });
     await expect(install(kindFrom(server.url))).rejects.toThrow(
-      `${server.url}${path} is not kind v0.33.0: its SHA-256 is ${sum(other)}, expected ${sum(program)}. ` +
-        "It was not run. A mirror that serves its own builds needs their sums in `checksums`.",
+      `The checksum of ${server.url}${path} does not match kind v0.33.0: its SHA-256 is ${checksumOf(other)}, expected ${checksumOf(program)}. ` +
+        "The file was removed and not run. If a mirror serves its own builds, set their SHA-256 in `checksums`.",
     );
-    const left = await everyFile(folder);
+    const left = await allFiles(folder);
     for (const file of left) expect(await readFile(file, "utf8"), file).not.toBe(other);
   });
 
-  it("that there is not is told with where it was looked for, after a single attempt", async () => {
+  it("fails without retries, with the URL, if the file does not exist", async () => {
     answer = files({});
     await expect(install(kindFrom(server.url))).rejects.toThrow(
-      `kind v0.33.0 cannot be downloaded from ${server.url}${path}: Unexpected HTTP response: 404. ` +
-        "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.",
+      `Could not download kind v0.33.0 from ${server.url}${path}: Unexpected HTTP response: 404. ` +
+        "If the version exists and the host cannot be reached, set `download_base_url` to a mirror.",
     );
     expect(server.requests).toHaveLength(1);
   });
 
-  it("does not stumble over one that was cut off before", async () => {
+  it("replaces an earlier download that was interrupted", async () => {
     await mkdir(join(folder, "downloads"));
     await writeFile(join(folder, "downloads", "kind-download"), "#!/bin/");
     const { installed } = await install(kindFrom(server.url));
@@ -214,45 +226,47 @@ describe("a download", () => {
   });
 });
 
-describe("the sum that a tool must have", () => {
+describe("pinTool", () => {
   const unknown = (url: string) => ({ ...kindFrom(url), checksum: undefined });
 
-  it("is the known one, and then nobody is asked", async () => {
+  it("returns a known checksum without a request", async () => {
     expect(await pinTool(kindFrom(server.url))).toEqual(kindFrom(server.url));
     expect(server.requests).toEqual([]);
   });
 
   it.each([
-    ["as kind publishes it", `${sum(program)}  kind-linux-amd64\n`],
-    ["as Kubernetes publishes it", sum(program)],
-    ["in capitals", sum(program).toUpperCase()],
-  ])("is the published one for a version that nobody knows by hash, %s", async (_, published) => {
+    ["as kind publishes it", `${checksumOf(program)}  kind-linux-amd64\n`],
+    ["as Kubernetes publishes it", checksumOf(program)],
+    ["in upper case", checksumOf(program).toUpperCase()],
+  ])("returns the published checksum of a version without a known one, %s", async (_, published) => {
     answer = files({ [path]: program, [`${path}.sha256sum`]: published });
     const pinned = await pinTool(unknown(server.url));
     expect(pinned).toEqual(kindFrom(server.url));
     expect((await install(pinned)).installed.from).toBe("download");
   });
 
-  it("is nowhere when there is no such version", async () => {
+  it("fails if the version does not exist", async () => {
     answer = files({});
     await expect(pinTool(unknown(server.url))).rejects.toThrow(
-      `there is no kind v0.33.0: ${server.url}${path}.sha256sum does not exist`,
+      `is not a version of kind: ${server.url}${path}.sha256sum does not exist`,
     );
   });
 
-  it("cannot be read from something that is no sum", async () => {
+  it("fails if the response is not a checksum", async () => {
     answer = files({ [`${path}.sha256sum`]: "<html>Please log in</html>" });
     await expect(pinTool(unknown(server.url))).rejects.toThrow(
-      `${server.url}${path}.sha256sum should hold the hash of kind v0.33.0, and answers with status 200`,
+      `has no known checksum, and ${server.url}${path}.sha256sum does not contain a SHA-256 (status 200). Set the SHA-256 in \`checksums\`, or a mirror in \`download_base_url\``,
     );
   });
 
-  it("cannot be read when nobody answers, and it is said what can be done", async () => {
+  it("fails if the server does not answer, with a remedy", async () => {
     const url = `http://127.0.0.1:${await unusedPort()}`;
     const pinned = pinTool(unknown(url));
     await expect(pinned).rejects.toThrow(
-      `is not a version that this action knows by hash, and its published hash cannot be read from ${url}${path}.sha256sum`,
+      `has no known checksum, and the published one could not be read from ${url}${path}.sha256sum`,
     );
-    await expect(pinned).rejects.toThrow("Give the hash in `checksums`, or a mirror in `download_base_url`");
+    await expect(pinned).rejects.toThrow(
+      "Set the SHA-256 in `checksums`, or a mirror in `download_base_url`",
+    );
   });
 });

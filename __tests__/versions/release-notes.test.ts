@@ -3,8 +3,8 @@ import { nodeImagesIn } from "../../script/release-table/release-notes.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 
-describe("the node images in the notes of a kind release", () => {
-  it("are found in the list that kind's maintainers write", () => {
+describe("nodeImagesIn", () => {
+  it("returns the node images in the list of a kind release", () => {
     const notes = [
       "# Images",
       `- v1.35.0: \`kindest/node:v1.35.0@${digest("a")}\``,
@@ -17,12 +17,12 @@ describe("the node images in the notes of a kind release", () => {
     ]);
   });
 
-  it("count once, also when the default image is named in the text before the list", () => {
+  it("returns an image once that is also in the text before the list", () => {
     const image = `kindest/node:v1.35.0@${digest("a")}`;
     expect(nodeImagesIn(`The default is \`${image}\`.\n- v1.35.0: \`${image}\``)).toHaveLength(1);
   });
 
-  it("are none in notes without images", () => {
+  it("returns nothing for notes without images", () => {
     expect(nodeImagesIn("Only fixes.")).toEqual([]);
   });
 });

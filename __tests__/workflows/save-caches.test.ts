@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { restoreImage } from "../../src/cache/entries/node-image.ts";
 import { restoreProxies } from "../../src/cache/entries/proxy-blobs.ts";
+import { createLog } from "../../src/lib/log.ts";
+import { sha256Hex } from "../../src/lib/sha256.ts";
 import { createProgramRunner } from "../../src/lib/subprocess.ts";
 import { readStorage } from "../../src/registries/storage.ts";
 import { readJob } from "../../src/runner/job.ts";
@@ -18,34 +20,42 @@ import { blobOf, storeImage } from "../fixtures/registry-storage.ts";
 import { temporaryFolder } from "../fixtures/temporary-folder.ts";
 import { give, labels, type PublishedImage, pinned, publish } from "../oci/published-images.ts";
 
+type Save = State["saves"][number];
+
+interface PulledImage {
+  readonly reference: string;
+  readonly architecture: string;
+  readonly restored: boolean;
+  readonly seconds: number;
+}
+
 let folder: string;
 let daemon: DockerDaemon;
 let cache: MemoryCache;
 let state: State;
 
-/** A machine on which main has come to its end, and has nothing to be saved yet. */
+/** A machine after a main that succeeded, without items to save. */
 beforeEach(async () => {
   folder = temporaryFolder();
   daemon = await dockerDaemon();
   cache = memoryCache();
   state = {
     version: 1,
-    run: "12-1-abc",
+    runId: "12-1-abc",
     folder: join(folder, "run"),
-    began: Date.now(),
+    startedMs: Date.now(),
     endpoint: { ...daemon.endpoint },
     saves: [],
-    images: [],
-    saveDeadline: 60_000,
+    saveTimeoutMs: 60_000,
     succeeded: true,
   };
   await mkdir(state.folder);
   onTestFinished(() => void vi.unstubAllEnvs());
 });
 
-/** Runs post after a main that has left its state. @returns what the runner's log shows */
-async function post(more: Partial<State>, mode?: string): Promise<string[]> {
-  vi.stubEnv("STATE_run", JSON.stringify({ ...state, ...more }));
+/** Runs post with the state of main. @returns the log of the job */
+async function post(fields: Partial<State>, mode?: string): Promise<string[]> {
+  vi.stubEnv("STATE_run", JSON.stringify({ ...state, ...fields }));
   vi.stubEnv("INPUT_JOB_STATUS", "success");
   const printer = recordingPrinter();
   const env = { PATH: process.env.PATH ?? "", ...(mode === undefined ? {} : { ACTIONS_CACHE_MODE: mode }) };
@@ -56,130 +66,136 @@ async function post(more: Partial<State>, mode?: string): Promise<string[]> {
     runProgram: createProgramRunner("12-1-post", env),
     spawnWorker: cacheProgramOf(cache),
     printer,
+    log: createLog(printer),
     startedMs: Date.now(),
   });
   expect(existsSync(state.folder)).toBe(false);
   return printer.shown;
 }
 
-/** The lines of the group in which caches are saved. */
+/** Returns the lines of the group in which caches are saved. */
 function linesOf(shown: readonly string[]): string[] {
-  const begin = shown.indexOf("> Save caches");
-  return begin < 0 ? [] : shown.slice(begin + 1, shown.indexOf("<", begin));
+  const start = shown.indexOf("> Save caches");
+  return start < 0 ? [] : shown.slice(start + 1, shown.indexOf("<", start));
 }
 
-/** A tool that main has downloaded. */
-async function tool(name: string) {
-  const file = join(folder, `${name}-download`);
-  await writeFile(file, `the program ${name}`);
-  return { file, key: `${name}-key`, name };
+/** A tool that main downloaded. */
+async function tool(name: string): Promise<Save> {
+  const path = join(folder, `${name}-download`);
+  await writeFile(path, `the program ${name}`);
+  return { entry: "tool", pending: { name, checksum: sha256Hex(`the program ${name}`), path } };
 }
 
-/** An image that main has pulled. */
-async function pulled(name: string): Promise<{ published: PublishedImage; image: State["images"][number] }> {
+const toolKey = (name: string) => `kind-action-tool-v1-${name}-${sha256Hex(`the program ${name}`)}`;
+
+/** An image that main pulled. */
+async function pulled(name: string): Promise<{ published: PublishedImage; image: PulledImage }> {
   const published = await publish(sample(name), { repository: `shop/${name}` });
   give(daemon, published);
   const image = { reference: published.reference, architecture: "amd64", restored: false, seconds: 12.5 };
   return { published, image };
 }
 
+/** Returns the items to save of images. */
+const imageSaves = (...images: readonly object[]): Save[] =>
+  images.map((pending) => ({ entry: "node-image", pending }));
+
 const onlyIfFaster = { onlyIfFaster: true, labels };
 
-/** Restores an image as a later run does. */
+/** Restores an image in a later run. */
 async function restored(published: PublishedImage) {
   const { engine } = await dockerDaemon();
   return await restoreImage(cache.store(), engine, pinned(published), onlyIfFaster, recordingLog());
 }
 
-describe("tools that were downloaded", () => {
-  it("are saved, each under its key, and it is said how that went", async () => {
+describe("downloaded tools", () => {
+  it("are saved under their keys, with the results in the log", async () => {
     const shown = await post({ saves: [await tool("kind"), await tool("kubectl")] });
-    expect(
-      [...cache.entries].map(([key, { files }]) => [key, String(files.get(key.replace("-key", "")))]),
-    ).toEqual([
-      ["kind-key", "the program kind"],
-      ["kubectl-key", "the program kubectl"],
+    expect([...cache.entries].map(([key, { path, files }]) => [key, String(files.get(path))])).toEqual([
+      [toolKey("kind"), "the program kind"],
+      [toolKey("kubectl"), "the program kubectl"],
     ]);
     expect(linesOf(shown)).toEqual(["kind: saved", "kubectl: saved"]);
   });
 
-  it("are not saved again", async () => {
+  it("are not saved if the cache has them", async () => {
     const saves = [await tool("kind")];
-    cache.entries.set("kind-key", { path: "kind", files: new Map() });
+    cache.entries.set(toolKey("kind"), { path: "kind", files: new Map() });
     expect(linesOf(await post({ saves }))).toEqual(["kind: exists"]);
-    expect(cache.calls).not.toContain("save kind-key");
+    expect(cache.calls).not.toContain(`save ${toolKey("kind")}`);
   });
 
-  it("are not saved where the job may not", async () => {
+  it("are not saved in a job without write access", async () => {
     const shown = await post({ saves: [await tool("kind")] }, "read");
-    expect(linesOf(shown)).toEqual(["kind: skipped, this job may not write to the cache (read)"]);
+    expect(linesOf(shown)).toEqual([
+      "kind: skipped, this job may not write the cache (ACTIONS_CACHE_MODE is read)",
+    ]);
     expect(cache.entries.size).toBe(0);
   });
 });
 
-describe("images that were pulled", () => {
-  it("are the next run's without a pull, and the daemon has no more names than before", async () => {
+describe("pulled images", () => {
+  it("can be restored in the next run, and keep their names in the daemon", async () => {
     const [node, registry] = [await pulled("node"), await pulled("registry")];
     const names = [...daemon.images.keys()];
-    await post({ images: [node.image, registry.image] });
+    await post({ saves: imageSaves(node.image, registry.image) });
     for (const { published } of [node, registry])
-      expect(await restored(published)).toMatchObject({ outcome: "hit", pulled: 12.5 });
+      expect(await restored(published)).toMatchObject({ outcome: "hit", downloadSeconds: 12.5 });
     expect([...daemon.images.keys()]).toEqual(names);
   });
 
-  it("that cannot be saved cost nobody the others, and are no warning", async () => {
-    const [gone, node] = [await pulled("gone"), await pulled("node")];
-    const reference = gone.image.reference.replace("shop/gone", "shop/private");
+  it("are saved without those that cannot be saved, which cause no warning", async () => {
+    const [missing, node] = [await pulled("missing"), await pulled("node")];
+    const reference = missing.image.reference.replace("shop/missing", "shop/private");
     const shown = await post({
-      saves: [await tool("kind")],
-      images: [{ ...gone.image, reference }, node.image],
+      saves: [await tool("kind"), ...imageSaves({ ...missing.image, reference }, node.image)],
     });
     expect(linesOf(shown)).toContainEqual(
       expect.stringMatching(
-        /^127\.0\.0\.1:\d+\/shop\/private:v1@sha256:[0-9a-f]{64} is not cached: .* status 404/,
+        /^Could not save the cache entry node-image: Could not fetch the manifests of 127\.0\.0\.1:\d+\/shop\/private:v1@sha256:[0-9a-f]{64}: .* status 404/,
       ),
     );
     expect(shown.filter((line) => line.startsWith("!"))).toEqual([]);
-    expect(cache.entries.has("kind-key")).toBe(true);
+    expect(cache.entries.has(toolKey("kind"))).toBe(true);
     expect(await restored(node.published)).toMatchObject({ outcome: "hit" });
   });
 
-  it("have the name that others use in the state, and one of their own in the daemon while they are saved", async () => {
+  it("are restored with the name that other programs use", async () => {
     const { published, image } = await pulled("envoy");
     const tag = "docker.io/envoyproxy/envoy:v1.36.2";
     daemon.images.set(tag, published.image.id);
-    await post({ images: [{ ...image, tag }] });
+    await post({ saves: imageSaves({ ...image, tag }) });
     expect([...daemon.images.keys()]).toEqual([published.reference, tag]);
     expect(await restored(published)).toMatchObject({ outcome: "hit" });
   });
 });
 
-describe("images that came out of the cache", () => {
-  /** Restored by main in so many seconds. */
+describe("restored images", () => {
+  /** Saves an image, and runs a main that restores it in some seconds. */
   async function afterRestoring(seconds: number) {
     const { published, image } = await pulled("node");
-    await post({ images: [image] });
+    await post({ saves: imageSaves(image) });
     await mkdir(state.folder);
     const { engine } = await dockerDaemon();
     const store = cache.store(join(state.folder, "cache"));
     await restoreImage(store, engine, pinned(published), onlyIfFaster, recordingLog());
-    await post({ images: [{ ...image, restored: true, seconds }] });
+    await post({ saves: imageSaves({ ...image, restored: true, seconds }) });
     return published;
   }
 
-  it("are pulled from then on where that is faster", async () => {
+  it("are pulled in later runs if that is faster", async () => {
     const published = await afterRestoring(20);
     expect(await restored(published)).toEqual({ outcome: "skipped", bytes: 0 });
   });
 
-  it("come out of it again where they were fast, and nothing is saved", async () => {
+  it("are restored again if that is faster, and not saved again", async () => {
     const published = await afterRestoring(2);
     expect([...cache.entries.keys()].filter((key) => key.includes("-image-"))).toHaveLength(1);
     expect(await restored(published)).toMatchObject({ outcome: "hit" });
   });
 });
 
-describe("what proxies hold", () => {
+describe("the blobs of proxies", () => {
   const image = {
     repository: "shop/web",
     tag: "v1",
@@ -190,72 +206,90 @@ describe("what proxies hold", () => {
   const request = (blob: string) =>
     `time="…" level=info msg="response completed" http.request.uri="/v2/shop/web/blobs/sha256:${blob}"\n`;
 
-  /** A proxy that holds two images, of which nodes have asked for one. */
-  async function proxy(most: number): Promise<State["proxies"]> {
-    const kept = join(folder, "proxies", "docker.io");
-    for (const each of [image, unused]) await storeImage(kept, each);
+  /** A proxy with two images, of which nodes requested one. */
+  async function proxy(maxBytes: number): Promise<Save[]> {
+    const storage = join(folder, "proxies", "docker.io");
+    for (const each of [image, unused]) await storeImage(storage, each);
     daemon.containers.set("proxy", { id: "proxy", name: "shop-proxy-docker.io", labels: {} });
     daemon.printed = () => [image.manifest, ...image.layers].map(blobOf).map(request).join("");
-    return {
+    const pending = {
       containers: { "docker.io": "proxy" },
-      folders: { "docker.io": kept },
-      prefix: "proxies-of-a-job-",
-      most,
+      folders: { "docker.io": storage },
+      keyPrefix: "proxies-of-a-job-",
+      maxBytes,
     };
+    return [{ entry: "proxies", pending }];
   }
 
-  /** The blobs that the proxies of a later run get back. */
-  async function back(): Promise<string[]> {
+  /** Restores the blobs of the proxies in a later run. */
+  async function restoredBlobs(): Promise<string[]> {
     const empty = join(folder, "next");
     await restoreProxies(cache.store(), new Map([["docker.io", empty]]), "proxies-of-a-job-", recordingLog());
     return [...(await readStorage(empty)).blobs.keys()].toSorted();
   }
 
-  it("is what the proxies of the next run have from the beginning", async () => {
-    await post({ proxies: await proxy(1e9) });
+  it("are restored in the next run", async () => {
+    await post({ saves: await proxy(1e9) });
     const all = [image, unused].flatMap(({ manifest, layers }) => [manifest, ...layers]);
-    expect(await back()).toEqual(all.map(blobOf).toSorted());
+    expect(await restoredBlobs()).toEqual(all.map(blobOf).toSorted());
   });
 
-  it("is, where it is too much, what nodes have asked for", async () => {
-    await post({ proxies: await proxy(1_000) });
-    expect(await back()).toEqual([image.manifest, ...image.layers].map(blobOf).toSorted());
+  it("are saved without those that were not requested, if not all fit", async () => {
+    await post({ saves: await proxy(1_000) });
+    expect(await restoredBlobs()).toEqual([image.manifest, ...image.layers].map(blobOf).toSorted());
   });
 
-  it("is saved though a proxy is gone, and nobody can tell what was asked for", async () => {
-    const proxies = await proxy(1e9);
+  it("are saved if a proxy has been removed, and the requests are unknown", async () => {
+    const saves = await proxy(1e9);
     daemon.containers.clear();
-    await post({ proxies });
-    expect(await back()).toHaveLength(5);
+    await post({ saves });
+    expect(await restoredBlobs()).toHaveLength(5);
   });
 });
 
-describe("a run that leaves nothing", () => {
-  it("is one that failed", async () => {
+describe("nothing is saved", () => {
+  it("after a main that failed", async () => {
     const { image } = await pulled("node");
-    const shown = await post({ succeeded: false, saves: [await tool("kind")], images: [image] });
+    const shown = await post({ succeeded: false, saves: [await tool("kind"), ...imageSaves(image)] });
     expect(shown).toEqual([]);
     expect(cache.entries.size).toBe(0);
   });
 
-  it("is one that has nothing to leave: the cache is not even opened", async () => {
+  it("after a main without items to save, and the cache is not used", async () => {
     expect(await post({})).toEqual([]);
     expect(cache.calls).toEqual([]);
   });
 });
 
-describe("a cache that fails", () => {
-  it("is one warning, however much there was to save", async () => {
+describe("items that cannot be prepared", () => {
+  it("are skipped with a line in the log, and the others are saved", async () => {
+    const invalid: Save = { entry: "tool", pending: { name: "kind", command: "rm" } };
+    const shown = await post({ saves: [invalid, await tool("kubectl")] });
+    expect(shown).toContainEqual(expect.stringMatching(/^Could not prepare the cache entry tool: /));
+    expect([...cache.entries.keys()]).toEqual([toolKey("kubectl")]);
+  });
+
+  it("include those of unknown entries", async () => {
+    const shown = await post({ saves: [{ entry: "unknown", pending: {} }, await tool("kind")] });
+    expect(shown.filter((line) => line.startsWith("!"))).toEqual([]);
+    expect([...cache.entries.keys()]).toEqual([toolKey("kind")]);
+  });
+});
+
+describe("a failing cache", () => {
+  it("causes one warning for all items", async () => {
     const { image } = await pulled("node");
     cache.instead = () => ({ outcome: "failed", reason: "read ECONNRESET" });
-    const shown = await post({ saves: [await tool("kind"), await tool("kubectl")], images: [image] });
+    const shown = await post({
+      saves: [await tool("kind"), await tool("kubectl"), ...imageSaves(image)],
+    });
     expect(shown.filter((line) => line.startsWith("!"))).toEqual([
-      "! The Actions cache is not used any further, because looking for kind-key failed: read ECONNRESET",
+      `! The Actions cache is disabled for the rest of this step, because looking up ${toolKey("kind")} failed: read ECONNRESET`,
     ]);
     expect(linesOf(shown).filter((line) => !line.startsWith("!"))).toEqual([
       "kind: failed, read ECONNRESET",
       "kubectl: skipped, the cache has failed before",
-      `${image.reference} is in the cache already, or cannot be saved.`,
+      `${image.reference} is not saved: the cache already has it, or cannot be written.`,
     ]);
   });
 });

@@ -1,4 +1,4 @@
-/** The programs of the bundle. Each loads its own modules when it is chosen, and no others. */
+/** The programs of the bundle. A program evaluates only the modules that it imports. */
 const programs = {
   main: () => import(/* webpackMode: "eager" */ "./create/main.ts"),
   post: () => import(/* webpackMode: "eager" */ "./create/post.ts"),
@@ -6,5 +6,5 @@ const programs = {
   "cache-worker": () => import(/* webpackMode: "eager" */ "./cache-worker.ts"),
 };
 
-/** Runs one of the programs: what the stubs in dist/ call. */
+/** Runs a program. The stubs in dist/ call it. */
 export const run = (program: keyof typeof programs): Promise<unknown> => programs[program]();

@@ -6,66 +6,71 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { ArchiveError } from "./errors.ts";
 import type { RandomAccessFile } from "./open-file.ts";
 
-/** What this action can decompress, and containerd too. */
+/** A compression format that is supported, by this action and by containerd. */
 export type Compression = "gzip" | "zstd";
 
-/** How the first bytes of a file look, in hexadecimal: RFC 1952; RFC 8878 with the skippable frames that pzstd begins with. */
+/** The first bytes of a file, in hexadecimal: RFC 1952; RFC 8878, with the skippable frames at the start of pzstd's output. */
 const signatures: readonly (readonly [Compression, RegExp])[] = [
   ["gzip", /^1f8b08/],
   ["zstd", /^(?:28b52ffd|5.2a4d18)/],
 ];
-const recompress = "Compress it with gzip or zstd, or not at all";
-const foreign: readonly (readonly [string, RegExp, string])[] = [
+const recompress = "Compress it with gzip or zstd, or leave it uncompressed";
+const unsupported: readonly (readonly [string, RegExp, string])[] = [
   ["compressed with bzip2", /^425a683[1-9]314159265359/, recompress],
   ["compressed with xz", /^fd377a585a00/, recompress],
   ["compressed with lz4", /^04224d18/, recompress],
-  ["a zip archive", /^504b0304/, "Unpack it, and name the image archive that is in it"],
+  ["a zip archive", /^504b0304/, "Unpack it, and load the image archive in it"],
 ];
-/** As many bytes of a file as the signatures look at. */
+/** The number of bytes that the signatures need. */
 export const signatureBytes = 10;
 
-/** @param head the first bytes of a file or a layer */
+/**
+ * Returns the compression of a file or layer; undefined for none.
+ *
+ * @param head its first bytes
+ */
 export function compressionOf(head: Buffer): Compression | undefined {
   const bytes = head.toString("hex", 0, signatureBytes);
   return signatures.find(([, signature]) => signature.test(bytes))?.[0];
 }
 
-/** @throws Refused when the first bytes of a file are those of a format that neither this action nor containerd reads */
+/** @throws ArchiveError when the first bytes of a file are those of a known, unsupported format */
 export function rejectUnsupportedFormat(head: Buffer): void {
   const bytes = head.toString("hex", 0, signatureBytes);
-  const found = foreign.find(([, signature]) => signature.test(bytes));
-  if (found !== undefined) throw new ArchiveError(`it is ${found[0]}, which cannot be read`, found[2]);
+  const found = unsupported.find(([, signature]) => signature.test(bytes));
+  if (found !== undefined)
+    throw new ArchiveError(`the archive is ${found[0]}, which is not supported`, found[2]);
 }
 
-/** What is too much of a compressed archive. */
+/** The limits for the decompression of an archive. */
 export interface DecompressionLimits {
-  /** That may come out. */
-  readonly bytes: number;
-  /** That it may be made of, if zstd made it. */
-  readonly frames: number;
+  /** Maximum number of decompressed bytes. */
+  readonly maxBytes: number;
+  /** Maximum number of zstd frames. */
+  readonly maxFrames: number;
 }
 
 /**
- * More is a decompression bomb: images compress to a half or a third, deflate cannot do better than 1 to 1032, and a small
- * image of zeros is still no attack. A frame costs up to a millisecond; pzstd makes one of 8 MB, so that these are 16 GB.
+ * Returns limits that only a decompression bomb exceeds: images compress to a half or a third, and deflate to at most
+ * 1:1032; a small image of zeros must be possible. A frame takes up to a millisecond; frames of pzstd have 8 MB, so that the
+ * maximum is 16 GB.
  *
- * @param compressed bytes of the archive
+ * @param compressedBytes size of the archive
  */
-export const decompressionLimits = (compressed: number): DecompressionLimits => ({
-  bytes: Math.max(1024 ** 3, 100 * compressed),
-  frames: 2_000,
+export const decompressionLimits = (compressedBytes: number): DecompressionLimits => ({
+  maxBytes: Math.max(1024 ** 3, 100 * compressedBytes),
+  maxFrames: 2_000,
 });
 
-/** What a decompressor hands out at once: with 64 kB, a gigabyte took a second more. */
+/** Output buffer of a decompressor, in bytes: with 64 kB, a gigabyte took one second longer. */
 const chunkSize = 1024 * 1024;
 
 /**
- * Writes what a compressed archive holds to a file that only this user reads, as it comes, never more of it in memory
- * than some megabytes.
+ * Decompresses an archive into a file that only this user can read. The content is streamed; a few megabytes are in memory.
  *
- * @param folder an existing one; the file gets a name of its own there
- * @returns the file; after an error there is none
- * @throws Refused when the archive is damaged, cut off, or a decompression bomb
+ * @param folder an existing folder; the file gets a unique name
+ * @returns the path of the file; after an error the file has been removed
+ * @throws ArchiveError when the archive is corrupt, truncated, or a decompression bomb, or the file cannot be written
  */
 export async function decompress(
   archive: RandomAccessFile,
@@ -75,18 +80,18 @@ export async function decompress(
 ): Promise<string> {
   const copy = join(folder, `${randomUUID()}.tar`);
   try {
-    // A stream that opens it by itself may still be at it after the error, and make the file again.
+    // createWriteStream(path) opens the file asynchronously: it could create the file again after the cleanup.
     const file = await open(copy, "wx", 0o600);
     await pipeline(
-      compression === "gzip" ? gunzipped(archive) : unzstd(archive, limits.frames),
-      async function* bounded(chunks: AsyncIterable<Buffer>) {
+      compression === "gzip" ? gunzip(archive) : unzstd(archive, limits.maxFrames),
+      async function* limitBytes(chunks: AsyncIterable<Buffer>) {
         let bytes = 0;
         for await (const chunk of chunks) {
           bytes += chunk.length;
-          if (bytes > limits.bytes)
+          if (bytes > limits.maxBytes)
             throw new ArchiveError(
-              `it is a decompression bomb: more than ${limits.bytes} bytes come out of its ${archive.size}`,
-              "Leave it uncompressed if it really is that large",
+              `the archive is a decompression bomb: its ${archive.size} bytes decompress to more than ${limits.maxBytes} bytes`,
+              "Leave it uncompressed if it is valid and that large",
             );
           yield chunk;
         }
@@ -100,37 +105,37 @@ export async function decompress(
   }
 }
 
-async function* gunzipped(archive: RandomAccessFile): AsyncGenerator<Buffer> {
+async function* gunzip(archive: RandomAccessFile): AsyncGenerator<Buffer> {
   const decompressor = createGunzip({ chunkSize });
-  const fed = pipeline(archive.stream(0, archive.size), decompressor);
-  fed.catch(() => {});
+  const input = pipeline(archive.stream(0, archive.size), decompressor);
+  input.catch(() => {});
   yield* decompressor;
-  await fed;
+  await input;
 }
 
-/** Node's decompressor stops after the first zstd frame: each gets one of its own. */
-async function* unzstd(archive: RandomAccessFile, most: number): AsyncGenerator<Buffer> {
+/** Node's decompressor stops after the first zstd frame: each frame needs another decompressor. */
+async function* unzstd(archive: RandomAccessFile, maxFrames: number): AsyncGenerator<Buffer> {
   let start = 0;
   for (let frames = 0; start < archive.size; frames++) {
-    if (frames === most)
+    if (frames === maxFrames)
       throw new ArchiveError(
-        `it is made of more than ${most} zstd frames`,
-        "Compress it in one piece, with `zstd`",
+        `the archive has more than ${maxFrames} zstd frames`,
+        "Compress it as a single frame, with `zstd`",
       );
     const decompressor = createZstdDecompress({ chunkSize });
-    const from = start;
-    const fed = pipeline(async function* untilFrameEnds() {
-      let end = from;
-      for await (const chunk of archive.stream(from, archive.size)) {
+    const frameStart = start;
+    const input = pipeline(async function* untilFrameEnds() {
+      let end = frameStart;
+      for await (const chunk of archive.stream(frameStart, archive.size)) {
         yield chunk;
         end += chunk.length;
-        // The decompressor asks for more when it is done with a piece; what it left of it is not of this frame.
-        if (from + decompressor.bytesWritten < end) return;
+        // The decompressor has processed the chunk when it requests the next one: unread bytes belong to the next frame.
+        if (frameStart + decompressor.bytesWritten < end) return;
       }
     }, decompressor);
-    fed.catch(() => {});
+    input.catch(() => {});
     yield* decompressor;
-    await fed;
+    await input;
     start += decompressor.bytesWritten;
   }
 }
@@ -138,20 +143,20 @@ async function* unzstd(archive: RandomAccessFile, most: number): AsyncGenerator<
 function toArchiveError(error: unknown, compression: Compression): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "Z_BUF_ERROR")
-    return new ArchiveError(`its ${compression} stream is cut off`, undefined, { cause: error });
+    return new ArchiveError(`the ${compression} stream is truncated`, undefined, { cause: error });
   if (code === "ZSTD_error_frameParameter_windowTooLarge") {
     return new ArchiveError(
-      "its zstd stream needs more than 128 MB of memory to be read",
+      "the zstd stream needs a window larger than 128 MB",
       "Compress it without `--long` or `--ultra`",
       { cause: error },
     );
   }
   if (/^(?:Z|ZSTD)_/.test(code))
-    return new ArchiveError(`its ${compression} stream is damaged`, undefined, { cause: error });
+    return new ArchiveError(`the ${compression} stream is corrupt`, undefined, { cause: error });
   if (error instanceof Error && "syscall" in error && error.syscall !== "read")
     return new ArchiveError(
-      `what it holds cannot be written to a file (${error.message})`,
-      "Make room for it, or leave it uncompressed",
+      `the decompressed copy could not be written (${error.message})`,
+      "Free disk space, or leave the archive uncompressed",
       { cause: error },
     );
   return error;

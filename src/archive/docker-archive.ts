@@ -1,61 +1,61 @@
 import { createHash } from "node:crypto";
-import type { Platform } from "../docker/images.ts";
-import { configPlatform, fitness, formatPlatform } from "../oci/platform.ts";
-import {
-  configSchema,
-  type DockerManifestEntry,
-  dockerConfig,
-  dockerManifest,
-  dockerManifestListSchema,
-} from "../oci/schemas.ts";
-import { type ArchiveContents, digestOf, type ManifestBlob } from "./blob-reader.ts";
+import { quote } from "../lib/quote.ts";
+import { digestOf } from "../oci/digest.ts";
+import { dockerConfig, dockerLayer, dockerManifest } from "../oci/media-types.ts";
+import type { Platform } from "../oci/platform.ts";
+import { configPlatform, formatPlatform, platformMatch } from "../oci/platform.ts";
+import { configSchema, type DockerManifestEntry, dockerManifestListSchema } from "../oci/schemas.ts";
+import type { ArchiveContents, ManifestBlob } from "./blob-reader.ts";
 import { compressionOf, signatureBytes } from "./decompress.ts";
-import { ArchiveError, adviseDockerSave, quote } from "./errors.ts";
-import { checkLayerCount, dockerLayer } from "./layers.ts";
+import { ArchiveError, adviseDockerSave } from "./errors.ts";
+import type { Layer } from "./image-archive.ts";
+import { checkLayerCount } from "./layers.ts";
 import type { RandomAccessFile } from "./open-file.ts";
-import type { Layer } from "./read-archive.ts";
 import type { ImageEntry } from "./select.ts";
 import type { TarContent, TarIndex } from "./tar-index.ts";
 
 /**
- * Reads an archive of `docker save`, with layers in folders of their own or as blobs, and those of the tools that write
- * its format (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. It has no manifests: they are made
- * as containerd's importer makes them (core/images/archive/importer.go), byte for byte, so that a node that was loaded in
- * another way has the same ones.
+ * Reads an archive of `docker save`, with layers in folders or as blobs, or of another tool that writes this format
+ * (go-containerregistry, kaniko, skopeo, podman): moby, image/spec/v1.2.md. The format has no manifests: they are generated
+ * byte for byte like those of containerd's importer (core/images/archive/importer.go), so that they are the same in a node
+ * that got the image with `ctr images import`.
  *
- * @throws Refused when something is missing, damaged, or not as the format has it
+ * @throws ArchiveError when the archive is incomplete, corrupt or invalid
  */
 export async function readDockerArchive(contents: ArchiveContents, node: Platform): Promise<ImageEntry[]> {
-  const list = await contents.blobs.readNamed("manifest.json", dockerManifestListSchema);
-  if (list === undefined) throw new ArchiveError(whatItIs(contents.tar), adviseDockerSave);
-  const layers = layerReader(contents);
-  const candidates: ImageEntry[] = [];
-  for (const saved of list.content) candidates.push(await readSaved(saved, contents, layers, node));
-  return candidates;
+  const list = await contents.blobs.readFile("manifest.json", dockerManifestListSchema);
+  if (list === undefined) throw new ArchiveError(describeArchive(contents.tar), adviseDockerSave);
+  const readLayer = createLayerReader(contents);
+  const entries: ImageEntry[] = [];
+  for (const entry of list.content) entries.push(await readEntry(entry, contents, readLayer, node));
+  return entries;
 }
 
-async function readSaved(
+async function readEntry(
   { Config: configFile, RepoTags: names, Layers: files }: DockerManifestEntry,
-  { blobs: documents }: ArchiveContents,
+  { blobs }: ArchiveContents,
   readLayer: LayerReader,
   node: Platform,
 ): Promise<ImageEntry> {
-  const read = await documents.readNamed(configFile, configSchema);
-  if (read === undefined) throw new ArchiveError(`the image config ${quote(configFile)} is not in it`);
-  const config = describe(read.bytes, dockerConfig);
-  const claimed = digestInName(configFile);
-  if (claimed !== undefined && claimed !== config.digest)
-    throw new ArchiveError(`it is damaged: the image config ${quote(configFile)} hashes to ${config.digest}`);
+  const read = await blobs.readFile(configFile, configSchema);
+  if (read === undefined)
+    throw new ArchiveError(`the archive does not contain the image config ${quote(configFile)}`);
+  const config = toManifestBlob(read.bytes, dockerConfig);
+  const expectedDigest = digestInName(configFile);
+  if (expectedDigest !== undefined && expectedDigest !== config.digest)
+    throw new ArchiveError(
+      `the archive is corrupt: the image config ${quote(configFile)} has the digest ${config.digest}`,
+    );
   checkLayerCount(files, read.content, config.digest);
   const platform = configPlatform(read.content, node);
-  const fit = fitness(platform, node);
-  if (fit === 0) return { names, platforms: [platform], fitness: fit, image: undefined };
+  const match = platformMatch(platform, node);
+  if (match === 0) return { names, platforms: [platform], match, image: undefined };
   const layers: Layer[] = [];
   for (const [index, file] of files.entries()) {
     layers.push(await readLayer(file, read.content.rootfs[index] ?? ""));
   }
-  const manifest = describe(manifestOf(config, layers), dockerManifest);
-  documents.count(manifest.size);
+  const manifest = toManifestBlob(generateManifest(config, layers), dockerManifest);
+  blobs.count(manifest.size);
   const image = {
     id: config.digest,
     platform: formatPlatform(platform),
@@ -63,32 +63,33 @@ async function readSaved(
     manifests: [manifest, config],
     layers,
   };
-  return { names, platforms: [platform], fitness: fit, image };
+  return { names, platforms: [platform], match, image };
 }
 
-function whatItIs(tar: TarIndex): string {
+/** Returns why an archive without a manifest.json is not one of `docker save`. */
+function describeArchive(tar: TarIndex): string {
   if (tar.find("repositories") !== undefined)
-    return "it has no manifest.json: it was saved by a Docker older than 1.10";
+    return "the archive has no manifest.json: it was saved by a Docker version older than 1.10";
   if (tar.find("index.json") !== undefined)
-    return "it has an index.json, but no oci-layout file and no manifest.json";
-  return "it is a tar archive, but not of an image: it has neither a manifest.json nor an oci-layout file";
+    return "the archive has an index.json, but neither an oci-layout file nor a manifest.json";
+  return "the file is a tar archive, but not an image archive: it has neither a manifest.json nor an oci-layout file";
 }
 
-const describe = (bytes: Buffer, mediaType: string): ManifestBlob => ({
+const toManifestBlob = (bytes: Buffer, mediaType: string): ManifestBlob => ({
   digest: digestOf(bytes),
   size: bytes.length,
   mediaType,
   bytes,
 });
 
-/** Two layouts have a file's digest as its name: `blobs/sha256/HEX` and, for configs, `sha256:HEX`. */
+/** Returns the digest in the name of a file: `blobs/sha256/HEX` or, for configs, `sha256:HEX`. */
 const digestInName = (file: string): string | undefined => {
   const hex = /^(?:\.\/)?(?:blobs\/sha256\/|sha256:)([0-9a-f]{64})$/.exec(file)?.[1];
   return hex && `sha256:${hex}`;
 };
 
-/** The order of the keys is that of containerd's structures; Go's encoding/json writes no spaces either. */
-function manifestOf(config: ManifestBlob, layers: readonly Layer[]): Buffer {
+/** The order of keys is that of the fields in containerd's structs. Go's encoding/json does not write spaces either. */
+function generateManifest(config: ManifestBlob, layers: readonly Layer[]): Buffer {
   return Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
@@ -99,33 +100,36 @@ function manifestOf(config: ManifestBlob, layers: readonly Layer[]): Buffer {
   );
 }
 
-/** Reads a layer by its name. @param diffId what it hashes to uncompressed */
+/** Finds a layer by its name in the archive. @param diffId digest of the uncompressed layer */
 type LayerReader = (name: string, diffId: string) => Promise<Layer>;
 
-/** Looks into every layer once: images of one archive share them. */
-function layerReader({ file, tar }: ArchiveContents): LayerReader {
-  /** By the offset of a layer: the digest of a compressed one, undefined for what its config tells the digest of. */
-  const hashes = new Map<number, string | undefined>();
+/** Creates a reader that reads every layer once: the images of an archive share layers. */
+function createLayerReader({ file, tar }: ArchiveContents): LayerReader {
+  /** By offset: the digest of a compressed layer; undefined for an uncompressed one, whose digest is the diff ID. */
+  const digests = new Map<number, string | undefined>();
   return async (name, diffId) => {
     const content = tar.find(name);
-    if (content === undefined) throw new ArchiveError(`the layer ${quote(name)} is not in it`);
+    if (content === undefined)
+      throw new ArchiveError(`the archive does not contain the layer ${quote(name)}`);
     const { offset, size } = content;
-    if (!hashes.has(offset)) {
+    if (!digests.has(offset)) {
       const head = await file.bytes(offset, Math.min(size, signatureBytes));
-      hashes.set(offset, compressionOf(head) && (await hash(file, content)));
+      digests.set(offset, compressionOf(head) && (await hashContent(file, content)));
     }
-    const digest = hashes.get(offset);
-    // containerd's importer has this type for zstd, too: it looks at the bytes before it unpacks.
+    const digest = digests.get(offset);
+    // containerd's importer sets this media type for zstd too, and detects the compression when it unpacks.
     if (digest !== undefined) return { digest, size, mediaType: `${dockerLayer}.gzip`, offset };
-    const claimed = digestInName(name);
-    if (claimed !== undefined && claimed !== diffId)
-      throw new ArchiveError(`it is damaged: the layer ${quote(name)} should hash to ${diffId}`);
+    const expectedDigest = digestInName(name);
+    if (expectedDigest !== undefined && expectedDigest !== diffId)
+      throw new ArchiveError(
+        `the archive is corrupt: the layer ${quote(name)} should have the digest ${diffId}`,
+      );
     return { digest: diffId, size, mediaType: dockerLayer, offset };
   };
 }
 
-async function hash(file: RandomAccessFile, { offset, size }: TarContent): Promise<string> {
-  const sum = createHash("sha256");
-  for await (const chunk of file.stream(offset, offset + size)) sum.update(chunk);
-  return `sha256:${sum.digest("hex")}`;
+async function hashContent(file: RandomAccessFile, { offset, size }: TarContent): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of file.stream(offset, offset + size)) hash.update(chunk);
+  return `sha256:${hash.digest("hex")}`;
 }

@@ -10,20 +10,20 @@ export interface ArchiveFile {
 }
 
 /**
- * Finds the archives that a line of `load_archives` names: a path, or a glob as @actions/glob has them.
+ * Finds the archives of a line of `load_archives`: a path, or a glob pattern of @actions/glob.
  *
- * @returns the files, in order of their names, or what is wrong with the line
+ * @returns the files, sorted by path, or a clause that follows the invalid line
  */
 export async function findArchives(
   pattern: string,
   workspace: string,
 ): Promise<ArchiveFile[] | { problem: string }> {
-  const paths = /[*?[]/.test(pattern) ? await matches(pattern, workspace) : [resolve(workspace, pattern)];
-  if (paths.length === 0) return { problem: "matches no file" };
+  const paths = /[*?[]/.test(pattern) ? await glob(pattern, workspace) : [resolve(workspace, pattern)];
+  if (paths.length === 0) return { problem: "does not match any file" };
   try {
     const entries = await Promise.all(paths.map((path) => stat(path)));
     if (!entries.every((entry) => entry.isFile())) {
-      return { problem: "is not a file; wants image archives, as `docker save` writes them" };
+      return { problem: "is not a regular file; must be an image archive, such as `docker save` writes" };
     }
     return entries.map((entry, index) => ({ path: paths[index] ?? "", bytes: entry.size }));
   } catch (error) {
@@ -31,8 +31,8 @@ export async function findArchives(
   }
 }
 
-async function matches(pattern: string, workspace: string): Promise<string[]> {
-  // In brackets, what would be a wildcard in the workspace's own path is itself.
+async function glob(pattern: string, workspace: string): Promise<string[]> {
+  // Brackets escape wildcard characters in the path of the workspace.
   const absolute = resolve(workspace.replace(/[*?[]/g, "[$&]"), pattern);
   const globber = await createGlobber(absolute, { matchDirectories: false, omitBrokenSymbolicLinks: true });
   return (await globber.glob()).toSorted();

@@ -1,48 +1,41 @@
+import { quote } from "../lib/quote.ts";
+import { isForeignLayer, isLayer } from "../oci/media-types.ts";
 import type { Config, Manifest } from "../oci/schemas.ts";
 import { layoutBlobPath } from "./blob-reader.ts";
-import { ArchiveError, quote } from "./errors.ts";
-import type { Layer } from "./read-archive.ts";
+import { ArchiveError } from "./errors.ts";
+import type { Layer } from "./image-archive.ts";
 import type { TarIndex } from "./tar-index.ts";
 
-/** Docker's layers as its own manifests call them. */
-export const dockerLayer = "application/vnd.docker.image.rootfs.diff.tar";
-
-/** What containerd takes for a layer (core/images/mediatypes.go, IsLayerType). */
-const layerTypes =
-  /^application\/vnd\.(?:oci\.image\.layer\.[\w.+-]{1,128}|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?|erofs\.layer\.v1)$/;
-const foreignTypes =
-  /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
-
 /**
- * Looks the layers of a manifest up in an OCI layout. Their bytes are not read: who copies them compares the digests.
+ * Finds the layers of a manifest in an OCI layout. Their content is not read: the digest is verified when it is copied.
  *
- * @throws Refused when one is not of the size it should be, or none that can be loaded
+ * @throws ArchiveError when a layer has the wrong size, is non-distributable, or has an unsupported media type
  */
 export function findLayers(manifest: Manifest, tar: TarIndex): Layer[] {
   return manifest.layers.map(({ digest, size, mediaType, urls }) => {
-    if (foreignTypes.test(mediaType) || urls.length > 0)
+    if (isForeignLayer(mediaType) || urls.length > 0)
       throw new ArchiveError(
-        `its layer ${digest} is not distributable: it is to be fetched from where its maker has it`,
-        "Build the image on another one",
+        `the layer ${digest} is non-distributable: it has to be fetched from its publisher`,
+        "Use another base image",
       );
-    if (!layerTypes.test(mediaType))
+    if (!isLayer(mediaType))
       throw new ArchiveError(
-        `its layer ${digest} is of the type ${quote(mediaType)}, which containerd does not unpack`,
+        `the layer ${digest} has the media type ${quote(mediaType)}, which containerd does not unpack`,
         "Build the image with layers that are tar archives, plain or compressed with gzip or zstd",
       );
     const content = tar.find(layoutBlobPath(digest));
     if (content !== undefined && content.size !== size)
       throw new ArchiveError(
-        `it is damaged: the layer ${digest} should have ${size} bytes, and has ${content.size}`,
+        `the archive is corrupt: the layer ${digest} has ${content.size} bytes instead of ${size}`,
       );
     return { digest, size, mediaType, offset: content?.offset };
   });
 }
 
-/** @throws Refused when a config is not that of an image with so many layers */
+/** @throws ArchiveError when the number of layers is not that of the config */
 export function checkLayerCount(layers: readonly unknown[], config: Config, id: string): void {
   if (layers.length !== config.rootfs.length)
     throw new ArchiveError(
-      `it is damaged: the image ${id} has ${layers.length} layers, and ${config.rootfs.length} according to its config`,
+      `the archive is corrupt: the image ${id} has ${layers.length} layers, but its config lists ${config.rootfs.length}`,
     );
 }

@@ -1,60 +1,58 @@
-import type { Platform } from "../docker/images.ts";
-import { configPlatform, fitness, formatPlatform } from "../oci/platform.ts";
+import { quote } from "../lib/quote.ts";
+import { maxImages } from "../oci/limits.ts";
+import { isConfig, isIndex, isManifest } from "../oci/media-types.ts";
+import type { Platform } from "../oci/platform.ts";
+import { configPlatform, formatPlatform, platformMatch } from "../oci/platform.ts";
 import {
   type AnnotatedDescriptor,
   configSchema,
   dockerManifestListSchema,
   indexSchema,
-  isConfig,
-  isIndex,
-  isManifest,
   layoutSchema,
   manifestSchema,
-  maxImages,
 } from "../oci/schemas.ts";
 import type { ArchiveContents, ManifestBlob } from "./blob-reader.ts";
-import { ArchiveError, adviseDockerSave, quote } from "./errors.ts";
+import { ArchiveError, adviseDockerSave } from "./errors.ts";
 import { checkLayerCount, findLayers } from "./layers.ts";
 import type { ImageEntry } from "./select.ts";
 
-/** An index of indexes of images is as deep as any tool goes. */
+/** Maximum nesting of indexes. Tools write at most an index of indexes. */
 const maxIndexDepth = 8;
 
 /**
- * Reads an OCI layout (OCI image-spec, image-layout.md), as buildx, skopeo, podman, buildah and, from version 25, Docker
- * write it.
+ * Reads an OCI layout (OCI image-spec, image-layout.md), which buildx, skopeo, podman, buildah and Docker 25 and later write.
  *
- * @returns undefined when the archive is none
- * @throws Refused when something is missing, damaged, or not as the format has it
+ * @returns undefined when the archive is not an OCI layout
+ * @throws ArchiveError when the archive is incomplete, corrupt or invalid
  */
 export async function readOciLayout(
   contents: ArchiveContents,
   node: Platform,
 ): Promise<ImageEntry[] | undefined> {
-  const layout = await contents.blobs.readNamed("oci-layout", layoutSchema);
+  const layout = await contents.blobs.readFile("oci-layout", layoutSchema);
   if (layout === undefined) return undefined;
-  const index = await contents.blobs.readNamed("index.json", indexSchema);
-  if (index === undefined) throw new ArchiveError("it is an OCI layout without an index.json");
-  const saved = await savedNames(contents);
+  const index = await contents.blobs.readFile("index.json", indexSchema);
+  if (index === undefined) throw new ArchiveError("the archive is an OCI layout without an index.json");
+  const dockerNames = await readDockerNames(contents);
   const targets = new Map<string, Omit<ImageEntry, "names">>();
-  const candidates: ImageEntry[] = [];
-  for (const entry of index.content.manifests.filter((one) => !isAttestation(one))) {
-    const target = targets.get(entry.digest) ?? (await readTarget(entry, contents, node));
-    targets.set(entry.digest, target);
-    const given = nameOf(entry);
-    const names = given === undefined ? (saved.get(target.image?.id ?? "") ?? []) : [given];
-    candidates.push({ ...target, names });
+  const entries: ImageEntry[] = [];
+  for (const descriptor of index.content.manifests.filter((each) => !isAttestation(each))) {
+    const target = targets.get(descriptor.digest) ?? (await readTarget(descriptor, contents, node));
+    targets.set(descriptor.digest, target);
+    const name = nameOf(descriptor);
+    const names = name === undefined ? (dockerNames.get(target.image?.id ?? "") ?? []) : [name];
+    entries.push({ ...target, names });
   }
-  return candidates;
+  return entries;
 }
 
-/** What BuildKit (attestations) and containerd (referrers, such as signatures) add to an index about an image. */
+/** Whether an entry of an index is an attestation of BuildKit or a referrer of containerd, such as a signature. */
 const isAttestation = ({ annotations, platform }: AnnotatedDescriptor): boolean =>
   annotations?.["vnd.docker.reference.type"] !== undefined ||
   annotations?.["io.containerd.manifest.subject"] !== undefined ||
   (platform?.os === "unknown" && platform.architecture === "unknown");
 
-/** A full name in `ref.name` has one of these; without them it is a tag alone (containerd, core/images/archive/reference.go). */
+/** `ref.name` is a full name if it has one of `/:@`, otherwise only a tag (containerd, core/images/archive/reference.go). */
 function nameOf({ annotations }: AnnotatedDescriptor): string | undefined {
   const name = annotations?.["org.opencontainers.image.ref.name"];
   return (
@@ -62,9 +60,9 @@ function nameOf({ annotations }: AnnotatedDescriptor): string | undefined {
   );
 }
 
-/** The names that `docker save` gives images in its own list, by the digest of their config. */
-async function savedNames({ blobs: documents }: ArchiveContents): Promise<Map<string, readonly string[]>> {
-  const list = await documents.readNamed("manifest.json", dockerManifestListSchema);
+/** Returns the names in the manifest.json of `docker save`, by config digest. */
+async function readDockerNames({ blobs }: ArchiveContents): Promise<Map<string, readonly string[]>> {
+  const list = await blobs.readFile("manifest.json", dockerManifestListSchema);
   return new Map(
     (list?.content ?? []).map(({ Config, RepoTags }) => [
       `sha256:${/[0-9a-f]{64}/.exec(Config)?.[0] ?? ""}`,
@@ -73,16 +71,17 @@ async function savedNames({ blobs: documents }: ArchiveContents): Promise<Map<st
   );
 }
 
-/** A manifest that a target leads to. */
+/** A manifest of a target. */
 interface ManifestEntry {
   readonly manifest: AnnotatedDescriptor;
-  /** The indexes on the way to it. */
+  /** The indexes that lead to it, the outermost first. */
   readonly indexes: readonly ManifestBlob[];
 }
 
-/** A lead, and how well it fits; with what was read to know. */
+/** A manifest with its platform. */
 interface RatedManifest extends ManifestEntry {
   readonly platform: Platform;
+  /** The manifest and config, if they had to be read for the platform. */
   readonly read?: ManifestRead;
 }
 
@@ -94,71 +93,71 @@ async function readTarget(
   node: Platform,
 ): Promise<Omit<ImageEntry, "names">> {
   const rated: RatedManifest[] = [];
-  const silent: ManifestEntry[] = [];
-  for await (const lead of manifestEntries(target, contents)) {
-    if (rated.length + silent.length === maxImages)
-      throw new ArchiveError(`${target.digest} in it leads to more than ${maxImages} images`);
-    // Without an index around it, containerd goes by the config, whatever index.json says.
-    const platform = lead.indexes.length > 0 ? lead.manifest.platform : undefined;
-    if (platform) rated.push({ ...lead, platform });
-    else silent.push(lead);
+  const withoutPlatform: ManifestEntry[] = [];
+  for await (const entry of manifestEntries(target, contents)) {
+    if (rated.length + withoutPlatform.length === maxImages)
+      throw new ArchiveError(`${target.digest} refers to more than ${maxImages} images`);
+    // For a manifest in index.json itself, containerd uses the platform of the config, not that in index.json.
+    const platform = entry.indexes.length > 0 ? entry.manifest.platform : undefined;
+    if (platform) rated.push({ ...entry, platform });
+    else withoutPlatform.push(entry);
   }
-  if (!rated.some(({ platform }) => fitness(platform, node) > 0)) {
-    for (const lead of silent) {
-      const read = await readManifest(lead.manifest, contents);
-      rated.push({ ...lead, platform: configPlatform(read.config.content, node), read });
+  if (!rated.some(({ platform }) => platformMatch(platform, node) > 0)) {
+    for (const entry of withoutPlatform) {
+      const read = await readManifest(entry.manifest, contents);
+      rated.push({ ...entry, platform: configPlatform(read.config.content, node), read });
     }
   }
   const platforms = rated.map(({ platform }) => platform);
-  const fit = Math.max(0, ...platforms.map((platform) => fitness(platform, node)));
-  const best = rated.find(({ platform }) => fit > 0 && fitness(platform, node) === fit);
-  if (best === undefined) return { platforms, fitness: 0, image: undefined };
+  const match = Math.max(0, ...platforms.map((platform) => platformMatch(platform, node)));
+  const best = rated.find(({ platform }) => match > 0 && platformMatch(platform, node) === match);
+  if (best === undefined) return { platforms, match: 0, image: undefined };
   const { manifest, config } = best.read ?? (await readManifest(best.manifest, contents));
   const layers = findLayers(manifest.content, contents.tar);
-  checkLayerCount(layers, config.content, config.document.digest);
+  checkLayerCount(layers, config.content, config.blob.digest);
   const { digest, size, mediaType } = target;
   const image = {
-    id: config.document.digest,
+    id: config.blob.digest,
     platform: formatPlatform(configPlatform(config.content, node)),
     target: { digest, size, mediaType },
-    manifests: [...best.indexes, manifest.document, config.document],
+    manifests: [...best.indexes, manifest.blob, config.blob],
     layers,
   };
-  return { platforms, fitness: fit, image };
+  return { platforms, match, image };
 }
 
+/** Yields the manifests of a target: itself, or those of an index and its nested indexes. */
 async function* manifestEntries(
-  reference: AnnotatedDescriptor,
+  descriptor: AnnotatedDescriptor,
   contents: ArchiveContents,
   indexes: readonly ManifestBlob[] = [],
   seen = new Set<string>(),
 ): AsyncGenerator<ManifestEntry> {
-  const { digest, mediaType } = reference;
-  if (isAttestation(reference)) return;
-  if (isManifest(mediaType)) yield { manifest: reference, indexes };
+  const { digest, mediaType } = descriptor;
+  if (isAttestation(descriptor)) return;
+  if (isManifest(mediaType)) yield { manifest: descriptor, indexes };
   else if (isIndex(mediaType)) {
     if (seen.has(digest)) return;
     seen.add(digest);
     if (indexes.length === maxIndexDepth)
-      throw new ArchiveError(`its image indexes are more than ${maxIndexDepth} deep`);
-    const { document, content } = await contents.blobs.read(reference, indexSchema);
-    for (const child of content.manifests)
-      yield* manifestEntries(child, contents, [...indexes, document], seen);
+      throw new ArchiveError(`the image indexes are nested more than ${maxIndexDepth} levels deep`);
+    const { blob, content } = await contents.blobs.read(descriptor, indexSchema);
+    for (const child of content.manifests) yield* manifestEntries(child, contents, [...indexes, blob], seen);
   } else if (indexes.length === 0) {
     throw new ArchiveError(
-      `${digest} in it is of the type ${quote(mediaType)}, which is not that of an image`,
+      `${digest} has the media type ${quote(mediaType)}, which is not that of an image`,
       adviseDockerSave,
     );
   }
 }
 
-async function readManifest(reference: AnnotatedDescriptor, { blobs: documents }: ArchiveContents) {
-  const manifest = await documents.read(reference, manifestSchema);
+async function readManifest(descriptor: AnnotatedDescriptor, { blobs }: ArchiveContents) {
+  const manifest = await blobs.read(descriptor, manifestSchema);
   const { config } = manifest.content;
   if (!isConfig(config.mediaType))
     throw new ArchiveError(
-      `${reference.digest} in it is not an image: its config is of the type ${quote(config.mediaType)}`,
+      `${descriptor.digest} is not an image: its config has the media type ${quote(config.mediaType)}`,
       adviseDockerSave,
     );
-  return { manifest, config: await documents.read(config, configSchema) };
+  return { manifest, config: await blobs.read(config, configSchema) };
 }

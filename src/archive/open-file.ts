@@ -1,42 +1,43 @@
 import type { FileHandle } from "node:fs/promises";
 import { ArchiveError } from "./errors.ts";
 
-/** What lies this close together is read with one system call: an archive's small members are neighbours. */
+/** Minimum size of a read, in bytes: small members of an archive are adjacent, and are read with one system call. */
 const windowBytes = 64 * 1024;
+/** Size of a chunk of {@link RandomAccessFile.stream}, in bytes. */
 const chunkBytes = 1024 * 1024;
 
-/** A file that is read here and there, never as a whole. */
+/** An open file for reads at any position. */
 export class RandomAccessFile {
   readonly size: number;
   readonly #handle: FileHandle;
   #window: Buffer = Buffer.alloc(0);
-  #windowAt = 0;
+  #windowStart = 0;
 
   private constructor(handle: FileHandle, size: number) {
     this.#handle = handle;
     this.size = size;
   }
 
-  /** @param handle stays the caller's to close */
+  /** @param handle must be closed by the caller */
   static async of(handle: FileHandle): Promise<RandomAccessFile> {
     const { size } = await handle.stat();
     return new RandomAccessFile(handle, size);
   }
 
-  /** The bytes at a position, fewer where the file ends before; theirs to be read until the next call, not to be kept. */
+  /** Reads bytes at a position; fewer at the end of the file. The buffer is valid until the next call. */
   async bytes(position: number, length: number): Promise<Buffer> {
     const end = Math.min(position + length, this.size);
-    if (position < this.#windowAt || end > this.#windowAt + this.#window.length) {
+    if (position < this.#windowStart || end > this.#windowStart + this.#window.length) {
       this.#window = await this.#read(
         position,
         Math.min(Math.max(length, windowBytes), this.size - position),
       );
-      this.#windowAt = position;
+      this.#windowStart = position;
     }
-    return this.#window.subarray(position - this.#windowAt, Math.max(end, position) - this.#windowAt);
+    return this.#window.subarray(position - this.#windowStart, Math.max(end, position) - this.#windowStart);
   }
 
-  /** The bytes from a position to another, in pieces of a megabyte. */
+  /** Reads the bytes from a position to another, in chunks of 1 MiB. */
   async *stream(position: number, end: number): AsyncGenerator<Buffer> {
     for (let at = position; at < end; at += chunkBytes) {
       yield await this.#read(at, Math.min(chunkBytes, end - at));
@@ -53,7 +54,7 @@ export class RandomAccessFile {
         buffer.length - filled,
         position + filled,
       );
-      if (bytesRead === 0) throw new ArchiveError("it became shorter while it was read");
+      if (bytesRead === 0) throw new ArchiveError("the archive was truncated while it was being read");
       filled += bytesRead;
     }
     return buffer;

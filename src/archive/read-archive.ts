@@ -1,97 +1,45 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
-import type { Platform } from "../docker/images.ts";
 import { describeFileError } from "../lib/errors.ts";
+import type { Platform } from "../oci/platform.ts";
 import { BlobReader } from "./blob-reader.ts";
 import { compressionOf, decompress, rejectUnsupportedFormat, signatureBytes } from "./decompress.ts";
 import { readDockerArchive } from "./docker-archive.ts";
-import { ArchiveError, adviseDockerSave } from "./errors.ts";
+import { ArchiveError, adviseDockerSave, InvalidArchiveError } from "./errors.ts";
+import type { ArchiveImage, ImageArchive } from "./image-archive.ts";
 import { readOciLayout } from "./oci-layout.ts";
 import { RandomAccessFile } from "./open-file.ts";
 import { selectImages } from "./select.ts";
 import { readTarIndex } from "./tar-index.ts";
 
-/** Content that an image consists of. */
-export interface Descriptor {
-  /** `sha256:` and 64 hexadecimal digits. */
-  readonly digest: string;
-  /** Bytes. */
-  readonly size: number;
-  readonly mediaType: string;
-}
-
-/** A layer, and where its bytes are in {@link ImageArchive.file}. */
-export interface Layer extends Descriptor {
-  /**
-   * Bytes from the start of the file; the layer is `size` bytes from there. Undefined where the archive does not bring the
-   * layer (`docker save` leaves out what a containerd image store never fetched): it can then be loaded only where a node
-   * has it already.
-   */
-  readonly offset: number | undefined;
-}
-
-/** An image as containerd is to have it, for one platform. */
-export interface ArchiveImage {
-  /** Full names as containerd has them: docker.io/library/web:1, ghcr.io/x/y:2, localhost/z:latest. At least one. */
-  readonly names: readonly string[];
-  /** The digest of the config: what Docker, crictl and Kubernetes call the image's ID. */
-  readonly id: string;
-  /** `linux/amd64`, `linux/arm64/v8` … of the config; the nodes' where it does not say. */
-  readonly platform: string;
-  /** What a name points to: the platform's manifest, or the index that lists it. */
-  readonly target: Descriptor;
-  /** Indexes (if any), the target first, manifest and config: their bytes hash to their digests. */
-  readonly manifests: readonly (Descriptor & { readonly bytes: Buffer })[];
-  /** In the order in which they lie on each other, the lowest first. Their bytes are not verified. */
-  readonly layers: readonly Layer[];
-}
-
-/** An archive whose index was read. */
-export interface ImageArchive {
-  /** As the user named it. */
-  readonly path: string;
-  /** A plain tar whose bytes `offset`s count in: the archive itself, or its decompressed copy in the scratch folder. */
-  readonly file: string;
-  /** At least one, no two with the same target. */
-  readonly images: readonly ArchiveImage[];
-}
-
-/** An archive that cannot be loaded: which, why, and what to do about it. */
-export class InvalidArchiveError extends Error {
-  override readonly name = "BadArchive";
-
-  constructor(path: string, reason: string, advice: string, options?: ErrorOptions) {
-    super(`${path} cannot be loaded: ${reason}. ${advice}.`, options);
-  }
-}
-
 /**
- * Reads what images an archive holds and where in it their layers are: archives of `docker save`, old and new, OCI
- * layouts, and what other tools write in these formats; plain, or compressed with gzip or zstd. Where an archive is both,
- * the OCI layout counts, as for containerd.
+ * Reads the images of an archive and the positions of their layers. Supports archives of `docker save` (all versions since
+ * 1.10) and OCI layouts, of any tool, uncompressed or compressed with gzip or zstd. If an archive is both, the OCI layout is
+ * used, as in containerd.
  *
- * Of a plain archive only headers and documents are read, some dozens of kilobytes; a compressed one is decompressed once.
- * Layers are hashed only where nothing tells their digest: compressed ones in Docker's format. Whoever copies a layer has
- * to compare its digest.
+ * Of an uncompressed archive only headers, manifests and configs are read, some dozens of kilobytes; a compressed one is
+ * decompressed once. Layers are only hashed if their digest is unknown: compressed ones in Docker's format. The digest of
+ * a layer has to be verified when it is copied.
  *
- * @param on.platform what the nodes run
- * @param on.scratch an existing folder for the decompressed copy, which the caller removes
- * @throws BadArchive when it cannot be read, is damaged, is no archive of images, or of none that can run on the nodes
+ * @param options.platform platform of the nodes
+ * @param options.scratch an existing folder for the decompressed copy, which the caller removes
+ * @throws InvalidArchiveError when the archive cannot be read, is corrupt, is not an image archive, or has no image for the
+ * platform
  */
 export async function readArchive(
   path: string,
-  on: { readonly platform: Platform; readonly scratch: string },
+  { platform, scratch }: { readonly platform: Platform; readonly scratch: string },
 ): Promise<ImageArchive> {
   try {
-    const copy = await opened(path, async (archive) => {
-      if (archive.size === 0) throw new ArchiveError("it is empty", adviseDockerSave);
+    const copy = await withFile(path, async (archive) => {
+      if (archive.size === 0) throw new ArchiveError("the file is empty", adviseDockerSave);
       const head = await archive.bytes(0, signatureBytes);
       rejectUnsupportedFormat(head);
       const compression = compressionOf(head);
-      return compression && (await decompress(archive, compression, on.scratch));
+      return compression && (await decompress(archive, compression, scratch));
     });
     const file = copy ?? path;
     try {
-      return { path, file, images: await opened(file, (archive) => readImages(archive, on.platform)) };
+      return { path, file, images: await withFile(file, (archive) => readImages(archive, platform)) };
     } catch (error) {
       if (copy !== undefined) await rm(copy, { force: true });
       throw error;
@@ -102,16 +50,14 @@ export async function readArchive(
     if (!(error instanceof Error && "syscall" in error)) throw error;
     throw new InvalidArchiveError(
       path,
-      describeFileError(error),
-      "See that the file is there and this user may read it",
-      {
-        cause: error,
-      },
+      `the file ${describeFileError(error)}`,
+      "Check that the file exists and that this user can read it",
+      { cause: error },
     );
   }
 }
 
-async function opened<T>(path: string, use: (file: RandomAccessFile) => Promise<T>): Promise<T> {
+async function withFile<T>(path: string, use: (file: RandomAccessFile) => Promise<T>): Promise<T> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path);
@@ -124,6 +70,6 @@ async function opened<T>(path: string, use: (file: RandomAccessFile) => Promise<
 async function readImages(file: RandomAccessFile, node: Platform): Promise<ArchiveImage[]> {
   const tar = await readTarIndex(file);
   const contents = { file, tar, blobs: new BlobReader(tar, file) };
-  const candidates = (await readOciLayout(contents, node)) ?? (await readDockerArchive(contents, node));
-  return selectImages(candidates, node);
+  const entries = (await readOciLayout(contents, node)) ?? (await readDockerArchive(contents, node));
+  return selectImages(entries, node);
 }

@@ -1,32 +1,33 @@
 import { posix } from "node:path";
 import { Header } from "tar/header";
 import { Pax } from "tar/pax";
-import { ArchiveError, adviseDockerSave, quote } from "./errors.ts";
+import { quote } from "../lib/quote.ts";
+import { ArchiveError, adviseDockerSave } from "./errors.ts";
 import type { RandomAccessFile } from "./open-file.ts";
 
-/** Where in the archive the bytes of a file are. */
+/** The position of a file's content in the archive, in bytes. */
 export interface TarContent {
   readonly offset: number;
   readonly size: number;
 }
 
 type Member =
-  | ({ readonly is: "file" } & TarContent)
-  /** `to`: as a name in the archive; undefined for what is outside of it. */
-  | { readonly is: "link"; readonly to: string | undefined; readonly target: string }
-  /** What a tar may hold and an image is never made of. */
-  | { readonly is: "other"; readonly kind: string };
+  | ({ readonly type: "file" } & TarContent)
+  /** `path`: name of the target in the archive; undefined if the target is outside the archive. */
+  | { readonly type: "link"; readonly path: string | undefined; readonly target: string }
+  /** A member that an image archive does not need, such as a directory. `description` is for messages. */
+  | { readonly type: "other"; readonly description: string };
 
 const blockBytes = 512;
 const zeros = Buffer.alloc(blockBytes);
-/** An image of 127 layers, Docker's most, has some 400 members; this many would be somebody's whole file system. */
+/** Maximum number of members. An image of 127 layers, Docker's maximum, has about 400. */
 export const maxMembers = 50_000;
-/** Long names and PAX records are held in memory; a real one is some hundred bytes. */
+/** Maximum size of a long name or a PAX record, which is read into memory, in bytes. Real ones have some hundred. */
 export const maxHeaderBytes = 1024 * 1024;
-/** Linux takes no longer path (PATH_MAX). */
-const longestName = 4_096;
+/** PATH_MAX of Linux, in characters. */
+const maxNameLength = 4_096;
 
-/** What is where in a tar. Names are as in the tar, without `./` and doubled slashes. */
+/** The index of a tar archive. Names are normalized: without `./` and double slashes. */
 export class TarIndex {
   readonly #members: ReadonlyMap<string, Member>;
 
@@ -35,77 +36,86 @@ export class TarIndex {
   }
 
   /**
-   * Finds a file, through symbolic and hard links.
+   * Finds a file. Symbolic and hard links are followed.
    *
-   * @returns undefined when nothing has the name
-   * @throws Refused when what has the name is no file, or a link that leads to none
+   * @returns undefined when there is no member with the name
+   * @throws ArchiveError when the member is neither a regular file nor a link to one in the archive
    */
   find(name: string): TarContent | undefined {
     const seen = new Set<string>();
-    for (let at = clean(name); ; ) {
-      const member = this.#members.get(at);
+    for (let path = normalize(name); ; ) {
+      const member = this.#members.get(path);
       if (member === undefined && seen.size === 0) return undefined;
       if (member === undefined)
-        throw new ArchiveError(`${quote(name)} in it is a link to ${quote(at)}, which it does not hold`);
-      if (member.is === "file") return member;
-      if (member.is === "other")
-        throw new ArchiveError(`${quote(name)} in it is ${member.kind}, and should be a plain file`);
-      if (member.to === undefined)
         throw new ArchiveError(
-          `${quote(name)} in it is a link to ${quote(member.target)}, which is outside of it`,
+          `${quote(name)} is a link to ${quote(path)}, which the archive does not contain`,
         );
-      if (seen.has(at)) throw new ArchiveError(`${quote(name)} in it is a link that leads in a circle`);
-      seen.add(at);
-      at = member.to;
+      if (member.type === "file") return member;
+      if (member.type === "other")
+        throw new ArchiveError(`${quote(name)} is ${member.description}, not a regular file`);
+      if (member.path === undefined)
+        throw new ArchiveError(
+          `${quote(name)} is a link to ${quote(member.target)}, which is outside the archive`,
+        );
+      if (seen.has(path)) throw new ArchiveError(`${quote(name)} is a link in a cycle of links`);
+      seen.add(path);
+      path = member.path;
     }
   }
 }
 
 /**
- * Reads what is where in a tar: ustar, GNU (long names, base-256 sizes) and PAX. Reads the headers alone, and passes over
- * what is between them. Of members with one name the last counts, as for tar itself.
+ * Reads the index of a tar archive: ustar, GNU (long names, base-256 sizes) and PAX. Only headers are read. Of several
+ * members with the same name the last one is used, as by tar.
  *
- * @throws Refused when it is no tar, damaged, cut off, or larger than any image
+ * @throws ArchiveError when it is not a tar archive, is corrupt or truncated, or has more members than any image
  */
 export async function readTarIndex(file: RandomAccessFile): Promise<TarIndex> {
   const members = new Map<string, Member>();
-  let next: Announced = {};
+  let extended: ExtendedHeader = {};
   let position = 0;
   for (let headers = 0; position < file.size; headers++) {
     const header = await headerAt(file, position);
     if (header === undefined) break;
     if (headers === maxMembers)
       throw new ArchiveError(
-        `it holds more than ${maxMembers} members, which no image does`,
+        `the archive has more than ${maxMembers} members; no image has that many`,
         adviseDockerSave,
       );
     const offset = position + blockBytes;
-    if (announcing.has(header.type)) {
+    if (extendedTypes.has(header.type)) {
       const size = sizeOf(header.size, offset, file, `the header at byte ${position}`);
       if (size > maxHeaderBytes)
-        throw new ArchiveError(`its header at byte ${position} announces a name of ${size} bytes`);
-      next = { ...next, ...announced(header.type, await file.bytes(offset, size)) };
+        throw new ArchiveError(
+          `the header at byte ${position} declares an extended header of ${size} bytes; the maximum is ${maxHeaderBytes}`,
+        );
+      extended = { ...extended, ...parseExtendedHeader(header.type, await file.bytes(offset, size)) };
       position = offset + padded(size);
       continue;
     }
-    const name = next.path || header.path || "";
-    const target = next.linkpath || header.linkpath || "";
-    if (name.length > longestName || target.length > longestName)
+    const name = extended.path || header.path || "";
+    const target = extended.linkpath || header.linkpath || "";
+    if (name.length > maxNameLength || target.length > maxNameLength)
       throw new ArchiveError(
-        `its header at byte ${position} has a name of more than ${longestName} characters`,
+        `the header at byte ${position} has a name longer than ${maxNameLength} characters`,
       );
     const start = header.type === "SparseFile" ? await afterSparseMap(file, position) : offset;
-    // Links, folders and devices have no content, whatever size they give: archive/tar of Go has it so as well.
-    const size = bodiless.has(header.type) ? 0 : sizeOf(next.size ?? header.size, start, file, quote(name));
-    members.set(clean(name), memberOf(header, name, target, { offset: start, size }, next.sparse ?? false));
-    next = {};
+    // Links, directories and devices have no content, whatever their size field says, as in archive/tar of Go.
+    const size = typesWithoutContent.has(header.type)
+      ? 0
+      : sizeOf(extended.size ?? header.size, start, file, quote(name));
+    members.set(
+      normalize(name),
+      memberOf(header, name, target, { offset: start, size }, extended.sparse ?? false),
+    );
+    extended = {};
     position = start + padded(size);
   }
   return new TarIndex(members);
 }
 
-/** What extended headers say of the member that follows them. */
-interface Announced {
+/** The fields of extended headers, for the next member. */
+interface ExtendedHeader {
   readonly path?: string | undefined;
   readonly linkpath?: string | undefined;
   readonly size?: number | undefined;
@@ -113,7 +123,7 @@ interface Announced {
 }
 
 type Type = Header["type"];
-const announcing: ReadonlySet<Type> = new Set<Type>([
+const extendedTypes: ReadonlySet<Type> = new Set<Type>([
   "ExtendedHeader",
   "OldExtendedHeader",
   "GlobalExtendedHeader",
@@ -121,7 +131,7 @@ const announcing: ReadonlySet<Type> = new Set<Type>([
   "OldGnuLongPath",
   "NextFileHasLongLinkpath",
 ]);
-const bodiless: ReadonlySet<Type> = new Set<Type>([
+const typesWithoutContent: ReadonlySet<Type> = new Set<Type>([
   "Link",
   "SymbolicLink",
   "Directory",
@@ -130,7 +140,7 @@ const bodiless: ReadonlySet<Type> = new Set<Type>([
   "FIFO",
 ]);
 
-function announced(type: Type, bytes: Buffer): Announced {
+function parseExtendedHeader(type: Type, bytes: Buffer): ExtendedHeader {
   const text = bytes.toString();
   switch (type) {
     case "ExtendedHeader":
@@ -149,7 +159,7 @@ function announced(type: Type, bytes: Buffer): Announced {
     case "OldGnuLongPath":
       return { path: text.replace(/\0.*$/s, "") };
     default:
-      // Global records hold the commit of a `git archive` and the like: nothing about one member.
+      // Global records, such as the commit of `git archive`, do not describe a member.
       return {};
   }
 }
@@ -165,77 +175,78 @@ function memberOf(
     case "File":
     case "OldFile":
     case "ContiguousFile":
-      return sparse ? { is: "other", kind: "a sparse file" } : { is: "file", ...content };
+      return sparse ? { type: "other", description: "a sparse file" } : { type: "file", ...content };
     case "Link":
-      return { is: "link", to: inside(target), target };
+      return { type: "link", path: pathInArchive(target), target };
     case "SymbolicLink":
       return {
-        is: "link",
-        to: target.startsWith("/") ? undefined : inside(posix.join(posix.dirname(name), target)),
+        type: "link",
+        path: target.startsWith("/") ? undefined : pathInArchive(posix.join(posix.dirname(name), target)),
         target,
       };
     default:
-      return { is: "other", kind: kinds[header.type] ?? "of an unknown kind" };
+      return { type: "other", description: descriptions[header.type] ?? "of an unknown type" };
   }
 }
 
-const kinds: Readonly<Partial<Record<Type, string>>> = {
-  Directory: "a folder",
+const descriptions: Readonly<Partial<Record<Type, string>>> = {
+  Directory: "a directory",
   CharacterDevice: "a device",
   BlockDevice: "a device",
   FIFO: "a named pipe",
   SparseFile: "a sparse file",
 };
 
-/** A name in the archive; undefined for what is not in any. */
-function inside(path: string): string | undefined {
-  const name = clean(path);
+/** Normalizes the path of a member; undefined if it is outside the archive. */
+function pathInArchive(path: string): string | undefined {
+  const name = normalize(path);
   return name.startsWith("/") || name === ".." || name.startsWith("../") ? undefined : name;
 }
 
-const clean = (name: string): string => posix.normalize(name).replace(/(?<=.)\/+$/, "");
+const normalize = (name: string): string => posix.normalize(name).replace(/(?<=.)\/+$/, "");
 
-/** @returns undefined at the end of the archive: two blocks of zeros, or the end of the file */
+/** Reads a header; undefined at the end of the archive: two blocks of zeros, or the end of the file. */
 async function headerAt(file: RandomAccessFile, position: number): Promise<Header | undefined> {
   const block = await file.bytes(position, 2 * blockBytes);
   const first = block.subarray(0, blockBytes);
   if (isZero(first) && isZero(block.subarray(blockBytes))) return undefined;
-  const header = first.length < blockBytes ? undefined : decoded(first);
+  const header = first.length < blockBytes ? undefined : decodeHeader(first);
   if (header?.cksumValid) return header;
-  if (position === 0) throw new ArchiveError("it is not a tar archive", adviseDockerSave);
+  if (position === 0) throw new ArchiveError("the file is not a tar archive", adviseDockerSave);
   if (first.length < blockBytes)
-    throw new ArchiveError(`it is cut off after byte ${file.size}, within a header`);
-  throw new ArchiveError(`it is damaged: there is no header at byte ${position}`);
+    throw new ArchiveError(`the archive is truncated after byte ${file.size}, within a header`);
+  throw new ArchiveError(`the archive is corrupt: there is no valid header at byte ${position}`);
 }
 
-function decoded(block: Buffer): Header | undefined {
+function decodeHeader(block: Buffer): Header | undefined {
   try {
     return new Header(block);
   } catch {
-    // Numbers that are none.
+    // Invalid numbers.
     return undefined;
   }
 }
 
 const isZero = (block: Buffer) => block.equals(zeros.subarray(0, block.length));
 
-function sizeOf(size: number | undefined, start: number, file: RandomAccessFile, what: string): number {
+function sizeOf(size: number | undefined, start: number, file: RandomAccessFile, name: string): number {
   if (size === undefined || !Number.isSafeInteger(size) || size < 0)
-    throw new ArchiveError(`it is damaged: ${what} in it has no size`);
+    throw new ArchiveError(`the archive is corrupt: ${name} has no valid size`);
   if (start + size > file.size)
     throw new ArchiveError(
-      `it is cut off: ${what} in it should end at byte ${start + size}, the file ends at ${file.size}`,
+      `the archive is truncated: ${name} should end at byte ${start + size}, but the file ends at byte ${file.size}`,
     );
   return size;
 }
 
-/** GNU's old sparse files have their map in the header, and in more blocks behind it if need be. */
+/** Returns the position after the map of an old GNU sparse file, which is in the header and in further blocks. */
 async function afterSparseMap(file: RandomAccessFile, position: number): Promise<number> {
-  const [inHeader, inBlock] = [482, 504];
-  let more = (await file.bytes(position, blockBytes))[inHeader];
-  let at = position + blockBytes;
-  for (; more === 1; at += blockBytes) more = (await file.bytes(at, blockBytes))[inBlock];
-  return at;
+  // The offsets of the flag "another block follows".
+  const [flagInHeader, flagInBlock] = [482, 504];
+  let another = (await file.bytes(position, blockBytes))[flagInHeader];
+  let end = position + blockBytes;
+  for (; another === 1; end += blockBytes) another = (await file.bytes(end, blockBytes))[flagInBlock];
+  return end;
 }
 
 const padded = (size: number): number => Math.ceil(size / blockBytes) * blockBytes;

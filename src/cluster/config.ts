@@ -14,76 +14,86 @@ import {
 } from "yaml";
 import * as z from "zod";
 
-/** A kind configuration: the user's own text, read and checked. */
+/** A kind configuration of the user, parsed and validated. */
 export interface ClusterConfig {
   readonly name: string | undefined;
-  /** As written; without any, kind makes a single control plane. */
+  /** The listed nodes. If there are none, kind creates a single control plane. */
   readonly nodes: readonly ConfiguredNode[];
   readonly disableDefaultCNI: boolean;
   readonly ipFamily: "ipv4" | "ipv6" | "dual";
   readonly podSubnet: string | undefined;
   readonly hasFeatureGates: boolean;
-  /** Every patch of kubeadm's configuration as written, for the cluster and for nodes, those by JSON 6902 too. */
+  /** The texts of all patches of kubeadm's configuration, of the cluster and of nodes, JSON 6902 patches included. */
   readonly patches: readonly string[];
-  /** The same without JSON 6902: what it names as its kind and apiVersion. */
+  /** The merge patches among them. */
   readonly kubeadmPatches: readonly KubeadmPatch[];
-  /** Patches of containerd's configuration, those by JSON 6902 too. */
+  /** Patches of containerd's configuration, JSON 6902 patches included. */
   readonly containerdPatches: readonly string[];
-  /** Where nodes have folders of the runner. */
+  /** The container paths of all `extraMounts`. */
   readonly mounts: readonly string[];
-  /** Whether a patch turns on the admission plugin that makes every pod pull its images. */
+  /**
+   * Whether a patch enables the admission plugin AlwaysPullImages, which sets `imagePullPolicy: Always` in every pod.
+   */
   readonly alwaysPullsImages: boolean;
-  /** The text as a document, so that what is not changed stays as the user wrote it. */
+  /** The YAML document, so that a rendered configuration keeps the user's comments and formatting. */
   readonly document: Document;
 }
 
+/** An entry of `nodes`. */
 export interface ConfiguredNode {
   readonly role: "control-plane" | "worker";
   readonly image: string | undefined;
 }
 
+/** A merge patch of a kubeadm configuration document. */
 export interface KubeadmPatch {
   readonly kind: string;
   readonly apiVersion: string | undefined;
-  /** KubeletConfiguration's switch that lets a kubelet run on cgroup v1. */
+  /** The field of KubeletConfiguration that, when false, lets a kubelet run on cgroup v1. */
   readonly failCgroupV1: boolean | undefined;
 }
 
-/** A patch as kind takes it, for documents of kubeadm's configuration. */
+/**
+ * An entry of kind's `kubeadmConfigPatchesJSON6902`: a patch for the kubeadm configuration document of this group,
+ * version and kind.
+ */
 export interface Json6902Patch {
   readonly group: string;
   readonly version: string;
   readonly kind: string;
-  /** A list of operations, as YAML. */
+  /** The list of operations, as YAML. */
   readonly patch: string;
 }
 
-/** A folder of this machine, and where a node has it. */
+/** A bind mount of a folder of the Docker host in a node. */
 export interface FolderMount {
   readonly hostPath: string;
   readonly containerPath: string;
 }
 
-/** What a configuration is given beside the user's own. */
+/** The action's additions to a configuration. */
 export interface ConfigAdditions {
-  /** Merge patches of kubeadm's configuration, applied before the user's. */
+  /** Merge patches of kubeadm's configuration, which kind applies before the user's. */
   readonly patches: readonly string[];
-  /** Applied after all of the cluster's merge patches, before the user's own of this kind, and those of nodes. */
+  /**
+   * JSON 6902 patches, which kind applies after the cluster's merge patches, and before the user's JSON 6902 patches
+   * and those of nodes.
+   */
   readonly json6902: readonly Json6902Patch[];
-  /** Whether kind leaves the network to us. */
+  /** Whether kind does not create its default CNI, because the action creates it. */
   readonly disableDefaultCni: boolean;
-  /** Folders of this machine in every node, only to read. */
+  /** Read-only bind mounts in every node. */
   readonly mounts: readonly FolderMount[];
-  /** Patches of containerd's configuration, applied before the user's. */
+  /** Merge patches of containerd's configuration, which kind applies before the user's. */
   readonly containerdPatches: readonly string[];
 }
 
 const text = z.string();
-/** YAML reads `1` as a number where kind takes the text. */
+/** The value of a map of texts: YAML parses `1` as a number, and kind accepts it as a text. */
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const json6902 = z.array(z.strictObject({ group: text, version: text, kind: text, patch: text }));
 
-/** kind's configuration, v1alpha4: pkg/apis/config/v1alpha4/types.go. Unknown fields are errors there too. */
+/** The schema of kind's v1alpha4: pkg/apis/config/v1alpha4/types.go. kind rejects unknown fields, too. */
 const schema = z.strictObject({
   kind: z.literal("Cluster"),
   apiVersion: z.literal("kind.x-k8s.io/v1alpha4"),
@@ -140,36 +150,38 @@ const schema = z.strictObject({
   containerdConfigPatchesJSON6902: z.array(text).nullish(),
 });
 
-/** What kind makes when nobody configures anything. */
+/** The configuration with kind's defaults. */
 export const defaultClusterConfig: string = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
 
 /**
- * Reads a kind configuration as strictly as kind does.
+ * Parses a kind configuration, as strictly as kind does.
  *
- * @returns the configuration, or what is wrong with it, each with line and column
+ * @returns the configuration, or the problems in it, each with line and column
  */
 export function parseClusterConfig(source: string): { config: ClusterConfig } | { problems: string[] } {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, merge: true });
-  const at = (offset: number) => {
+  const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `line ${line}, column ${col}`;
   };
   if (document.errors.length > 0) {
     return {
-      problems: document.errors.map((error) => `not valid YAML at ${at(error.pos[0])}: ${error.message}`),
+      problems: document.errors.map(
+        (error) => `is not valid YAML at ${position(error.pos[0])}: ${error.message}`,
+      ),
     };
   }
-  const read = schema.safeParse(document.toJS());
-  if (!read.success) {
+  const parsed = schema.safeParse(document.toJS());
+  if (!parsed.success) {
     return {
-      problems: read.error.issues.flatMap((issue) =>
-        explain(issue, document).map(({ offset, reason }) => `${at(offset)}: ${reason}`),
+      problems: parsed.error.issues.flatMap((issue) =>
+        locateIssue(issue, document).map(({ offset, reason }) => `${position(offset)}: ${reason}`),
       ),
     };
   }
   const { name, nodes, networking, featureGates, kubeadmConfigPatches, kubeadmConfigPatchesJSON6902 } =
-    read.data;
+    parsed.data;
   const patches = [
     ...(kubeadmConfigPatches ?? []),
     ...(nodes ?? []).flatMap((node) => node.kubeadmConfigPatches ?? []),
@@ -189,23 +201,23 @@ export function parseClusterConfig(source: string): { config: ClusterConfig } | 
       patches: [...patches, ...operations.map(({ patch }) => patch)],
       kubeadmPatches: patches.flatMap(parseKubeadmPatch),
       containerdPatches: [
-        ...(read.data.containerdConfigPatches ?? []),
-        ...(read.data.containerdConfigPatchesJSON6902 ?? []),
+        ...(parsed.data.containerdConfigPatches ?? []),
+        ...(parsed.data.containerdConfigPatchesJSON6902 ?? []),
       ],
       mounts: (nodes ?? []).flatMap((node) =>
         (node.extraMounts ?? []).map(({ containerPath = "" }) => containerPath),
       ),
       alwaysPullsImages: patches.some((patch) => enablesAlwaysPull.test(patch.replace(/(^|\s)#.*$/gm, ""))),
-      // All values as texts, in the way they were written: 0755 stays 0755.
+      // The failsafe schema parses all scalars as texts, so that 0755 stays 0755.
       document: parseDocument(source, { schema: "failsafe" }),
     },
   };
 }
 
 /**
- * Writes the configuration that kind is given: the user's, with the cluster's name and the image of every node.
+ * Renders the configuration for kind: the user's, with the cluster's name, the image of every node, and the additions.
  *
- * @param images one for each node of the configuration, in order; a single one where it lists no nodes
+ * @param images the image of each node of the configuration, in order; a single one if it lists no nodes
  */
 export function renderClusterConfig(
   config: ClusterConfig,
@@ -213,19 +225,16 @@ export function renderClusterConfig(
   images: readonly string[],
   additions: Partial<ConfigAdditions> = {},
 ): string {
-  const {
-    patches,
-    json6902,
-    disableDefaultCni: ownNetwork,
-    mounts,
-    containerdPatches,
-  } = { ...nothingAdded, ...additions };
+  const { patches, json6902, disableDefaultCni, mounts, containerdPatches } = {
+    ...noAdditions,
+    ...additions,
+  };
   const document = config.document.clone();
   document.set("name", name);
   if (config.nodes.length === 0) document.set("nodes", document.createNode([{ role: "control-plane" }]));
-  if (ownNetwork) {
-    const there = document.get("networking", true);
-    const networking: unknown = isAlias(there) ? copyOf(there.resolve(document)) : there;
+  if (disableDefaultCni) {
+    const existing = document.get("networking", true);
+    const networking: unknown = isAlias(existing) ? copyWithoutAnchor(existing.resolve(document)) : existing;
     document.set("networking", isMap(networking) ? networking : document.createNode({}));
     document.setIn(["networking", "disableDefaultCNI"], "true");
   }
@@ -234,8 +243,8 @@ export function renderClusterConfig(
   insert(document, ["containerdConfigPatches"], containerdPatches);
   images.forEach((image, index) => {
     const node = document.getIn(["nodes", index], true);
-    // A node that repeats another by its anchor gets a copy of it, to have an image of its own.
-    if (isAlias(node)) document.setIn(["nodes", index], copyOf(node.resolve(document)));
+    // An alias becomes a copy, because nodes that share an anchor may have different images.
+    if (isAlias(node)) document.setIn(["nodes", index], copyWithoutAnchor(node.resolve(document)));
     document.setIn(["nodes", index, "image"], image);
     insert(
       document,
@@ -246,7 +255,7 @@ export function renderClusterConfig(
   return document.toString();
 }
 
-const nothingAdded: ConfigAdditions = {
+const noAdditions: ConfigAdditions = {
   patches: [],
   json6902: [],
   disableDefaultCni: false,
@@ -254,7 +263,7 @@ const nothingAdded: ConfigAdditions = {
   containerdPatches: [],
 };
 
-/** A rendered configuration with other names for the images of its nodes. */
+/** Replaces the images of nodes in a rendered configuration. @param names the new image by the old one */
 export function replaceNodeImages(config: string, names: ReadonlyMap<string, string>): string {
   const document = parseDocument(config, { schema: "failsafe" });
   const nodes = document.get("nodes");
@@ -266,24 +275,27 @@ export function replaceNodeImages(config: string, names: ReadonlyMap<string, str
   return document.toString();
 }
 
-/** Puts items at the beginning of a list, which may not be there yet. One that is written elsewhere too stays there as it is. */
+/**
+ * Inserts items at the beginning of a list, which is created if it does not exist. Aliases of the list elsewhere keep
+ * its old items.
+ */
 function insert(document: Document, path: readonly (string | number)[], items: readonly unknown[]): void {
   if (items.length === 0) return;
-  const there = document.getIn(path, true);
-  const list = isAlias(there) ? there.resolve(document) : there;
+  const existing = document.getIn(path, true);
+  const list = isAlias(existing) ? existing.resolve(document) : existing;
   if (!isSeq(list)) {
     document.setIn(path, document.createNode(items));
     return;
   }
   const { anchor } = list;
   if (anchor !== undefined)
-    visit(document, { Alias: (_, alias) => (alias.source === anchor ? copyOf(list) : undefined) });
-  const own = anchor === undefined ? list : copyOf(list);
-  if (isSeq(own)) own.items.unshift(...items.map((item) => document.createNode(item)));
-  document.setIn(path, own);
+    visit(document, { Alias: (_, alias) => (alias.source === anchor ? copyWithoutAnchor(list) : undefined) });
+  const target = anchor === undefined ? list : copyWithoutAnchor(list);
+  if (isSeq(target)) target.items.unshift(...items.map((item) => document.createNode(item)));
+  document.setIn(path, target);
 }
 
-function copyOf(node: Node | undefined): Node | undefined {
+function copyWithoutAnchor(node: Node | undefined): Node | undefined {
   const copy = node?.clone();
   if (isMap(copy) || isSeq(copy)) delete copy.anchor;
   return isNode(copy) ? copy : undefined;
@@ -295,10 +307,12 @@ const kubeadmPatch = z.looseObject({
   failCgroupV1: z.boolean().optional(),
 });
 
-/** As a field of `extraArgs` up to kubeadm's v1beta3, and as an item of the list that it is since. */
+/**
+ * Matches the argument as a field of `extraArgs` (up to kubeadm's v1beta3) and as an item of the list (since v1beta4).
+ */
 const enablesAlwaysPull = /enable-admission-plugins["']?\s*:?\s*(value\s*:\s*)?[^\n]*AlwaysPullImages/;
 
-/** A patch that cannot be read is kind's to refuse: it knows kubeadm's fields. */
+/** Parses the documents of a merge patch. One that is invalid is skipped: kind rejects it. */
 function parseKubeadmPatch(source: string): KubeadmPatch[] {
   return parseAllDocuments(source).flatMap((document) => {
     const patch = kubeadmPatch.safeParse(document.errors.length > 0 ? undefined : document.toJS());
@@ -308,8 +322,8 @@ function parseKubeadmPatch(source: string): KubeadmPatch[] {
   });
 }
 
-/** Puts one of zod's findings where it is in the text, and in the words of somebody who writes YAML. */
-function explain(issue: z.core.$ZodIssue, document: Document): { offset: number; reason: string }[] {
+/** Returns the offset of a zod issue in the text, and its reason with the path of the field. */
+function locateIssue(issue: z.core.$ZodIssue, document: Document): { offset: number; reason: string }[] {
   const path = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
     const parent = issue.path.length === 0 ? document.contents : document.getIn(issue.path, true);

@@ -2,27 +2,27 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../lib/log.ts";
 import { ProgramError } from "../lib/subprocess.ts";
-import type { ClusterPlan, FastStartPlan } from "../plan/plan.ts";
-import type { KindCli } from "./kind-cli.ts";
+import type { FastStartPlan } from "./fast-start/plan.ts";
+import type { KindCli, KindCluster } from "./kind-cli.ts";
 
-/** How a cluster was made. */
+/** The outcome of creating a cluster. */
 export interface CreatedCluster {
-  /** Whether its nodes are not the first ones: whoever talked with those has to begin anew. */
+  /** Whether its nodes replaced the first ones: connections to those are lost. */
   readonly recreated: boolean;
-  /** Fast start's settings that it has, for people. */
+  /** The settings of fast start that are in effect, for the log and the summary. */
   readonly settings: readonly string[];
 }
 
 /**
- * Makes a cluster, with the settings of fast start where there are some. Where kubeadm refuses those, and takes the
- * configuration without them, the cluster is made without.
+ * Creates a cluster, with the settings of fast start if there are any. If kubeadm rejects its configuration with these
+ * settings, the nodes are deleted and created again without them.
  *
- * @param folder of this run's own, for the configuration
- * @throws kind's own error, that without fast start where it fails both ways
+ * @param folder a folder of this run, for the configuration
+ * @throws ProgramError of kind; of the second attempt, if there was one
  */
 export async function createKindCluster(
   kind: KindCli,
-  plan: Pick<ClusterPlan, "name" | "config" | "workspace" | "kubeconfig" | "verbosity" | "fastStart">,
+  plan: KindCluster & { readonly fastStart: FastStartPlan | undefined },
   folder: string,
   log: Log,
 ): Promise<CreatedCluster> {
@@ -37,13 +37,13 @@ export async function createKindCluster(
     for (const setting of fastStart.settings) log.line(`Fast start: ${setting}`);
     return { recreated: false, settings: fastStart.settings };
   } catch (error) {
-    const reason = kubeadmRefusal(error);
+    const reason = findKubeadmRejection(error);
     if (reason === undefined) throw error;
-    log.line("kubeadm refuses its configuration. Once more, without fast start:");
+    log.line("kubeadm rejected its configuration. Creating the cluster again without fast start:");
     await kind.delete(plan.name, plan.kubeconfig, log);
     await kind.create({ ...plan, config: fastStart.configWithout }, folder, log);
     log.warning(
-      `The cluster was made without fast start, because kubeadm refuses it (${reason}). Set \`fast_start: false\` to keep it from trying.`,
+      `The cluster was created without fast start, because kubeadm rejected its configuration: ${reason}. Set \`fast_start: false\` to skip the first attempt.`,
     );
     return { recreated: true, settings: [] };
   }
@@ -56,17 +56,20 @@ async function writeManifestPatches({ folder, files }: FastStartPlan): Promise<v
 }
 
 /**
- * What kubeadm said, if it ended before it began: it could not read its configuration. With everything else that goes
- * wrong, the settings have nothing to do.
+ * Returns why kubeadm rejected its configuration; undefined if it did not. Any later failure has nothing to do with the
+ * settings of fast start.
  */
-function kubeadmRefusal(error: unknown): string | undefined {
+function findKubeadmRejection(error: unknown): string | undefined {
   if (!(error instanceof ProgramError)) return undefined;
-  const said = `${error.output.stdout}\n${error.output.stderr}`;
-  if (!said.includes("failed to init node with kubeadm") || said.includes("[init] Using Kubernetes version"))
+  const output = `${error.output.stdout}\n${error.output.stderr}`;
+  if (
+    !output.includes("failed to init node with kubeadm") ||
+    output.includes("[init] Using Kubernetes version")
+  )
     return undefined;
-  const lines = said.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
+  const lines = output.split("\n").map((line) => line.replace(/^Command Output: /, "").trim());
   return (
     lines.findLast((line) => /unmarshal|unknown field|invalid configuration|^error: /.test(line)) ??
-    "it does not say why"
+    "it gave no reason"
   );
 }

@@ -2,10 +2,13 @@ import { chmod, readFile, rm, stat } from "node:fs/promises";
 import { parseDocument } from "yaml";
 import * as z from "zod";
 
-/** The name that kind gives a cluster's context, cluster entry and user entry alike. */
+/** Returns the name that kind gives the context, the cluster entry and the user entry of a cluster in a kubeconfig. */
 export const contextName = (cluster: string): string => `kind-${cluster}`;
 
-/** Takes others' rights to a kubeconfig away: it holds an administrator's key now. kind leaves them where a file was there. */
+/**
+ * Makes a kubeconfig readable by its owner only, because it contains an administrator's key. kind does not change the
+ * mode of a file that exists.
+ */
 export const restrictPermissions = (file: string): Promise<void> => chmod(file, 0o600);
 
 const content = z.looseObject({
@@ -14,28 +17,28 @@ const content = z.looseObject({
   users: z.array(z.unknown()).nullish(),
 });
 
-/** Removes a kubeconfig that was not there before and that kind has left without a single entry. */
+/** Removes a kubeconfig that has no clusters, contexts and users. A file that is not a kubeconfig stays. */
 export async function removeIfEmpty(file: string): Promise<void> {
   const text = await readFile(file, "utf8").catch(() => undefined);
   if (text === undefined) return;
   const { errors, contents } = parseDocument(text);
-  const read = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
-  const entries = read.success
-    ? [read.data.clusters, read.data.contexts, read.data.users].flatMap((list) => list ?? [])
+  const parsed = content.safeParse(errors.length > 0 ? undefined : (contents?.toJSON() ?? {}));
+  const entries = parsed.success
+    ? [parsed.data.clusters, parsed.data.contexts, parsed.data.users].flatMap((list) => list ?? [])
     : [text];
   if (entries.length === 0) await rm(file, { force: true });
 }
 
 /**
- * Removes the lock of a kubeconfig that a kind left behind when it was ended.
+ * Removes the lock file of a kubeconfig that a killed kind has left behind.
  *
- * @param since milliseconds since the epoch: a lock from before is somebody else's
+ * @param sinceMs milliseconds since the epoch: an older lock belongs to another process
  */
-export async function removeStaleLock(file: string, since: number): Promise<void> {
+export async function removeStaleLock(file: string, sinceMs: number): Promise<void> {
   const lock = `${file}.lock`;
-  const made = await stat(lock).then(
+  const createdMs = await stat(lock).then(
     (entry) => entry.mtimeMs,
     () => 0,
   );
-  if (made >= since) await rm(lock, { force: true });
+  if (createdMs >= sinceMs) await rm(lock, { force: true });
 }

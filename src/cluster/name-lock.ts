@@ -1,43 +1,39 @@
 import type { Engine } from "../docker/engine.ts";
+import { runLabel } from "../docker/labels.ts";
 
-/** Labels what the action makes: its value is the run that made it. */
-export const runLabel = "kind-action.run";
-
-/** Labels what belongs to a cluster and is no node of it: its value is the cluster's name. */
-export const clusterLabel = "kind-action.cluster";
-
-const prefix = "kind-action.";
+/** The beginning of the names of the volumes that are the locks. */
+const volumePrefix = "kind-action.";
 
 /**
- * Takes a cluster's name for this run, so that of two jobs on one daemon only one makes it and none deletes the
- * other's: kind looks for the name first and makes the nodes seconds later. A named volume is made by the daemon
- * once, whoever asks at the same time.
+ * Locks a cluster's name for this run, so that only one of two jobs on a Docker daemon creates the cluster and no job
+ * deletes that of the other: kind checks whether the name is free, and creates the nodes seconds later. The lock is a
+ * named volume, because the daemon creates such a volume once for concurrent requests.
  *
- * @throws when another run has the name
+ * @throws when another run holds the lock
  */
-export async function acquireNameLock(engine: Engine, cluster: string, run: string): Promise<void> {
-  const labels = await engine.volumes.findOrCreate(prefix + cluster, { [runLabel]: run });
-  if (labels[runLabel] !== run) {
+export async function acquireNameLock(engine: Engine, cluster: string, runId: string): Promise<void> {
+  const labels = await engine.volumes.findOrCreate(volumePrefix + cluster, { [runLabel]: runId });
+  if (labels[runLabel] !== runId) {
     throw new Error(
-      `The cluster name "${cluster}" was taken a moment ago by another run of this action (${labels[runLabel]}). Give each job on this machine its own \`cluster_name\`.`,
+      `The cluster name "${cluster}" is locked by another run of this action (${labels[runLabel]}). Set a different \`cluster_name\` in each job on this machine.`,
     );
   }
 }
 
-/** Whether this run has a cluster's name: only then is the cluster its own. */
-export async function holdsNameLock(engine: Engine, cluster: string, run: string): Promise<boolean> {
-  return (await engine.volumes.listByLabel(`${runLabel}=${run}`)).has(prefix + cluster);
+/** Whether this run holds the lock of a cluster's name. Only then did it create the cluster. */
+export async function holdsNameLock(engine: Engine, cluster: string, runId: string): Promise<boolean> {
+  return (await engine.volumes.listByLabel(`${runLabel}=${runId}`)).has(volumePrefix + cluster);
 }
 
-/** Gives the name back, if this run has it. */
-export async function releaseNameLock(engine: Engine, cluster: string, run: string): Promise<void> {
-  if (await holdsNameLock(engine, cluster, run)) await engine.volumes.remove(prefix + cluster);
+/** Releases the lock of a cluster's name if this run holds it. */
+export async function releaseNameLock(engine: Engine, cluster: string, runId: string): Promise<void> {
+  if (await holdsNameLock(engine, cluster, runId)) await engine.volumes.remove(volumePrefix + cluster);
 }
 
-/** The names that runs have taken. */
+/** Returns the cluster names that runs have locked. */
 export async function listLockedNames(engine: Engine): Promise<string[]> {
   const volumes = await engine.volumes.listByLabel(runLabel);
   return [...volumes.keys()]
-    .filter((name) => name.startsWith(prefix))
-    .map((name) => name.slice(prefix.length));
+    .filter((name) => name.startsWith(volumePrefix))
+    .map((name) => name.slice(volumePrefix.length));
 }

@@ -1,22 +1,26 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where cgroup v1 has a container: Docker's own driver, and systemd's. */
-const cgroupsOf = (id: string) => [
+/**
+ * Returns the folders of a container's freezer cgroup on cgroup v1: with Docker's cgroupfs driver, and with the systemd
+ * driver.
+ */
+const freezerCgroups = (id: string) => [
   `/sys/fs/cgroup/freezer/docker/${id}`,
   `/sys/fs/cgroup/freezer/system.slice/docker-${id}.scope`,
 ];
 
 /**
- * Lets go on what is frozen inside a container that is being ended, as far as this job may.
+ * Unfreezes the processes in a container that is being removed. Errors are ignored: the job may not have the
+ * permission.
  *
- * On cgroup v1, runc freezes a container for the moment in which it sets its devices (opencontainers/runc,
- * libcontainer/cgroups/fs/devices.go). If a node is killed then, a process of a pod stays frozen, no signal reaches it,
- * and Docker waits in vain for the node to end. cgroup v2 has no such state: what is frozen there can be killed.
+ * On cgroup v1, runc freezes a container while it sets its devices (opencontainers/runc,
+ * libcontainer/cgroups/fs/devices.go). If a node is killed at that moment, a process of a pod stays frozen and gets no
+ * signal, and Docker waits for the node without end. On cgroup v2, a frozen process can be killed.
  */
 export async function unfreezeCgroup(containerId: string): Promise<void> {
   await Promise.all(
-    cgroupsOf(containerId).map(async (cgroup) => {
+    freezerCgroups(containerId).map(async (cgroup) => {
       const entries = await readdir(cgroup, { recursive: true }).catch(() => []);
       const states = entries.filter((path) => path.endsWith("/freezer.state"));
       await Promise.allSettled(states.map((path) => writeFile(join(cgroup, path), "THAWED")));

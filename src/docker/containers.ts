@@ -13,7 +13,7 @@ export interface NodeContainer {
   readonly role: string;
 }
 
-/** A container as it was made. */
+/** The details of a container that `docker inspect` shows. */
 export interface ContainerDetails {
   readonly id: string;
   /** The ID of its image. */
@@ -22,38 +22,39 @@ export interface ContainerDetails {
   /** Milliseconds since the epoch. */
   readonly created: number;
   readonly mounts: readonly Mount[];
-  /** Where a port of it, such as `6443/tcp`, is published: `127.0.0.1:40123`. */
+  /** The address that each port, such as `6443/tcp`, is published at: `127.0.0.1:40123`. */
   readonly ports: ReadonlyMap<string, string>;
 }
 
+/** A mount of a container. */
 export interface Mount {
   readonly type: string;
-  /** Where it is in the container. */
+  /** The path in the container. */
   readonly destination: string;
-  /** Where it is on the daemon's machine. */
+  /** The path on the daemon's machine. */
   readonly source: string;
-  /** A volume's name and driver. */
+  /** The name and driver of a volume. */
   readonly name: string | undefined;
   readonly driver: string | undefined;
 }
 
-/** A container that serves others, on a network of theirs. */
+/** A container that serves nodes on their Docker network, such as a registry. */
 export interface ServiceContainer {
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly network: string;
-  /** Its IPv4 address there; any that is free where there is none. */
+  /** Its IPv4 address in the network; Docker chooses a free one if undefined. */
   readonly address?: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
-  /** A port of its own, on this machine's loopback; without a `hostPort`, on any that is free. */
+  /** The container's port to publish on the loopback interface; Docker chooses a free host port if `hostPort` is undefined. */
   readonly publish?: { readonly port: number; readonly hostPort: number | undefined };
   readonly binds: readonly { readonly source: string; readonly target: string }[];
-  /** `UID:GID`; default, the image's. */
+  /** `UID:GID`; the image's user if undefined. */
   readonly user?: string | undefined;
 }
 
-/** kind's labels on what it makes: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
+/** The labels that kind gives to containers: pkg/cluster/constants and pkg/cluster/internal/providers/docker/constants.go. */
 const clusterLabel = "io.x-k8s.kind.cluster";
 const roleLabel = "io.x-k8s.kind.role";
 
@@ -65,7 +66,7 @@ export class Containers {
     this.#docker = docker;
   }
 
-  /** The containers of one kind cluster, or of all, stopped ones too. */
+  /** Lists the containers of one kind cluster, or of all clusters, stopped ones too. */
   async listNodes(cluster?: string): Promise<NodeContainer[]> {
     const label = cluster === undefined ? clusterLabel : `${clusterLabel}=${cluster}`;
     const containers = await this.#docker.listContainers({ all: true, filters: { label: [label] } });
@@ -77,22 +78,22 @@ export class Containers {
     }));
   }
 
-  /** The IDs of all containers with a label of a value. */
+  /** Returns the IDs of all containers with a label of this value. */
   async listByLabel(label: string, value: string): Promise<string[]> {
     const filters = { label: [`${label}=${value}`] };
     return (await this.#docker.listContainers({ all: true, filters })).map(({ Id }) => Id);
   }
 
-  /** Removes a container, running or not, with its anonymous volumes. One that is gone already is no error. */
+  /** Removes a container, running or not, with its anonymous volumes. A missing container is no error. */
   async remove(id: string): Promise<void> {
     await ignoreStatus(isNotFound, this.#docker.getContainer(id).remove({ force: true, v: true }));
   }
 
-  /** A container as it was made, if it is there. One that is being made may be listed a moment before. */
+  /** Returns the details of a container, if it exists: one that is being created is listed a moment earlier. */
   async inspect(id: string): Promise<ContainerDetails | undefined> {
-    const found = await ignoreStatus(isNotFound, this.#docker.getContainer(id).inspect());
-    if (found === undefined) return undefined;
-    const container = containerFacts.parse(found);
+    const response = await ignoreStatus(isNotFound, this.#docker.getContainer(id).inspect());
+    if (response === undefined) return undefined;
+    const container = containerSchema.parse(response);
     return {
       id: container.Id,
       image: container.Image,
@@ -114,7 +115,7 @@ export class Containers {
     };
   }
 
-  /** Runs a program in a container that runs. */
+  /** Runs a program in a running container, as `docker exec` does. */
   async exec(id: string, argv: readonly string[]): Promise<ExecStream> {
     const exec = await this.#docker.getContainer(id).exec({
       Cmd: [...argv],
@@ -126,11 +127,11 @@ export class Containers {
   }
 
   /**
-   * Runs a program in a container of its own, without rights beyond its user's. The container and its volume are gone
-   * when the program ends, which it has to when its input does.
+   * Runs a program in a new container without capabilities. Docker removes the container and its volume when the program
+   * ends, which it has to do at the end of its standard input.
    *
-   * @param binds daemon's path to path in the container; `true` makes it read-only
-   * @param volume where the container has a volume of its own
+   * @param container.volume the path in the container of an anonymous volume
+   * @returns the container's ID, the program, and the name of the volume
    */
   async runHelper(container: {
     image: string;
@@ -140,7 +141,7 @@ export class Containers {
     volume: string;
   }): Promise<{ id: string; program: ExecStream; volume: string }> {
     const [entrypoint = "", ...args] = container.argv;
-    const made = await this.#docker.createContainer({
+    const created = await this.#docker.createContainer({
       Image: container.image,
       Entrypoint: [entrypoint],
       Cmd: args,
@@ -154,7 +155,7 @@ export class Containers {
       Volumes: { [container.volume]: {} },
       HostConfig: {
         AutoRemove: true,
-        // A network namespace of its own would cost 100 ms.
+        // A new network namespace would cost 100 ms.
         NetworkMode: "host",
         ReadonlyRootfs: true,
         UsernsMode: "host",
@@ -169,54 +170,55 @@ export class Containers {
       },
     });
     try {
-      const stream = await made.attach({
+      const stream = await created.attach({
         stream: true,
         hijack: true,
         stdin: true,
         stdout: true,
         stderr: true,
       });
-      await made.start();
-      const volume = (await this.inspect(made.id))?.mounts.find(
+      await created.start();
+      const volume = (await this.inspect(created.id))?.mounts.find(
         ({ destination }) => destination === container.volume,
       )?.name;
-      if (volume === undefined) throw new Error(`The container ${made.id} has no volume of its own.`);
-      return { id: made.id, program: toExecStream(this.#docker, stream), volume };
+      if (volume === undefined)
+        throw new Error(`Container ${created.id} has no volume at ${container.volume}.`);
+      return { id: created.id, program: toExecStream(this.#docker, stream), volume };
     } catch (error) {
-      await this.remove(made.id);
+      await this.remove(created.id);
       throw error;
     }
   }
 
   /**
-   * Starts a container that serves others, without rights beyond its user's.
+   * Creates and starts a container that serves nodes, without capabilities.
    *
    * @returns its ID
-   * @throws the daemon's own error, a taken name, address or port included: then there is none
+   * @throws the daemon's error, for instance when the name, address or port is in use; the container is removed then
    */
-  async startService(server: ServiceContainer): Promise<string> {
-    const port = `${server.publish?.port}/tcp`;
+  async startService(service: ServiceContainer): Promise<string> {
+    const port = `${service.publish?.port}/tcp`;
     const container = await this.#docker.createContainer({
-      name: server.name,
-      Image: server.image,
-      Labels: { ...server.labels },
-      Env: Object.entries(server.environment).map(([name, value]) => `${name}=${value}`),
-      ...(server.user !== undefined && { User: server.user }),
-      ...(server.publish !== undefined && { ExposedPorts: { [port]: {} } }),
+      name: service.name,
+      Image: service.image,
+      Labels: { ...service.labels },
+      Env: Object.entries(service.environment).map(([name, value]) => `${name}=${value}`),
+      ...(service.user !== undefined && { User: service.user }),
+      ...(service.publish !== undefined && { ExposedPorts: { [port]: {} } }),
       HostConfig: {
-        NetworkMode: server.network,
+        NetworkMode: service.network,
         CapDrop: ["ALL"],
         SecurityOpt: ["no-new-privileges", "label=disable"],
-        Mounts: server.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
-        ...(server.publish !== undefined && {
+        Mounts: service.binds.map(({ source, target }) => ({ Type: "bind", Source: source, Target: target })),
+        ...(service.publish !== undefined && {
           PortBindings: {
-            [port]: [{ HostIp: "127.0.0.1", HostPort: String(server.publish.hostPort ?? "") }],
+            [port]: [{ HostIp: "127.0.0.1", HostPort: String(service.publish.hostPort ?? "") }],
           },
         }),
       },
-      ...(server.address !== undefined && {
+      ...(service.address !== undefined && {
         NetworkingConfig: {
-          EndpointsConfig: { [server.network]: { IPAMConfig: { IPv4Address: server.address } } },
+          EndpointsConfig: { [service.network]: { IPAMConfig: { IPv4Address: service.address } } },
         },
       }),
     });
@@ -229,24 +231,24 @@ export class Containers {
     }
   }
 
-  /** What a container has printed so far. */
+  /** Returns the output of a container so far, of both streams. */
   async logs(id: string): Promise<string> {
     const multiplexed = await this.#docker.getContainer(id).logs({ stdout: true, stderr: true });
-    return textOf(multiplexed);
+    return demultiplex(multiplexed);
   }
 
-  /** Writes files into a container. @param files by their absolute paths, whose folders are made */
+  /** Writes files into a container. @param files the files by absolute path; missing folders are created */
   async writeFiles(id: string, files: Readonly<Record<string, TarFile>>): Promise<void> {
     await this.#docker.getContainer(id).putArchive(createTar(files), { path: "/" });
   }
 
-  /** Waits until a container that removes itself is gone. */
+  /** Waits until Docker has removed a container that was started to be removed when it ends. */
   async waitUntilRemoved(id: string): Promise<void> {
     await ignoreStatus(isNotFound, this.#docker.getContainer(id).wait({ condition: "removed" }));
   }
 }
 
-const containerFacts = z.looseObject({
+const containerSchema = z.looseObject({
   Id: z.string(),
   Image: z.string(),
   Created: z.string(),
@@ -270,18 +272,22 @@ const containerFacts = z.looseObject({
     .optional(),
 });
 
-/** The text of both streams of a container without a terminal: each piece has a header of eight bytes, its length last. */
-function textOf(multiplexed: Buffer): string {
-  const pieces: Buffer[] = [];
-  for (let offset = 0; offset + 8 <= multiplexed.length; ) {
-    const length = multiplexed.readUInt32BE(offset + 4);
-    pieces.push(multiplexed.subarray(offset + 8, offset + 8 + length));
-    offset += 8 + length;
+/** The size of a frame's header, in bytes; its last four are the length of the payload. */
+const headerSize = 8;
+
+/** Returns the text of both output streams of a container without a terminal, which Docker sends in frames. */
+function demultiplex(multiplexed: Buffer): string {
+  const payloads: Buffer[] = [];
+  for (let offset = 0; offset + headerSize <= multiplexed.length; ) {
+    const start = offset + headerSize;
+    const end = start + multiplexed.readUInt32BE(offset + 4);
+    payloads.push(multiplexed.subarray(start, end));
+    offset = end;
   }
-  return Buffer.concat(pieces).toString();
+  return Buffer.concat(payloads).toString();
 }
 
-/** Where this machine reaches a published port. One that is open everywhere is open here. */
+/** Returns the address at which this machine reaches a published port; loopback for a port on all interfaces. */
 function addressOf({ HostIp: ip, HostPort: port }: { HostIp: string; HostPort: string }): string {
   const host =
     { "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]" }[ip] ?? (ip.includes(":") ? `[${ip}]` : ip);

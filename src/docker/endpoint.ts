@@ -3,12 +3,12 @@ import * as z from "zod";
 import { ProgramError, type RunProgram } from "../lib/subprocess.ts";
 
 /**
- * Where the Docker daemon is, as the environment variables that kind, the docker CLI and dockerode all read.
- * The CLI follows contexts and dockerode does not, so the context is resolved once and all are told the result.
+ * The address of the Docker daemon, as the environment variables that kind, the docker CLI and dockerode all read.
+ * The CLI follows contexts and dockerode does not, so the context is resolved once, and all get the result.
  */
 export type Endpoint = Readonly<Record<string, string>>;
 
-/** What `docker context inspect` prints of a context, as far as it matters here. */
+/** The parts of the output of `docker context inspect` that this action needs. */
 const contexts = z.tuple([
   z.looseObject({
     Name: z.string(),
@@ -19,23 +19,24 @@ const contexts = z.tuple([
 ]);
 
 /**
- * Finds the daemon that the docker CLI would talk to: DOCKER_HOST, else the current context.
+ * Resolves the endpoint that the docker CLI would use: DOCKER_HOST, else the current context.
  *
- * @throws when there is no docker CLI, or the endpoint is of a kind that only the CLI can reach
+ * @throws Error when there is no docker CLI, or only the CLI supports the endpoint (`ssh://`)
+ * @throws ProgramError when the CLI fails, for instance because the current context does not exist
  */
 export async function resolveEndpoint(env: NodeJS.ProcessEnv, run: RunProgram): Promise<Endpoint> {
-  const endpoint = env.DOCKER_HOST ? given(env) : await currentContext(run);
+  const endpoint = env.DOCKER_HOST ? endpointOf(env) : await currentContext(run);
   const url = endpoint.DOCKER_HOST ?? "";
   if (!/^(unix|tcp|http|https):\/\//.test(url)) {
     throw new Error(
-      `The Docker endpoint is ${url}: only unix:// and tcp:// are supported. Set DOCKER_HOST to one of these, for instance through a tunnel.`,
+      `The Docker endpoint ${url} is not supported: it must be unix:// or tcp://. Set DOCKER_HOST to such an endpoint, for instance to the local end of an SSH tunnel.`,
     );
   }
   return endpoint;
 }
 
-/** The variables that go with DOCKER_HOST. */
-function given(env: NodeJS.ProcessEnv): Endpoint {
+/** Returns DOCKER_HOST and the variables that belong to it. */
+function endpointOf(env: NodeJS.ProcessEnv): Endpoint {
   const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
   return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
 }
@@ -45,7 +46,7 @@ function parseContexts(output: string): z.infer<typeof contexts> {
     return contexts.parse(JSON.parse(output));
   } catch (error) {
     throw new Error(
-      `\`docker context inspect\` does not answer as Docker does, but: ${output.slice(0, 200)}. Set DOCKER_HOST to say where the daemon is.`,
+      `Could not parse the output of \`docker context inspect\`: ${output.slice(0, 200)}. Set DOCKER_HOST to the address of the Docker daemon.`,
       { cause: error },
     );
   }
@@ -54,11 +55,11 @@ function parseContexts(output: string): z.infer<typeof contexts> {
 async function currentContext(run: RunProgram): Promise<Endpoint> {
   let output: string;
   try {
-    output = (await run("docker", ["context", "inspect"], { deadline: 10_000 })).stdout;
+    output = (await run("docker", ["context", "inspect"], { timeoutMs: 10_000 })).stdout;
   } catch (error) {
     if (error instanceof ProgramError) throw error;
     throw new Error(
-      "There is no `docker` on PATH. kind makes its nodes with it: use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.",
+      "Could not find `docker` on PATH: kind creates nodes with it. Use a runner with Docker (GitHub's Ubuntu runners have it), or install Docker Engine.",
       { cause: error },
     );
   }

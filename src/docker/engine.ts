@@ -8,59 +8,66 @@ import { Images } from "./images.ts";
 import { Networks } from "./networks.ts";
 import { Volumes } from "./volumes.ts";
 
-/** What the daemon says of itself. */
+/** The version and properties of the Docker daemon. */
 export interface DaemonInfo {
   readonly version: string;
   readonly apiVersion: string;
   readonly cgroupVersion: 1 | 2;
-  /** The daemon's own folder for images and volumes: on this machine's disks only if the daemon is local. */
+  /** The daemon's folder for images and volumes, on the daemon's machine. */
   readonly rootDirectory: string;
+  /** Whether the daemon is on this machine. */
   readonly local: boolean;
 }
 
-/** Talks to the Docker Engine API, with dockerode: its types stay in this folder. */
+/** A client of the Docker Engine API. Uses dockerode, whose types stay in this folder. */
 export class Engine {
   readonly containers: Containers;
   readonly images: Images;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  /** The daemon's address, for programs such as kind and the docker CLI. */
+  readonly endpoint: Endpoint;
   readonly #docker: Docker;
   readonly #local: boolean;
 
   constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
     this.#local = endpoint.DOCKER_HOST?.startsWith("unix://") ?? true;
-    this.#docker = withoutOwnVariables(() => connect(endpoint));
+    this.#docker = withoutDockerVariables(() => connect(endpoint));
     this.containers = new Containers(this.#docker);
     this.images = new Images(this.#docker);
     this.networks = new Networks(this.#docker);
     this.volumes = new Volumes(this.#docker);
   }
 
-  /** @throws when the daemon does not answer */
+  /** Reads the version and properties of the daemon. @throws Error when it does not answer */
   async info(): Promise<DaemonInfo> {
     const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
-    const facts = daemonFacts.parse(info);
+    const { CgroupVersion, DockerRootDir } = infoSchema.parse(info);
     return {
       version: version.Version,
       apiVersion: version.ApiVersion,
-      cgroupVersion: facts.CgroupVersion === "2" ? 2 : 1,
-      rootDirectory: facts.DockerRootDir,
+      cgroupVersion: CgroupVersion === "2" ? 2 : 1,
+      rootDirectory: DockerRootDir,
       local: this.#local,
     };
   }
 }
 
-const daemonFacts = z.looseObject({ CgroupVersion: z.string().optional(), DockerRootDir: z.string() });
+const infoSchema = z.looseObject({ CgroupVersion: z.string().optional(), DockerRootDir: z.string() });
 
-/** docker-modem lets DOCKER_* of the environment win over what it is given: a later step may have changed them. */
-function withoutOwnVariables<T>(make: () => T): T {
+/**
+ * Calls a function with the variables DOCKER_* unset: docker-modem prefers them to its options, and another step may have
+ * changed them since the endpoint was resolved.
+ */
+function withoutDockerVariables<T>(create: () => T): T {
   const names = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CLIENT_TIMEOUT"];
-  const kept = names.map((name) => [name, process.env[name]] as const);
+  const saved = names.map((name) => [name, process.env[name]] as const);
   for (const name of names) delete process.env[name];
   try {
-    return make();
+    return create();
   } finally {
-    for (const [name, value] of kept) if (value !== undefined) process.env[name] = value;
+    for (const [name, value] of saved) if (value !== undefined) process.env[name] = value;
   }
 }
 

@@ -1,16 +1,16 @@
 import { PassThrough, type Readable } from "node:stream";
 import type Docker from "dockerode";
 
-/** A program that runs in a container. */
+/** The streams of a program that runs in a container. */
 export interface ExecStream {
   readonly stdin: NodeJS.WritableStream;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Closes the connection: a program that reads its input finds the end of it. */
+  /** Closes the connection: the program finds the end of its standard input. */
   close(): void;
 }
 
-/** A program at the other end of a connection to a container without a terminal. */
+/** Returns the streams of a program, from a hijacked connection to a container without a terminal. */
 export function toExecStream(docker: Docker, stream: NodeJS.ReadWriteStream): ExecStream {
   const stdout = new PassThrough();
   const stderr = new PassThrough();

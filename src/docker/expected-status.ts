@@ -1,15 +1,15 @@
 import * as z from "zod";
 
-/** What a daemon answers for what it does not have. */
+/** Whether a status means that the object does not exist. */
 export const isNotFound = (status: number): boolean => status === 404;
 
-/** The answer, or undefined where the daemon refused with an expected status. */
+/** Returns the response, or undefined when the daemon refused the request with an expected status. */
 export async function ignoreStatus<T>(
   expected: (status: number) => boolean,
-  answer: Promise<T>,
+  response: Promise<T>,
 ): Promise<T | undefined> {
   try {
-    return await answer;
+    return await response;
   } catch (error) {
     const status = z.looseObject({ statusCode: z.number() }).safeParse(error);
     if (status.success && expected(status.data.statusCode)) return undefined;

@@ -3,15 +3,8 @@ import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
 import * as z from "zod";
 import { extractSingleFile } from "../lib/tar.ts";
+import type { Platform } from "../oci/platform.ts";
 import { ignoreStatus, isNotFound } from "./expected-status.ts";
-
-/** What an image is made for, or a node is: os and architecture as Go has them (`linux`, `amd64`). */
-export interface Platform {
-  readonly os: string;
-  readonly architecture: string;
-  /** `v8` for arm64, `v7` for arm; mostly left out. */
-  readonly variant?: string | undefined;
-}
 
 /** The images of a Docker daemon. */
 export class Images {
@@ -21,52 +14,52 @@ export class Images {
     this.#docker = docker;
   }
 
-  /** The ID (`sha256:…` of the config) of an image that the daemon has. */
+  /** Returns the ID of an image (`sha256:…`, the digest of the config), if the daemon has it. */
   async findId(reference: string): Promise<string | undefined> {
     const image = await ignoreStatus(isNotFound, this.#docker.getImage(reference).inspect());
     return image?.Id;
   }
 
-  /** Gives an image that the daemon has another name, `REPOSITORY:TAG`. */
+  /** Adds a name, `REPOSITORY:TAG`, to an image. */
   async tag(image: string, name: string): Promise<void> {
     const [repo = "", tag = ""] = name.split(/:([^:/]*)$/);
     await this.#docker.getImage(image).tag({ repo, tag });
   }
 
-  /** Takes a name from an image, and the image if that was its last. One without a name goes by its ID. */
+  /** Removes a name of an image, and the image with its last name. @param name the ID of an image without a name */
   async untag(name: string): Promise<void> {
     await ignoreStatus(isNotFound, this.#docker.getImage(name).remove());
   }
 
-  /** The IDs of all images with a label of a value. */
+  /** Returns the IDs of all images with a label of this value. */
   async listByLabel(label: string, value: string): Promise<string[]> {
     const filters = { label: [`${label}=${value}`] };
     return (await this.#docker.listImages({ filters })).map(({ Id }) => Id);
   }
 
-  /** Makes images from an archive of them. @throws what the daemon says is wrong with it */
+  /** Loads the images of an archive, as `docker load` does. @throws Error with the daemon's message when it refuses it */
   async load(archive: Readable): Promise<void> {
     await sendTar(archive, (abortSignal) => this.#docker.loadImage(archive, { quiet: true, abortSignal }));
   }
 
-  /** Makes an image without a name of one layer. @param layer its tar. @returns its ID */
+  /** Imports the tar of one layer as an image without a name, as `docker import` does. @returns the image's ID */
   async import(layer: Readable, labels: Readonly<Record<string, string>>): Promise<string> {
     const changes = Object.entries(labels).map(([label, value]) => `LABEL ${label}=${JSON.stringify(value)}`);
     const [id] = await sendTar(layer, (abortSignal) =>
       this.#docker.importImage(layer, { changes, abortSignal }),
     );
-    if (id === undefined) throw new Error("The Docker daemon made no image of a layer, and did not say why.");
+    if (id === undefined) throw new Error("The Docker daemon imported no image and reported no error.");
     return id;
   }
 
-  /** The layers of an image that the daemon has, the lowest first: each the digest of its tar. */
+  /** Returns the diff IDs of an image, the lowest layer first: the digests of the layers' tars. */
   async diffIds(reference: string): Promise<readonly string[]> {
-    return layerFacts.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
+    return layersSchema.parse(await this.#docker.getImage(reference).inspect()).RootFS.Layers;
   }
 
-  /** What an image that the daemon has was made for. */
+  /** Returns the platform of an image. */
   async platform(reference: string): Promise<Platform> {
-    const image = platformFacts.parse(await this.#docker.getImage(reference).inspect());
+    const image = platformSchema.parse(await this.#docker.getImage(reference).inspect());
     return {
       os: image.Os,
       architecture: image.Architecture,
@@ -75,9 +68,10 @@ export class Images {
   }
 
   /**
-   * Images as the daemon exports them, one archive with all of them.
+   * Exports images into one archive, as `docker save` does.
    *
-   * @param platform the one to export where the daemon can choose (API 1.48, Docker 28)
+   * @param platform the platform to export; undefined for a daemon that cannot choose (before API 1.48, Docker 28)
+   * @param signal ends the export
    */
   async save(
     names: readonly string[],
@@ -90,7 +84,7 @@ export class Images {
     return await new Promise((resolve, reject) => {
       this.#docker.modem.dial(
         {
-          // docker-modem cuts off the last letter of a query that it did not write.
+          // docker-modem removes the last character of a query that it did not build.
           path: `/images/get?${query}&`,
           method: "GET",
           abortSignal: signal,
@@ -105,7 +99,7 @@ export class Images {
     });
   }
 
-  /** A file of an image that the daemon has, from a container that is never started. @throws when it is not in there */
+  /** Reads a file of an image from a container that is never started. @throws Error when the file does not exist */
   async readFile(reference: string, path: string, labels: Record<string, string>): Promise<Buffer> {
     const container = await this.#docker.createContainer({
       Image: reference,
@@ -122,42 +116,43 @@ export class Images {
   }
 }
 
-const tarMessage = z.looseObject({ error: z.string().optional(), status: z.string().optional() });
+const messageSchema = z.looseObject({ error: z.string().optional(), status: z.string().optional() });
 
-const layerFacts = z.looseObject({ RootFS: z.looseObject({ Layers: z.array(z.string()).default([]) }) });
+const layersSchema = z.looseObject({ RootFS: z.looseObject({ Layers: z.array(z.string()).default([]) }) });
 
-const platformFacts = z.looseObject({
+const platformSchema = z.looseObject({
   Os: z.string(),
   Architecture: z.string(),
   Variant: z.string().optional(),
 });
 
 /**
- * Sends the daemon the tar of an image, and reads what it says of it. The daemon is not left waiting for the rest of one that
- * breaks off.
+ * Sends a tar to the daemon, and reads its response. When the tar ends with an error, the request is aborted, so that the
+ * daemon does not wait for the rest.
  *
- * @returns its messages
- * @throws the one that is an error, or what the tar ends with
+ * @returns the status messages of the daemon
+ * @throws Error with the daemon's error message
+ * @throws the error of the tar
  */
 async function sendTar(
   tar: Readable,
   send: (signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
 ): Promise<string[]> {
   const failed = new Promise<never>((_, reject) => tar.on("error", reject));
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(15 * 60_000)]);
+  const abort = new AbortController();
+  const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(15 * 60_000)]);
   try {
-    const answer = await Promise.race([send(signal), failed]);
-    const said = await Promise.race([text(answer), failed]);
-    return said.split("\n").filter(Boolean).flatMap(statusOf);
+    const response = await Promise.race([send(signal), failed]);
+    const messages = await Promise.race([text(response), failed]);
+    return messages.split("\n").filter(Boolean).flatMap(statusOf);
   } catch (error) {
-    stop.abort();
+    abort.abort();
     throw error;
   }
 }
 
 function statusOf(line: string): string | [] {
-  const { error, status } = tarMessage.safeParse(JSON.parse(line)).data ?? {};
+  const { error, status } = messageSchema.safeParse(JSON.parse(line)).data ?? {};
   if (error !== undefined) throw new Error(error);
   return status ?? [];
 }

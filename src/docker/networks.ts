@@ -2,13 +2,14 @@ import type Docker from "dockerode";
 import * as z from "zod";
 import { ignoreStatus, isNotFound } from "./expected-status.ts";
 
+/** A Docker network. */
 export interface Network {
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
   readonly subnets: readonly { readonly subnet: string; readonly gateway?: string }[];
-  /** Container id to the addresses it has there. */
+  /** The containers in the network by ID, each with its addresses without their prefix lengths. */
   readonly containers: ReadonlyMap<
     string,
     { readonly name: string; readonly ipv4?: string; readonly ipv6?: string }
@@ -23,10 +24,11 @@ export class Networks {
     this.#docker = docker;
   }
 
+  /** Returns the details of a network, if it exists. */
   async inspect(name: string): Promise<Network | undefined> {
-    const found = await ignoreStatus(isNotFound, this.#docker.getNetwork(name).inspect());
-    if (found === undefined) return undefined;
-    const network = networkFacts.parse(found);
+    const response = await ignoreStatus(isNotFound, this.#docker.getNetwork(name).inspect());
+    if (response === undefined) return undefined;
+    const network = networkSchema.parse(response);
     return {
       id: network.Id,
       name: network.Name,
@@ -49,24 +51,25 @@ export class Networks {
     };
   }
 
-  /** The IDs of all networks of a name, the oldest first: daemons before 25 may have several. */
+  /** Returns the IDs of all networks with a name, the oldest first: daemons before Docker 25 may have several. */
   async listIds(name: string): Promise<string[]> {
-    const containing = await this.#docker.listNetworks({ filters: { name: [name] } });
-    const named = networkList.parse(containing).filter((network) => network.Name === name);
-    return named.toSorted(byAge).map(({ Id }) => Id);
+    // The filter matches parts of names.
+    const matches = await this.#docker.listNetworks({ filters: { name: [name] } });
+    const networks = networkListSchema.parse(matches).filter((network) => network.Name === name);
+    return networks.toSorted(compareAge).map(({ Id }) => Id);
   }
 
-  /** Makes a bridge network. @returns its ID @throws the daemon's own error, a taken name included */
+  /** Creates a bridge network. @returns its ID @throws the daemon's error, for instance when the name is in use */
   async create(network: {
     name: string;
     labels: Record<string, string>;
     options: Record<string, string>;
-    /** Without one of IPv4, Docker chooses that. */
+    /** Docker chooses the IPv4 subnet if there is none. */
     subnets: readonly string[];
   }): Promise<string> {
-    const made = await this.#docker.createNetwork({
+    const created = await this.#docker.createNetwork({
       Name: network.name,
-      // Daemons before 25 (API 1.44) make a second network of the same name unless told not to, and at times even then.
+      // Without it, daemons before Docker 25 (API 1.44) create a second network of the same name, at times even with it.
       CheckDuplicate: true,
       Driver: "bridge",
       Labels: network.labels,
@@ -76,10 +79,10 @@ export class Networks {
         IPAM: { Config: network.subnets.map((subnet) => ({ Subnet: subnet })) },
       }),
     });
-    return made.id;
+    return created.id;
   }
 
-  /** Removes a network that nothing is attached to. @returns whether it is gone */
+  /** Removes a network unless a container is connected to it. @returns whether the network no longer exists */
   async remove(name: string): Promise<boolean> {
     const removed = await ignoreStatus(
       (status) => isNotFound(status) || inUse(status),
@@ -92,18 +95,18 @@ export class Networks {
   }
 }
 
-/** What a daemon answers for a network with endpoints: 403 up to Docker 28, 409 since. */
+/** Whether a status means that the network has endpoints: 403 up to Docker 28, 409 since. */
 const inUse = (status: number) => status === 403 || status === 409;
 
-const networkList = z.array(z.looseObject({ Id: z.string(), Name: z.string(), Created: z.string() }));
+const networkListSchema = z.array(z.looseObject({ Id: z.string(), Name: z.string(), Created: z.string() }));
 
-/** Docker writes a time down to its last digit that is not 0, and all times in one zone. */
-function byAge(one: { Id: string; Created: string }, other: { Id: string; Created: string }): number {
-  const age = ({ Id, Created }: typeof one) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
-  return age(one) < age(other) ? -1 : 1;
+/** Compares as text: Docker omits trailing zeros of fractions of a second, and uses one time zone for all networks. */
+function compareAge(a: { Id: string; Created: string }, b: { Id: string; Created: string }): number {
+  const sortKey = ({ Id, Created }: typeof a) => `${Created.replace(/(Z|[+-]\d\d:\d\d)$/, "")} ${Id}`;
+  return sortKey(a) < sortKey(b) ? -1 : 1;
 }
 
-const networkFacts = z.looseObject({
+const networkSchema = z.looseObject({
   Id: z.string(),
   Name: z.string(),
   Labels: z.record(z.string(), z.string()).nullish(),

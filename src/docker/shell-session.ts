@@ -1,136 +1,122 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage } from "../lib/errors.ts";
+import { withTimeout } from "../lib/poll.ts";
+import { formatTimeout } from "../lib/units.ts";
 import type { ExecStream } from "./exec-stream.ts";
 
-/** Ends every answer, with the exit status behind it. Nothing that a program prints here begins a line so. */
-const endOfAnswer = "\u0004";
+/** The start of the line that ends a command's output; the exit status follows it. No command prints such a line. */
+const endOfOutput = "\u0004";
+
+/** Characters of standard error that an error message quotes at most. */
+const maxStderr = 2_000;
 
 /**
- * Talks with a program in a container that answers lines: each line that it reads is a command, and each answer ends
- * with a line of its own, the control character 4 and an exit status (`printf '\004%d\n' $?`).
+ * Runs commands in a container through one program there, which reads one command per line, and ends the output of each with
+ * a line of the control character 4 and the exit status (src/node/scripts/serve.sh).
  *
- * One `docker exec` costs about 50 ms of a processor, more than most commands in it take: so there is one per container,
- * and the commands go through it, one after another.
+ * A `docker exec` costs about 50 ms of CPU time, more than most commands: so there is one session per container, and its
+ * commands run one after another.
  */
 export class ShellSession {
   readonly #program: ExecStream;
-  readonly #with: string;
-  #turn: Promise<unknown> = Promise.resolve();
-  #answer: Answer | undefined;
-  #line = "";
+  readonly #container: string;
+  #queue: Promise<unknown> = Promise.resolve();
+  #output: CommandOutput | undefined;
+  #partialLine = "";
   #stderr = "";
-  #ended: Error | undefined;
+  #endReason: Error | undefined;
 
-  /** @param partner who answers, for errors */
-  constructor(program: ExecStream, partner: string) {
+  /** @param container the name of the container, for errors */
+  constructor(program: ExecStream, container: string) {
     this.#program = program;
-    this.#with = partner;
+    this.#container = container;
     program.stdout.setEncoding("utf8");
     program.stdout.on("data", (text: string) => this.#read(text));
     program.stderr.setEncoding("utf8");
     program.stderr.on("data", (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-longestComplaint);
+      this.#stderr = (this.#stderr + text).slice(-maxStderr);
     });
-    program.stdout.once("close", () => this.#end(new Error("the connection ended")));
+    program.stdout.once("close", () => this.#end(new Error("the connection was closed")));
     program.stdout.once("error", (error) => this.#end(error));
     program.stdin.once("error", (error) => this.#end(error));
   }
 
   /**
-   * Sends a command when those before it are answered, and waits for its answer.
+   * Runs a command after those that were started before.
    *
-   * @param deadline milliseconds, from when it is sent
-   * @param payload what the command reads after its line: it knows itself where that ends. A chunk is done with when the
-   *   next is asked for
-   * @returns what the program printed
-   * @throws ConversationError when the command fails, when nothing comes in time, and when the program is gone
+   * @param command the words of the command, without white space in them: the program splits the line there
+   * @param timeoutMs milliseconds, from the start of the command
+   * @returns the output of the command, without its last line feed
+   * @throws ShellSessionError when a word is empty or has white space, when the command fails or does not end in time, and
+   *   when the session has ended
    */
-  run(command: readonly string[], deadline: number, payload?: AsyncIterable<Uint8Array>): Promise<string> {
-    const asked = this.#turn.then(() => this.#ask(command, deadline, payload));
-    this.#turn = asked.catch(() => {});
-    return asked;
+  run(command: readonly string[], timeoutMs: number): Promise<string> {
+    const result = this.#queue.then(() => this.#run(command, timeoutMs));
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /** Whether the session has ended: no further command can be run. */
+  get isClosed(): boolean {
+    return this.#endReason !== undefined;
   }
 
   close(): void {
+    this.#end(new Error("the session was closed"));
     this.#program.close();
   }
 
-  async #ask(
-    command: readonly string[],
-    deadline: number,
-    payload: AsyncIterable<Uint8Array> | undefined,
-  ): Promise<string> {
-    const answer = new Answer();
-    this.#answer = answer;
-    this.#stderr = "";
-    if (this.#ended !== undefined) answer.fail(this.#ended);
-    const late = new AbortController();
-    sleep(deadline, undefined, { signal: late.signal, ref: false }).then(
-      () => {
-        this.#end(new Error(`no answer within ${deadline / 1000} s`));
-        this.#program.close();
-      },
-      () => {},
-    );
+  async #run(command: readonly string[], timeoutMs: number): Promise<string> {
     try {
-      const [{ text, status }] = await Promise.all([answer.result, this.#send(command, payload, answer)]);
-      if (status !== 0) throw new Error(this.#stderr.trim() || `exit status ${status}`);
-      return text;
+      if (this.#endReason !== undefined) throw this.#endReason;
+      const invalid = command.find((word) => !/^\S+$/.test(word));
+      if (invalid !== undefined)
+        throw new Error(`${JSON.stringify(invalid)} is empty or contains white space`);
+      const output = new CommandOutput();
+      this.#output = output;
+      this.#stderr = "";
+      this.#program.stdin.write(`${command.join(" ")}\n`);
+      const result = await withTimeout(output.result, timeoutMs);
+      if (result === "timeout") {
+        const error = new Error(`no response within ${formatTimeout(timeoutMs)}`);
+        this.#end(error);
+        this.#program.close();
+        throw error;
+      }
+      if (result.status !== 0) throw new Error(this.#stderr.trim() || `exit status ${result.status}`);
+      return result.text;
     } catch (error) {
-      throw new ShellSessionError(`${this.#with}: ${command[0]} failed: ${errorMessage(error)}`, {
+      throw new ShellSessionError(`${this.#container}: ${command[0]} failed: ${errorMessage(error)}`, {
         cause: error,
       });
-    } finally {
-      late.abort();
-    }
-  }
-
-  async #send(
-    command: readonly string[],
-    payload: AsyncIterable<Uint8Array> | undefined,
-    answer: Answer,
-  ): Promise<void> {
-    const { stdin } = this.#program;
-    if (answer.settled) return;
-    stdin.write(`${command.join(" ")}\n`);
-    if (payload === undefined) return;
-    const answered = answer.result.catch(() => {});
-    for await (const chunk of payload) {
-      // A command that has failed reads no more.
-      if (answer.settled) return;
-      const written = new Promise<void>((resolve) => stdin.write(chunk, () => resolve()));
-      await Promise.race([written, answered]);
     }
   }
 
   #read(text: string): void {
-    const lines = (this.#line + text).split("\n");
-    this.#line = lines.pop() ?? "";
+    const lines = (this.#partialLine + text).split("\n");
+    this.#partialLine = lines.pop() ?? "";
     for (const line of lines) {
-      const answer = this.#answer;
-      if (!line.startsWith(endOfAnswer)) answer?.lines.push(line);
-      // What the program complained about comes through another pipe: it may be a moment late.
-      else setImmediate(() => answer?.end(Number(line.slice(1))));
+      const output = this.#output;
+      if (!line.startsWith(endOfOutput)) output?.lines.push(line);
+      // Standard error comes through another pipe and may arrive a moment later.
+      else setImmediate(() => output?.end(Number(line.slice(endOfOutput.length))));
     }
   }
 
-  #end(error: Error): void {
-    this.#ended ??= error;
-    this.#answer?.fail(this.#ended);
+  #end(reason: Error): void {
+    this.#endReason ??= reason;
+    this.#output?.fail(this.#endReason);
   }
 }
 
-/** A container that does not answer, or answers that something failed. */
+/** A command of a session failed, or the session has ended. */
 export class ShellSessionError extends Error {
-  override readonly name = "ConversationError";
+  override readonly name = "ShellSessionError";
 }
 
-const longestComplaint = 2_000;
-
-class Answer {
+/** The output of a command that runs. */
+class CommandOutput {
   readonly lines: string[] = [];
   readonly result: Promise<{ text: string; status: number }>;
-  settled = false;
   readonly #settle = Promise.withResolvers<{ text: string; status: number }>();
 
   constructor() {
@@ -139,12 +125,10 @@ class Answer {
   }
 
   end(status: number): void {
-    this.settled = true;
     this.#settle.resolve({ text: this.lines.join("\n"), status });
   }
 
   fail(error: Error): void {
-    this.settled = true;
     this.#settle.reject(error);
   }
 }

@@ -9,7 +9,7 @@ export class Volumes {
     this.#docker = docker;
   }
 
-  /** Makes a named volume, or finds the one that has the name: the daemon settles who was first. @returns its labels */
+  /** Creates a named volume unless it exists; of two concurrent callers the daemon lets one create it. @returns its labels */
   async findOrCreate(
     name: string,
     labels: Record<string, string>,
@@ -19,11 +19,12 @@ export class Volumes {
     return volume.Labels ?? {};
   }
 
+  /** Removes a volume. A missing volume is no error. */
   async remove(name: string): Promise<void> {
     await ignoreStatus(isNotFound, this.#docker.getVolume(name).remove());
   }
 
-  /** The labels of every volume that carries a label, by name. */
+  /** Returns the labels of all volumes that have a label, by volume name. */
   async listByLabel(label: string): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
     const { Volumes } = await this.#docker.listVolumes({ filters: { label: [label] } });
     return new Map((Volumes ?? []).map((volume) => [volume.Name, volume.Labels ?? {}]));

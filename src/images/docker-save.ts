@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
-import type { Platform } from "../docker/images.ts";
 import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { isAtLeast } from "../lib/semver.ts";
 import type { RunProgram } from "../lib/subprocess.ts";
+import type { Platform } from "../oci/platform.ts";
 import { normalizeReference } from "../oci/reference.ts";
 import { pullIfMissing } from "./pull.ts";
 
@@ -16,50 +16,52 @@ export interface DaemonImage {
   /** As the user wrote it. */
   readonly reference: string;
   readonly fullName: string;
-  /** What Docker calls its ID: that of the config, or with the containerd image store that of the index. */
+  /** Docker's ID of the image: the digest of its config, or with the containerd image store that of its index. */
   readonly id: string;
 }
 
-interface Daemon {
+/** The Docker daemon, and the starter of its CLI. */
+interface Docker {
   readonly engine: Engine;
-  readonly endpoint: Endpoint;
-  readonly run: RunProgram;
+  readonly runProgram: RunProgram;
 }
 
 /**
- * Looks images up in the daemon, all at once. Those it lacks are pulled first.
+ * Looks up images in the Docker daemon, and pulls those that it does not have.
  *
- * @throws naming the image that cannot be had
+ * @throws Error naming the image that cannot be pulled
  */
 export async function findDaemonImages(
   references: readonly string[],
-  on: Daemon,
+  docker: Docker,
   log: Log,
 ): Promise<DaemonImage[]> {
+  const { images } = docker.engine;
   return await Promise.all(
     references.map(async (reference) => {
       const name = normalizeReference(reference);
       if (typeof name !== "string") throw new Error(`${JSON.stringify(reference)} ${name.problem}.`);
-      const there = await on.engine.images.findId(reference);
-      if (there !== undefined) return { reference, fullName: name, id: there };
-      log.line(`${reference} is not in the Docker daemon: it is pulled.`);
-      await pullIfMissing(reference, on, log);
-      const id = await on.engine.images.findId(reference);
+      const existing = await images.findId(reference);
+      if (existing !== undefined) return { reference, fullName: name, id: existing };
+      log.line(`${reference} is not in the Docker daemon; pulling it.`);
+      await pullIfMissing(reference, docker, log);
+      const id = await images.findId(reference);
       if (id === undefined)
-        throw new Error(`${reference} was pulled, and the Docker daemon does not have it.`);
+        throw new Error(`${reference} was pulled, but the Docker daemon does not have it.`);
       return { reference, fullName: name, id };
     }),
   );
 }
 
-/** Docker's API from which on an export can be told its platform: 28.0. */
-const exportsOnePlatform = "1.48";
+/** The first API version with a platform for exports: Docker 28.0. */
+const platformApiVersion = "1.48";
 
 /**
- * Has the daemon export images into one archive, in which what they share is once.
+ * Exports images of the Docker daemon into one archive, which has the layers that they share once.
  *
- * @param folder where the archive goes
- * @returns the archive's path
+ * @param options.folder the folder for the archive
+ * @returns the path of the archive
+ * @throws Error naming the images that cannot be exported
  */
 export async function saveDaemonImages(
   images: readonly DaemonImage[],
@@ -71,22 +73,14 @@ export async function saveDaemonImages(
   try {
     const stream = await engine.images.save(
       names,
-      atLeast(apiVersion, exportsOnePlatform) ? platform : undefined,
+      isAtLeast(apiVersion, platformApiVersion) ? platform : undefined,
       AbortSignal.timeout(15 * 60_000),
     );
     await pipeline(stream, createWriteStream(path, { mode: 0o600, highWaterMark: 1024 * 1024 }));
   } catch (error) {
-    throw new Error(`The Docker daemon does not export ${names.join(", ")}: ${errorMessage(error)}`, {
+    throw new Error(`Could not export ${names.join(", ")} from the Docker daemon: ${errorMessage(error)}`, {
       cause: error,
     });
   }
   return path;
-}
-
-/** Compares versions such as 1.41 number by number. */
-export function atLeast(version: string, least: string): boolean {
-  const [a, b] = [version, least].map((text) => text.split(".").map(Number));
-  const [major = 0, minor = 0] = a ?? [];
-  const [leastMajor = 0, leastMinor = 0] = b ?? [];
-  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }

@@ -1,88 +1,67 @@
-import {
-  type PinnedImage,
-  type RestoredImage,
-  restoredTag,
-  restoreImage,
-} from "../cache/entries/node-image.ts";
-import type { CacheStore } from "../cache/transport/store.ts";
-import type { Endpoint } from "../docker/endpoint.ts";
 import type { Engine } from "../docker/engine.ts";
-import type { Platform } from "../docker/images.ts";
 import type { Log } from "../lib/log.ts";
 import type { RunProgram } from "../lib/subprocess.ts";
-import type { State } from "../runner/state.ts";
+import { secondsSince } from "../lib/units.ts";
+import type { Platform } from "../oci/platform.ts";
+import { type PinnedImage, pinImage } from "./pinned-image.ts";
 import { pullIfMissing } from "./pull.ts";
 
-/** An image that the Docker daemon is to have. */
+/** An image that the Docker daemon must have. */
 export interface ImageRequest {
   readonly reference: string;
-  /** What others call it, where they do not use the reference. */
+  /** The name that other programs use for it, if not the reference. */
   readonly tag?: string | undefined;
 }
 
-/** An image that the Docker daemon has, and how it came there. */
+/** An image that the Docker daemon has, and its source. */
 export interface EnsuredImage {
   readonly reference: string;
-  /** What the daemon has it under. */
+  /** Its name in the daemon. */
   readonly name: string;
   readonly from: "daemon" | "cache" | "registry";
+  /** The time that restoring or pulling it took. */
   readonly seconds: number;
-  /** What came of the cache; none where it was not asked. */
-  readonly restored: RestoredImage | undefined;
+}
+
+/** The sources of images. */
+export interface ImageSource {
+  readonly engine: Engine;
+  readonly runProgram: RunProgram;
+  /** The platform of the nodes. */
+  readonly platform: Platform;
+  /** Restores an image from the cache. @returns whether the daemon has it now */
+  readonly restore: (image: PinnedImage, log: Log) => Promise<boolean>;
 }
 
 /**
- * Sees to it that the Docker daemon has an image: out of the cache where that can be, else pulled.
+ * Ensures that the Docker daemon has an image: restores it from the cache if possible, else pulls it.
  *
- * @param on.cache none where images do not come from there
- * @throws when it cannot be pulled
+ * @throws Error when it cannot be pulled
  */
 export async function ensureImage(
   { reference, tag }: ImageRequest,
-  on: {
-    readonly engine: Engine;
-    readonly endpoint: Endpoint;
-    readonly run: RunProgram;
-    readonly platform: Platform;
-    readonly cache: { readonly store: CacheStore; readonly onlyIfFaster: boolean } | undefined;
-    /** Of what the daemon has only while an image comes out of the cache. */
-    readonly labels: Readonly<Record<string, string>>;
-  },
+  source: ImageSource,
   log: Log,
 ): Promise<EnsuredImage> {
-  const began = performance.now();
-  const seconds = () => Math.round(performance.now() - began) / 1000;
-  const pinned = pinImage(reference, on.platform, tag);
-  const there = await findExistingName({ reference, tag }, pinned, on.engine);
-  if (there !== undefined) {
-    log.line(`${there} is there already.`);
-    return { reference, name: there, from: "daemon", seconds: seconds(), restored: undefined };
+  const { engine, platform } = source;
+  const startMs = performance.now();
+  const pinned = pinImage(reference, platform, tag);
+  const existing = await findExistingName({ reference, tag }, pinned, engine);
+  if (existing !== undefined) {
+    log.line(`${existing} is already in the Docker daemon.`);
+    return { reference, name: existing, from: "daemon", seconds: secondsSince(startMs) };
   }
-  const restored =
-    on.cache &&
-    pinned &&
-    (await restoreImage(
-      on.cache.store,
-      on.engine,
-      pinned,
-      { onlyIfFaster: on.cache.onlyIfFaster, labels: on.labels },
-      log,
-    ));
-  if (pinned !== undefined && restored?.outcome === "hit") {
-    const took = seconds();
-    log.line(`${reference} came out of the cache in ${took} s; pulling it once took ${restored.pulled} s.`);
-    return { reference, name: pinned.tag, from: "cache", seconds: took, restored };
-  }
-  const pulling = performance.now();
-  await pullIfMissing(reference, on, log);
-  if (tag !== undefined) await on.engine.images.tag(reference, tag);
-  const took = Math.round(performance.now() - pulling) / 1000;
-  return { reference, name: tag ?? reference, from: "registry", seconds: took, restored };
+  if (pinned !== undefined && (await source.restore(pinned, log)))
+    return { reference, name: pinned.tag, from: "cache", seconds: secondsSince(startMs) };
+  const pullStartMs = performance.now();
+  await pullIfMissing(reference, source, log);
+  if (tag !== undefined) await engine.images.tag(reference, tag);
+  return { reference, name: tag ?? reference, from: "registry", seconds: secondsSince(pullStartMs) };
 }
 
 /**
- * The name under which the daemon has an image: the one that others use, which one that it has otherwise gets; or that of
- * an earlier run, which had it out of the cache.
+ * Returns the name under which the daemon has an image, if it does: the tag of the request, which is added if necessary; or
+ * the name that an earlier run gave it when it restored it from the cache.
  */
 async function findExistingName(
   { reference, tag }: ImageRequest,
@@ -98,25 +77,3 @@ async function findExistingName(
     ? pinned.tag
     : undefined;
 }
-
-/** An image as the cache knows it, if it is named by its digest. */
-export function pinImage(
-  reference: string,
-  platform: Platform,
-  tag?: string | undefined,
-): PinnedImage | undefined {
-  const digest = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1];
-  return digest === undefined ? undefined : { reference, digest, platform, tag: tag ?? restoredTag(digest) };
-}
-
-/** What post is to keep of the images that were obtained, as the state has it. */
-export const savedImages = (images: readonly EnsuredImage[], architecture: string): State["images"] =>
-  images
-    .filter(({ reference, from }) => from !== "daemon" && reference.includes("@sha256:"))
-    .map(({ reference, name, from, seconds }) => ({
-      reference,
-      architecture,
-      restored: from === "cache",
-      seconds,
-      ...(name !== reference && from === "registry" && { tag: name }),
-    }));

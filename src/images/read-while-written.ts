@@ -2,76 +2,77 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** With pieces of 64 kB, a gigabyte takes a second more. */
-const pieceBytes = 1024 ** 2;
+/** Bytes. With chunks of 64 kB, a gigabyte takes a second more. */
+const chunkSize = 1024 ** 2;
 
-/** Of these, a stream has one on its way, and may hold back another. */
-const buffers = 4;
+/** More than the chunks that a stream has in use at once: one being written, another in its buffer. */
+const bufferCount = 4;
 
 /**
- * Reads a file, also while it is still being written: from its beginning on, in order.
+ * Reads a file from its start to its end while it is still being written.
  *
- * A piece is only there until three more have been asked for: its buffer is used again. With new ones, collecting them
- * takes a tenth of what two processors do meanwhile.
+ * A chunk is valid until three more have been read, because buffers are reused. With new buffers, garbage collection takes a
+ * tenth of the time of two processors.
  *
- * @param written settles when all of it is there
- * @throws what `written` says; what is no file is an error, too
+ * @param written resolves when the file is complete
+ * @throws the error of `written`
+ * @throws Error when the path is not a regular file
  */
 export async function* readWhileWritten(path: string, written: Promise<unknown>): AsyncGenerator<Buffer> {
   let complete = false;
   const completion = written.then(() => {
     complete = true;
   });
-  // It is awaited only where there is nothing to read.
+  // It is awaited only when there is nothing to read; this avoids an unhandled rejection otherwise.
   completion.catch(() => {});
-  const writer = { complete: () => complete, more: () => Promise.race([completion, sleep(10)]) };
-  const file = await openWhenThere(path, writer);
+  const writer = { isComplete: () => complete, waitForMore: () => Promise.race([completion, sleep(10)]) };
+  const file = await openWhenCreated(path, writer);
   try {
-    if (!(await file.stat()).isFile()) throw new Error(`${path} is no file`);
-    const all = Array.from({ length: buffers }, () => Buffer.allocUnsafeSlow(pieceBytes));
-    for (let turn = 0; ; turn = (turn + 1) % buffers) {
-      const piece = await fill(all[turn] ?? Buffer.alloc(pieceBytes), file, writer);
-      if (piece.length > 0) yield piece;
-      if (piece.length < pieceBytes) return;
+    if (!(await file.stat()).isFile()) throw new Error(`${path} is not a regular file`);
+    const buffers = Array.from({ length: bufferCount }, () => Buffer.allocUnsafeSlow(chunkSize));
+    for (let index = 0; ; index = (index + 1) % bufferCount) {
+      const chunk = await fill(buffers[index] ?? Buffer.alloc(chunkSize), file, writer);
+      if (chunk.length > 0) yield chunk;
+      if (chunk.length < chunkSize) return;
     }
   } finally {
     await file.close();
   }
 }
 
-/** Whoever writes a file. */
+/** The progress of a file that is being written. */
 interface Writer {
-  /** Whether all of it is there. */
-  readonly complete: () => boolean;
-  /** Settles when there may be more of it. */
-  readonly more: () => Promise<unknown>;
+  readonly isComplete: () => boolean;
+  /** Resolves when there may be more to read, and rejects when the file will not be complete. */
+  readonly waitForMore: () => Promise<unknown>;
 }
 
-/** Reads on. @returns what was read: less than the buffer is the file's end */
-async function fill(buffer: Buffer, file: FileHandle, { complete, more }: Writer): Promise<Buffer> {
+/** Fills a buffer from a file. @returns the bytes that were read: fewer than the buffer holds at the end of the file */
+async function fill(buffer: Buffer, file: FileHandle, writer: Writer): Promise<Buffer> {
   let filled = 0;
   while (filled < buffer.length) {
-    const last = complete();
+    // Before reading: afterwards there may be more to read.
+    const isComplete = writer.isComplete();
     const { bytesRead } = await file.read(buffer, filled, buffer.length - filled);
     filled += bytesRead;
-    if (bytesRead === 0 && last) break;
-    if (filled < buffer.length && !last) await more();
+    if (bytesRead === 0 && isComplete) break;
+    if (filled < buffer.length && !isComplete) await writer.waitForMore();
   }
   return buffer.subarray(0, filled);
 }
 
-async function openWhenThere(path: string, { complete, more }: Writer): Promise<FileHandle> {
-  // Of a link or a pipe, nobody knows the end.
+/** Opens a file as soon as it exists. Does not follow links, and does not block on a pipe. */
+async function openWhenCreated(path: string, writer: Writer): Promise<FileHandle> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   for (;;) {
-    const last = complete();
+    const isComplete = writer.isComplete();
     try {
       return await open(path, flags);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "ELOOP") throw new Error(`${path} is no file`, { cause: error });
-      if (code !== "ENOENT" || last) throw error;
-      await more();
+      if (code === "ELOOP") throw new Error(`${path} is not a regular file`, { cause: error });
+      if (code !== "ENOENT" || isComplete) throw error;
+      await writer.waitForMore();
     }
   }
 }

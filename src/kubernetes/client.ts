@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
-import { text as wholeText } from "node:stream/consumers";
+import { text as readText } from "node:stream/consumers";
 import { parse } from "yaml";
 import * as z from "zod";
 
-/** Where a cluster's API is, and what proves that we may use it. PEM texts. */
+/** The URL of a cluster's API server, and the credentials, as PEM. */
 export interface ApiAccess {
   readonly server: string;
   readonly ca: string;
@@ -33,24 +33,25 @@ const kubeconfig = z.looseObject({
   ),
 });
 
-/** Reads from a kubeconfig what kind wrote there of a cluster. @throws when it is not in there */
+/** Reads the entries that kind wrote for a cluster from a kubeconfig. @throws when they are missing or incomplete */
 export async function readAccess(file: string, context: string): Promise<ApiAccess> {
-  const access = accessIn(await readFile(file, "utf8"), ({ name }) => name === context);
-  if (access === undefined) throw new Error(`${file} has no complete entry for ${context}`);
+  const access = findAccess(await readFile(file, "utf8"), ({ name }) => name === context);
+  if (access === undefined)
+    throw new Error(`${file} does not have complete entries for the context ${context}.`);
   return access;
 }
 
-/** Reads a kubeconfig of one cluster and one user, as kubeadm writes them. @throws when it is none */
+/** Parses a kubeconfig with one cluster and one user, as kubeadm writes it. @throws when it is invalid or incomplete */
 export function parseAccess(text: string): ApiAccess {
-  const access = accessIn(text, () => true);
-  if (access === undefined) throw new Error("kubeadm's kubeconfig has no complete entry");
+  const access = findAccess(text, () => true);
+  if (access === undefined) throw new Error("The kubeconfig of kubeadm is incomplete.");
   return access;
 }
 
-function accessIn(text: string, wanted: (entry: { name: string }) => boolean): ApiAccess | undefined {
+function findAccess(text: string, matches: (entry: { name: string }) => boolean): ApiAccess | undefined {
   const { clusters, users } = kubeconfig.parse(parse(text));
-  const cluster = clusters.find(wanted)?.cluster;
-  const user = users.find(wanted)?.user;
+  const cluster = clusters.find(matches)?.cluster;
+  const user = users.find(matches)?.user;
   const ca = cluster?.["certificate-authority-data"];
   const certificate = user?.["client-certificate-data"];
   const key = user?.["client-key-data"];
@@ -59,21 +60,27 @@ function accessIn(text: string, wanted: (entry: { name: string }) => boolean): A
   return { server: cluster.server, ca, certificate, key };
 }
 
-/** The cluster's API does not have what it was asked for, or refuses it. */
+/** The API server answered with an error status. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
 
+  /** @param call the method and the path */
   constructor(call: string, status: number, body: string) {
     super(`${call}: ${status} ${body.slice(0, 300)}`);
     this.status = status;
   }
 }
 
-/** How long the API is asked to follow a list, in seconds: one whose connection died unnoticed is found out by then. */
-const followed = 30;
+/** The timeout of a watch, in seconds, so that a dead connection is detected. */
+const watchSeconds = 30;
+/** How long a watch may continue after its timeout until the client aborts it. */
+const watchGraceMs = 10_000;
 
-/** Reads from a cluster's API over kept connections: a program started for every look would cost the node more. */
+/**
+ * A client of a cluster's API, over keep-alive connections. It costs less processor time than a kubectl for each
+ * request.
+ */
 export class KubernetesApi {
   readonly #access: ApiAccess;
   readonly #agent: Agent;
@@ -83,36 +90,36 @@ export class KubernetesApi {
     this.#agent = new Agent({ keepAlive: true, ca: access.ca, cert: access.certificate, key: access.key });
   }
 
-  /** The JSON at a path such as `/api/v1/nodes`. @throws {ApiError} for a status that is not 200 */
-  get(path: string, deadline = 10_000): Promise<unknown> {
-    return this.#call("GET", path, undefined, deadline);
+  /** Returns the JSON at a path such as `/api/v1/nodes`. @throws ApiError for an error status */
+  get(path: string, timeoutMs = 10_000): Promise<unknown> {
+    return this.#call("GET", path, undefined, timeoutMs);
   }
 
-  /** Makes an object. @param path of its kind, as of a list @throws {ApiError} when it is refused */
-  async create(path: string, object: object, deadline = 10_000): Promise<void> {
-    await this.#call("POST", path, object, deadline);
+  /** Creates an object. @param path the path of the list of such objects @throws ApiError for an error status */
+  async create(path: string, object: object, timeoutMs = 10_000): Promise<void> {
+    await this.#call("POST", path, object, timeoutMs);
   }
 
   /**
-   * Each change of a list as it happens, as the API tells it. It ends when the API ends it, after half a minute at the
-   * latest: then the list is to be read again.
+   * Watches a list, and returns the events. It ends when the API server ends it, after at most half a minute: then the
+   * list has to be read again.
    *
-   * @param path of the list
-   * @param version which of the list's the changes begin after
-   * @throws {ApiError} when the API refuses, and with the connection's own error when that is lost
+   * @param path the path of the list
+   * @param version the resource version of the list after which the events begin
+   * @throws ApiError for an error status, and the error of the connection when it is lost
    */
   async *watch(path: string, version: string, signal: AbortSignal): AsyncGenerator<unknown, void> {
     const query = new URLSearchParams({
       watch: "1",
       resourceVersion: version,
-      timeoutSeconds: String(followed),
+      timeoutSeconds: String(watchSeconds),
     });
-    const late = AbortSignal.timeout((followed + 10) * 1000);
+    const timeout = AbortSignal.timeout(watchSeconds * 1000 + watchGraceMs);
     const response = await this.#send(
       "GET",
       `${path}${path.includes("?") ? "&" : "?"}${query}`,
       undefined,
-      AbortSignal.any([signal, late]),
+      AbortSignal.any([signal, timeout]),
     );
     let rest = "";
     for await (const chunk of response.setEncoding("utf8")) {
@@ -122,11 +129,11 @@ export class KubernetesApi {
     }
   }
 
-  async #call(method: string, path: string, body: object | undefined, deadline: number): Promise<unknown> {
-    return JSON.parse(await wholeText(await this.#send(method, path, body, AbortSignal.timeout(deadline))));
+  async #call(method: string, path: string, body: object | undefined, timeoutMs: number): Promise<unknown> {
+    return JSON.parse(await readText(await this.#send(method, path, body, AbortSignal.timeout(timeoutMs))));
   }
 
-  /** @returns the answer, whose body is yet to come */
+  /** Sends a request. @returns the response, whose body has not been read @throws ApiError for an error status */
   async #send(
     method: string,
     path: string,
@@ -149,10 +156,11 @@ export class KubernetesApi {
     });
     const status = response.statusCode ?? 0;
     if (status !== 200 && status !== 201)
-      throw new ApiError(`${method} ${path}`, status, await wholeText(response));
+      throw new ApiError(`${method} ${path}`, status, await readText(response));
     return response;
   }
 
+  /** Closes the connections. */
   close(): void {
     this.#agent.destroy();
   }

@@ -1,80 +1,92 @@
 import { setTimeout } from "node:timers/promises";
 import * as z from "zod";
 import { errorMessage } from "../lib/errors.ts";
+import { formatTimeout } from "../lib/units.ts";
 import type { KubernetesApi } from "./client.ts";
 import { retryIntervalMs, type Sleep, watchList } from "./watch.ts";
 
-/** How far ready: `everything`, or for a cluster whose network is yet to be installed no further than its API. */
+/** What has to be ready: `everything`, or only the API, for a cluster whose CNI the user installs later. */
 export type Readiness = "everything" | "api";
 
-/** A cluster was not ready in time. */
+/** A cluster was not ready before the timeout. */
 export class NotReadyError extends Error {
-  override readonly name = "NotReady";
-  /** What was missing when the time was up, a line each. */
+  override readonly name = "NotReadyError";
+  /** The reasons, one for each resource that was not ready. */
   readonly missing: readonly string[];
 
-  constructor(cluster: string, wait: number, missing: readonly string[]) {
+  constructor(cluster: string, timeoutMs: number, missing: readonly string[]) {
     super(
-      `The cluster "${cluster}" was not ready after ${wait / 1000} s:\n- ${missing.join("\n- ")}\n` +
-        "If it only needs longer, raise `wait`; the post step shows the logs that matter.",
+      `Cluster "${cluster}" was not ready within ${formatTimeout(timeoutMs)}:\n- ${missing.join("\n- ")}\n` +
+        "If the cluster needs more time, increase `wait`. The post step prints the important lines of the logs.",
     );
     this.missing = missing;
   }
 }
 
 /**
- * Waits until a cluster is ready: every node Ready, everything in kube-system available, and the default
- * ServiceAccount there, without which no pod can be made.
+ * Waits until a cluster is ready: all nodes are Ready, all workloads in kube-system are available, and the default
+ * ServiceAccount exists, without which no pod can be created.
  *
- * @param on.wait milliseconds; 0 waits for nothing
- * @param on.nodes how many the cluster has
- * @throws {NotReadyError} naming what is not ready
+ * @param options.wait the timeout in milliseconds; with 0 it does not wait
+ * @param options.nodes the number of nodes
+ * @throws NotReadyError with the resources that are not ready
  */
 export async function waitUntilReady(
   api: KubernetesApi,
-  on: { readonly name: string; readonly wait: number; readonly readiness: Readiness; readonly nodes: number },
+  options: {
+    readonly name: string;
+    readonly wait: number;
+    readonly readiness: Readiness;
+    readonly nodes: number;
+  },
   sleep: Sleep = sleepUnlessAborted,
 ): Promise<void> {
-  if (on.wait === 0) return;
-  const over = new AbortController();
-  const { signal } = over;
+  const { name, wait, readiness, nodes } = options;
+  if (wait === 0) return;
+  const stop = new AbortController();
+  const { signal } = stop;
   try {
     const ready =
-      on.readiness === "api" ? answers(api, signal, sleep) : becomesReady(api, on.nodes, signal, sleep);
-    const inTime = await Promise.race([ready.then(() => true), sleep(on.wait, signal).then(() => false)]);
+      readiness === "api" ? waitForApi(api, signal, sleep) : waitForEverything(api, nodes, signal, sleep);
+    const inTime = await Promise.race([ready.then(() => true), sleep(wait, signal).then(() => false)]);
     if (inTime) return;
   } finally {
-    over.abort();
+    stop.abort();
   }
-  // Asked, not remembered: a connection may have died unnoticed, and a short wait has seen nothing yet.
-  const missing = await whatIsMissing(api, on.readiness, on.nodes);
-  if (missing.length > 0) throw new NotReadyError(on.name, on.wait, missing);
+  // The lists are read again, because a watch may have lost its connection, and with a short timeout none has begun.
+  const missing = await findMissing(api, readiness, nodes);
+  if (missing.length > 0) throw new NotReadyError(name, wait, missing);
 }
 
 const sleepUnlessAborted: Sleep = (milliseconds, signal) => setTimeout(milliseconds, undefined, { signal });
 
-/** What a cluster that takes pods has, whatever they are. */
-const anyNamespace = "/api/v1/namespaces/default";
+/** The path of an object that exists in every cluster. */
+const defaultNamespace = "/api/v1/namespaces/default";
 
-const workloads = "/apis/apps/v1/namespaces/kube-system";
+const kubeSystemWorkloads = "/apis/apps/v1/namespaces/kube-system";
 
-/** The lists that readiness is read from, each with what it tells of what is missing. */
+/** The lists that readiness depends on, each with a function that returns what is not ready in it. */
 const lists: readonly {
   readonly path: string;
   readonly missing: (list: unknown, nodes: number) => string[];
 }[] = [
   { path: "/api/v1/nodes", missing: missingNodes },
-  { path: `${workloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
-  { path: `${workloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
-  { path: `${workloads}/daemonsets`, missing: missingDaemons },
+  { path: `${kubeSystemWorkloads}/deployments`, missing: (list) => missingReplicas("deployment", list) },
+  { path: `${kubeSystemWorkloads}/statefulsets`, missing: (list) => missingReplicas("statefulset", list) },
+  { path: `${kubeSystemWorkloads}/daemonsets`, missing: missingDaemonPods },
   {
-    path: `${anyNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
-    missing: missingAccount,
+    path: `${defaultNamespace}/serviceaccounts?fieldSelector=metadata.name%3Ddefault`,
+    missing: missingServiceAccount,
   },
 ];
 
-/** Waits until nothing is missing in any list, each of which is read once and then followed. */
-function becomesReady(api: KubernetesApi, nodes: number, signal: AbortSignal, sleep: Sleep): Promise<void> {
+/** Waits until everything in the lists is ready. Each list is read once and then watched. */
+function waitForEverything(
+  api: KubernetesApi,
+  nodes: number,
+  signal: AbortSignal,
+  sleep: Sleep,
+): Promise<void> {
   const complete = new Set<string>();
   return new Promise((resolve) => {
     for (const { path, missing } of lists) {
@@ -88,11 +100,11 @@ function becomesReady(api: KubernetesApi, nodes: number, signal: AbortSignal, sl
   });
 }
 
-/** Waits until the API answers. */
-async function answers(api: KubernetesApi, signal: AbortSignal, sleep: Sleep): Promise<void> {
+/** Waits until the API server answers. */
+async function waitForApi(api: KubernetesApi, signal: AbortSignal, sleep: Sleep): Promise<void> {
   while (!signal.aborted) {
     try {
-      await api.get(anyNamespace);
+      await api.get(defaultNamespace);
       return;
     } catch {
       await sleep(retryIntervalMs, signal).catch(() => {});
@@ -100,18 +112,19 @@ async function answers(api: KubernetesApi, signal: AbortSignal, sleep: Sleep): P
   }
 }
 
-async function whatIsMissing(api: KubernetesApi, readiness: Readiness, nodes: number): Promise<string[]> {
+/** Returns what is not ready. */
+async function findMissing(api: KubernetesApi, readiness: Readiness, nodes: number): Promise<string[]> {
   try {
     if (readiness === "api") {
-      await api.get(anyNamespace);
+      await api.get(defaultNamespace);
       return [];
     }
-    const read = await Promise.all(
+    const missing = await Promise.all(
       lists.map(async ({ path, missing }) => missing(await api.get(path), nodes)),
     );
-    return read.flat();
+    return missing.flat();
   } catch (error) {
-    return [`the API does not answer: ${errorMessage(error)}`];
+    return [`the API server does not answer: ${errorMessage(error)}`];
   }
 }
 
@@ -130,7 +143,7 @@ const nodeList = z.looseObject({
   ),
 });
 
-/** The nodes that are not Ready, in words. */
+/** Describes the nodes that are not Ready, and the number of nodes that have not joined. */
 export function missingNodes(list: unknown, expected: number): string[] {
   const nodes = nodeList.parse(list).items;
   const missing = nodes.flatMap(({ metadata: { name }, status }) => {
@@ -156,7 +169,7 @@ const replicaList = z.looseObject({
   ),
 });
 
-/** The Deployments or StatefulSets with fewer pods available than they want, in words. */
+/** Describes the Deployments or StatefulSets that have fewer available pods than replicas. */
 export function missingReplicas(kind: string, list: unknown): string[] {
   return replicaList.parse(list).items.flatMap(({ metadata: { name, generation }, spec, status }) => {
     if (status.observedGeneration >= generation && status.availableReplicas >= spec.replicas) return [];
@@ -177,8 +190,8 @@ const daemonSetList = z.looseObject({
   ),
 });
 
-/** The DaemonSets that do not run on every node they should, in words. */
-export function missingDaemons(list: unknown): string[] {
+/** Describes the DaemonSets that have fewer available pods than nodes to run on. */
+export function missingDaemonPods(list: unknown): string[] {
   return daemonSetList.parse(list).items.flatMap(({ metadata: { name, generation }, status }) => {
     if (status.observedGeneration >= generation && status.numberAvailable >= status.desiredNumberScheduled)
       return [];
@@ -190,9 +203,7 @@ export function missingDaemons(list: unknown): string[] {
 
 const anyList = z.looseObject({ items: z.array(z.unknown()) });
 
-/** The default ServiceAccount, in words, where it is not in the list of those of that name. */
-export function missingAccount(list: unknown): string[] {
-  return anyList.parse(list).items.length > 0
-    ? []
-    : ["the ServiceAccount default in the namespace default is not there yet"];
+/** Describes the default ServiceAccount if it is not in the list. */
+export function missingServiceAccount(list: unknown): string[] {
+  return anyList.parse(list).items.length > 0 ? [] : ["serviceaccount default/default does not exist"];
 }

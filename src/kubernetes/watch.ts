@@ -1,29 +1,29 @@
 import * as z from "zod";
 import type { KubernetesApi } from "./client.ts";
 
-/** Waits for milliseconds. It may reject when the signal is given. */
+/** Waits for a number of milliseconds. It may reject when the signal is aborted. */
 export type Sleep = (milliseconds: number, signal: AbortSignal) => Promise<unknown>;
 
-/** How long an API is left alone after it refused, did not answer, or ended a conversation, in milliseconds. */
+/** The interval after which a list is read again when the request or the watch has ended. */
 export const retryIntervalMs = 200;
 
 const object = z.looseObject({ metadata: z.looseObject({ name: z.string() }) });
 
-const listed = z.looseObject({
+const objectList = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string() }),
   items: z.array(object),
 });
 
-/** What else an API says has no use here, and ends the conversation: an error, such as that a version is too old. */
-const change = z.looseObject({ type: z.enum(["ADDED", "MODIFIED", "DELETED"]), object });
+/** An event of a watch. Any other event, such as an ERROR because the resource version is too old, ends the watch. */
+const watchEvent = z.looseObject({ type: z.enum(["ADDED", "MODIFIED", "DELETED"]), object });
 
 /**
- * Knows at any time what a list of the API's holds, from reading it once and being told of each change. Where that comes
- * to an end, whatever the reason, it begins anew.
+ * Keeps a list of the API up to date: reads it once, and then applies the events of a watch. When the watch ends, for
+ * any reason, it reads the list again.
  *
- * @param path of a list whose objects have names of their own
- * @param changed is told the list, as it would be read, each time that there is another; undefined while it is not known
- * @param signal ends it
+ * @param path the path of a list in which the names of objects are unique
+ * @param changed called with the list after each change, and with undefined when the watch has ended
+ * @param signal ends the watch
  */
 export async function watchList(
   api: KubernetesApi,
@@ -34,17 +34,17 @@ export async function watchList(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const { metadata, items } = listed.parse(await api.get(path));
+      const { metadata, items } = objectList.parse(await api.get(path));
       const objects = new Map(items.map((item): [string, unknown] => [item.metadata.name, item]));
       changed({ items: [...objects.values()] });
-      for await (const told of api.watch(path, metadata.resourceVersion, signal)) {
-        const { type, object } = change.parse(told);
+      for await (const event of api.watch(path, metadata.resourceVersion, signal)) {
+        const { type, object } = watchEvent.parse(event);
         if (type === "DELETED") objects.delete(object.metadata.name);
         else objects.set(object.metadata.name, object);
         changed({ items: [...objects.values()] });
       }
     } catch {
-      // Whoever waits asks why when the time is up: until then it may pass.
+      // The error may be temporary. The caller reports the reason at its timeout.
     }
     changed(undefined);
     await sleep(retryIntervalMs, signal).catch(() => {});

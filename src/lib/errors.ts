@@ -1,41 +1,41 @@
-/** An input that cannot be used: which, what was given, and what would be right. */
+/** An invalid input. */
 export interface Problem {
-  /** The input's name in action.yml; `runner` for what is wrong with the machine. */
+  /** Name of the input in action.yml; `runner` for a problem with the machine. */
   readonly input: string;
-  /** As given; empty for an input that was not given. */
+  /** Value as given; empty if the input was not set. */
   readonly value: string;
-  /** A sentence: what is wrong with it, and what is allowed or to be done. */
+  /** Clause that follows the input and its value: what is wrong with it, and what is allowed. */
   readonly reason: string;
 }
 
-/** Everything that stands in the way of a run, found before anything was made. */
+/** The problems with all inputs of a run, found before anything is created. */
 export class InvalidInputsError extends Error {
-  override readonly name = "BadInputs";
+  override readonly name = "InvalidInputsError";
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {
     const lines = problems.map(({ input, value, reason }) => {
-      const given =
-        value === "" ? "" : value.includes("\n") ? " (given inline)" : ` ${JSON.stringify(shortened(value))}`;
-      return `${input}${given}: ${reason}`;
+      const shown =
+        value === "" ? "" : value.includes("\n") ? " (inline)" : ` ${JSON.stringify(truncate(value))}`;
+      return `${input}${shown}: ${reason}`;
     });
-    const count = problems.length === 1 ? "" : `${problems.length} problems, nothing was made:\n- `;
-    super(`${count}${lines.join("\n- ")}`);
+    const heading = problems.length === 1 ? "" : `${problems.length} problems; nothing was created:\n- `;
+    super(`${heading}${lines.join("\n- ")}`);
     this.problems = problems;
   }
 }
 
-const shortened = (text: string) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+const truncate = (text: string) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
 
-/** What a caught value says: libraries throw more than errors. */
+/** Returns the message of a caught value, which need not be an Error. */
 export const errorMessage = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
-/** Why a file that somebody named cannot be read. */
+/** Returns why a file could not be read, as a clause that follows the file's name. */
 export function describeFileError(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EISDIR") return "is a folder";
-  if (code === "EACCES") return "may not be read by this user";
-  return `cannot be read: ${errorMessage(error)}`;
+  if (code === "ENOENT") return "does not exist";
+  if (code === "EISDIR") return "is a directory";
+  if (code === "EACCES") return "is not readable by this user";
+  return `could not be read: ${errorMessage(error)}`;
 }

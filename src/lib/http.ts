@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { HttpClient } from "@actions/http-client";
 import { errorMessage } from "./errors.ts";
+import { withTimeout } from "./poll.ts";
 
 export interface HttpResponse {
   readonly status: number;
@@ -9,59 +9,57 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
-/** What is too much. */
 export interface HttpLimits {
-  /** Bytes of a body. */
-  readonly bytes: number;
-  /** When to give up, as `performance.now()` counts. */
-  readonly until: number;
+  /** Maximum size of a body, in bytes. */
+  readonly maxBytes: number;
+  /** Time of `performance.now()`, in milliseconds, by which the response must be complete. */
+  readonly deadlineMs: number;
 }
 
 /**
- * Asks once, through the proxy that the environment names. A redirect is an answer.
+ * Sends one GET request, through the proxy of the environment (`https_proxy`, `no_proxy`). Redirects are not followed.
  *
- * @throws when there is no whole answer in time, or a larger one than allowed
+ * @returns the response, whatever its status
+ * @throws Error when there is no complete response by the deadline, or the body is too large
  */
 export async function httpGet(
   url: URL,
   headers: Readonly<Record<string, string>>,
-  { bytes, until }: HttpLimits,
+  { maxBytes, deadlineMs }: HttpLimits,
 ): Promise<HttpResponse> {
-  const left = Math.max(1, until - performance.now());
-  // The client's own time-out, which tells what was asked for with all that is secret in it, is never the first.
-  const client = new HttpClient("kind-action", [], { allowRedirects: false, socketTimeout: left + 5_000 });
-  const done = new AbortController();
-  const late = async (): Promise<never> => {
-    await sleep(left, undefined, { signal: done.signal });
-    throw new Error("there was no whole answer in time");
-  };
-  const answer = async (): Promise<HttpResponse> => {
+  const timeoutMs = Math.max(1, deadlineMs - performance.now());
+  // The client's own timeout must never fire first: its message contains the URL with the secrets of its query.
+  const client = new HttpClient("kind-action", [], {
+    allowRedirects: false,
+    socketTimeout: timeoutMs + 5_000,
+  });
+  const request = async (): Promise<HttpResponse> => {
     const { message } = await client.get(url.href, { ...headers });
-    const body: AsyncIterable<Buffer> = message;
+    const stream: AsyncIterable<Buffer> = message;
     const chunks: Buffer[] = [];
     let size = 0;
-    for await (const chunk of body) {
+    for await (const chunk of stream) {
       chunks.push(chunk);
       size += chunk.length;
-      if (size > bytes) throw new Error(`the answer has more than ${bytes} bytes`);
+      if (size > maxBytes) throw new Error(`the response is larger than ${maxBytes} bytes`);
     }
     return { status: message.statusCode ?? 0, headers: message.headers, body: Buffer.concat(chunks) };
   };
   try {
-    return await Promise.race([answer(), late()]);
+    const response = await withTimeout(request(), timeoutMs);
+    if (response === "timeout") throw new Error("no complete response in time");
+    return response;
   } catch (error) {
-    throw new Error(`${withoutQuery(url)} cannot be read: ${reasonOf(error)}`, { cause: error });
+    throw new Error(`Could not read ${withoutQuery(url)}: ${reasonOf(error)}`, { cause: error });
   } finally {
-    done.abort();
-    // A request cannot be taken back, but its connection can.
+    // The client cannot abort a request, but it can close the connection.
     client.dispose();
   }
 }
 
-/** A URL without what may be secret in it: the query of one that is signed. */
+/** Formats a URL without its query, which contains secrets if the URL is signed. */
 export const withoutQuery = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`.slice(0, 300);
 
-/** Where several addresses were tried, Node's error has a code and says nothing. */
+/** If Node tried several addresses, its error has a code but an empty message. */
 const reasonOf = (error: unknown): string =>
-  errorMessage(error) ||
-  (error instanceof Error && "code" in error ? String(error.code) : "it does not answer");
+  errorMessage(error) || (error instanceof Error && "code" in error ? String(error.code) : "no response");

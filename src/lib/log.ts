@@ -1,12 +1,12 @@
-/** Where a task writes. Lines of other programs pass through `line`, which takes the force out of workflow commands. */
+/** The log of a task. */
 export interface Log {
-  /** One line of our own or of a program's output. */
+  /** Prints one line, of the action or of a program's output. Workflow commands in it are escaped. */
   line(text: string): void;
-  /** An annotation that people see without opening the log. */
+  /** Creates a warning annotation on the run's summary page. */
   warning(message: string): void;
 }
 
-/** What a {@link Log} prints to: @actions/core in the action, an array in tests. */
+/** The output that a {@link Log} prints to: @actions/core in the action, an array in tests. */
 export interface Printer {
   info(text: string): void;
   warning(text: string): void;
@@ -14,22 +14,30 @@ export interface Printer {
   endGroup(): void;
 }
 
+/** Creates a log that prints immediately. */
+export const createLog = (printer: Pick<Printer, "info" | "warning">): Log => ({
+  line: (text) => {
+    for (const line of text.split("\n")) printer.info(escapeWorkflowCommands(line));
+  },
+  warning: (message) => printer.warning(message),
+});
+
 /**
- * Makes a line safe to print: the runner obeys `::command::` at the start of a line and `##[command]` anywhere in it,
- * and what kind, kubectl or a pod prints is not ours to vouch for.
- * What a progress bar has overwritten (everything before a carriage return) is dropped.
+ * Escapes workflow commands in a line: the runner executes `::command::` at the start of a line and `##[command]`
+ * anywhere in it, and the output of kind, kubectl or a pod is not trusted.
+ * Text before a carriage return, which a progress bar has overwritten, is dropped.
  */
 export function escapeWorkflowCommands(line: string): string {
   return (
     line
       .replace(/\r+$/, "")
       .replace(/^[\s\S]*\r/, "")
-      // The runner trims what .NET takes for white space, which is more than JavaScript does.
+      // The runner trims white space as .NET defines it, which is more than JavaScript's.
       .replace(/^([\s\u0085]*):(?=:)/, "$1: ")
       .replaceAll("##[", "## [")
-      .slice(0, longestLine)
+      .slice(0, maxLineLength)
   );
 }
 
-/** A line longer than this says nothing more to a reader and makes the log page slow. */
-const longestLine = 4_000;
+/** Longer lines make the log page slow. In characters. */
+const maxLineLength = 4_000;

@@ -5,8 +5,10 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exec } from "@actions/exec";
 import type { Log } from "./log.ts";
+import { poll } from "./poll.ts";
+import { formatTimeout } from "./units.ts";
 
-/** What a program left behind when it ended. */
+/** The exit code and output of a program. */
 export interface ProgramOutput {
   readonly exitCode: number;
   readonly stdout: string;
@@ -14,64 +16,69 @@ export interface ProgramOutput {
 }
 
 export interface ProgramOptions {
-  /** Gets every line of both streams as it comes. */
+  /** Gets every line of stdout and stderr as it is printed. */
   readonly log?: Log;
   readonly cwd?: string;
-  /** Added to the environment of the runner. */
+  /** Variables in addition to the environment of the runner. */
   readonly env?: Readonly<Record<string, string>>;
-  /** What the program finds on its stdin. It need not read it. */
+  /** Content of stdin. The program need not read it. */
   readonly input?: string;
-  /** After this many milliseconds the program and all it started are ended, and the run fails. */
-  readonly deadline?: number;
-  /** A program that fails is an answer, not an error. */
+  /** Milliseconds after which the program and its descendants are killed, and the call fails. */
+  readonly timeoutMs?: number;
+  /** Whether a non-zero exit code is a result instead of an error. */
   readonly mayFail?: boolean;
 }
 
-/** Starts programs: argv, never a shell. Every part of the action that runs one takes it as an argument. */
+/**
+ * Runs a program, without a shell.
+ *
+ * @throws ProgramError when it exits with a non-zero code (unless `mayFail`) or times out
+ * @throws Error when it cannot be started
+ */
 export type RunProgram = (
   program: string,
   args: readonly string[],
   options?: ProgramOptions,
 ) => Promise<ProgramOutput>;
 
-/** A program ended with an error, or not in time. */
+/** A program failed or timed out. */
 export class ProgramError extends Error {
   override readonly name = "ProgramError";
   readonly output: ProgramOutput;
 
   constructor(program: string, args: readonly string[], output: ProgramOutput, reason: string) {
-    const said =
+    const lastLines =
       output.stderr.trim().split("\n").slice(-10).join("\n") ||
       output.stdout.trim().split("\n").slice(-10).join("\n");
-    super(`\`${[program.split("/").at(-1), ...args].join(" ")}\` ${reason}${said && `:\n${said}`}`);
+    super(`\`${[program.split("/").at(-1), ...args].join(" ")}\` ${reason}${lastLines && `:\n${lastLines}`}`);
     this.output = output;
   }
 }
 
-/** Marks the processes of one job in their environment, where their descendants inherit it. */
+/** The environment variable that marks the processes of a job. Descendants inherit it. */
 export const processMarkVariable = "KIND_ACTION_PROCESS";
 
 /**
- * Makes the only starter of programs that a step has.
+ * Creates the function that runs all programs of a step.
  *
- * @param mark tells the processes of this job from all others on the machine: letters, digits and hyphens
- * @param env the environment that every program gets
+ * @param mark identifies the processes of this job on the machine: letters, digits and hyphens
+ * @param env environment of every program
  */
 export function createProgramRunner(mark: string, env: Readonly<Record<string, string>>): RunProgram {
-  let started = 0;
+  let count = 0;
   return async (program, args, options = {}) => {
-    const own = `${mark}.${++started}`;
+    const programMark = `${mark}.${++count}`;
     const stdout = new Collector(options.log);
     const stderr = new Collector(options.log);
-    let late = false;
-    const stop = new AbortController();
-    if (options.input !== undefined) subscribe(newPrograms, forgiveUnread);
-    if (options.deadline !== undefined) {
-      sleep(options.deadline, undefined, { signal: stop.signal, ref: false })
+    let timedOut = false;
+    const timer = new AbortController();
+    if (options.input !== undefined) subscribe(childProcessChannel, ignoreStdinErrors);
+    if (options.timeoutMs !== undefined) {
+      sleep(options.timeoutMs, undefined, { signal: timer.signal, ref: false })
         .then(async () => {
-          late = true;
-          // A program that is just starting has no mark yet: it is looked for until it has ended.
-          while (!stop.signal.aborted) await killMarkedProcesses(own);
+          timedOut = true;
+          // A process that is just starting does not have its mark yet: search until the program has exited.
+          while (!timer.signal.aborted) await killMarkedProcesses(programMark);
         })
         .catch(() => {});
     }
@@ -80,36 +87,38 @@ export function createProgramRunner(mark: string, env: Readonly<Record<string, s
       const exitCode = await exec(`"${program.replaceAll('"', '\\"')}"`, [...args], {
         silent: true,
         ignoreReturnCode: true,
-        env: { ...env, ...options.env, [processMarkVariable]: own },
+        env: { ...env, ...options.env, [processMarkVariable]: programMark },
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         ...(options.input === undefined ? {} : { input: Buffer.from(options.input) }),
         listeners: { stdout: (data) => stdout.add(data), stderr: (data) => stderr.add(data) },
       });
       const output = { exitCode: exitCode ?? 1, stdout: stdout.end(), stderr: stderr.end() };
-      if (late)
-        throw new ProgramError(program, args, output, `was ended after ${(options.deadline ?? 0) / 1000} s`);
+      if (timedOut) {
+        const timeout = formatTimeout(options.timeoutMs ?? 0);
+        throw new ProgramError(program, args, output, `timed out after ${timeout}`);
+      }
       if (output.exitCode !== 0 && options.mayFail !== true) {
         throw new ProgramError(program, args, output, `failed with exit code ${output.exitCode}`);
       }
       return output;
     } finally {
-      stop.abort();
-      if (options.input !== undefined) unsubscribe(newPrograms, forgiveUnread);
+      timer.abort();
+      if (options.input !== undefined) unsubscribe(childProcessChannel, ignoreStdinErrors);
     }
   };
 }
 
-/** Where Node tells of each program that it starts. */
-const newPrograms = "child_process";
+/** The diagnostics channel on which Node publishes every child process that it starts. */
+const childProcessChannel = "child_process";
 
-/** exec() keeps the stream to itself: the error of one that is closed unread would end this process. */
-function forgiveUnread(message: unknown): void {
+/** exec() does not expose stdin: without a listener, EPIPE of an unread stdin would crash this process. */
+function ignoreStdinErrors(message: unknown): void {
   if (!(message instanceof Object && "process" in message && message.process instanceof ChildProcess)) return;
-  const started = message.process;
-  process.nextTick(() => started.stdin?.on("error", () => {}));
+  const child = message.process;
+  process.nextTick(() => child.stdin?.on("error", () => {}));
 }
 
-/** Keeps a stream's text, and hands its lines on as they become whole. */
+/** Collects the text of a stream, and logs its lines as they are completed. */
 class Collector {
   readonly #decoder = new StringDecoder("utf8");
   readonly #log: Log | undefined;
@@ -121,17 +130,17 @@ class Collector {
   }
 
   add(data: Buffer): void {
-    this.#take(this.#decoder.write(data));
+    this.#append(this.#decoder.write(data));
   }
 
   end(): string {
-    this.#take(this.#decoder.end());
+    this.#append(this.#decoder.end());
     if (this.#line !== "") this.#log?.line(this.#line);
     this.#line = "";
     return this.#text;
   }
 
-  #take(text: string): void {
+  #append(text: string): void {
     this.#text += text;
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop() ?? "";
@@ -140,35 +149,37 @@ class Collector {
 }
 
 /**
- * Ends every process that carries a mark, children before their parents, and waits until they are gone.
+ * Stops every process with a mark, children before their parents, and waits until they have exited.
  *
- * @actions/exec cannot end what it started, and a process whose parent is gone has another parent: the mark in the
- * environment (/proc/PID/environ) finds both.
+ * @actions/exec cannot stop a program, and an orphaned process has another parent: both are found by the mark in their
+ * environment (/proc/PID/environ).
  *
- * @param mark that of a job, or of one program
- * @returns how many there were
+ * @param mark of a job, or of one program
+ * @param graceMs milliseconds between SIGTERM and SIGKILL
+ * @returns the number of processes
  */
-export async function killMarkedProcesses(mark: string, graceMilliseconds = 2_000): Promise<number> {
-  const began = performance.now();
-  const asked = new Set<number>();
-  let quiet = 0;
-  // One look is not enough: a process that is just starting shows no environment for a moment.
-  while (quiet < 2 && performance.now() - began < graceMilliseconds + killMilliseconds) {
-    const left = await markedProcesses(mark);
-    quiet = left.length === 0 ? quiet + 1 : 0;
-    const patient = performance.now() - began < graceMilliseconds;
-    for (const { pid } of left) {
-      if (!patient) signal(pid, "SIGKILL");
-      else if (!asked.has(pid)) signal(pid, "SIGTERM");
-      asked.add(pid);
+export async function killMarkedProcesses(mark: string, graceMs = 2_000): Promise<number> {
+  const graceEndMs = performance.now() + graceMs;
+  const signalled = new Set<number>();
+  let emptySearches = 0;
+  const search = async () => {
+    const processes = await markedProcesses(mark);
+    emptySearches = processes.length === 0 ? emptySearches + 1 : 0;
+    const inGracePeriod = performance.now() < graceEndMs;
+    for (const { pid } of processes) {
+      if (!inGracePeriod) signal(pid, "SIGKILL");
+      else if (!signalled.has(pid)) signal(pid, "SIGTERM");
+      signalled.add(pid);
     }
-    await sleep(20);
-  }
-  return asked.size;
+    // One search is not enough: a process that is just starting has an empty environment for a moment.
+    return emptySearches < 2 ? undefined : true;
+  };
+  await poll(search, { intervalMs: 20, timeoutMs: graceMs + killMs });
+  return signalled.size;
 }
 
-/** How long a killed process may take to be gone: one that waits for a disk takes its time. */
-const killMilliseconds = 2_000;
+/** Time for a killed process to exit: one that waits for a disk takes longer. */
+const killMs = 2_000;
 
 async function markedProcesses(mark: string): Promise<{ pid: number; depth: number }[]> {
   const parents = new Map<number, number>();
@@ -176,20 +187,30 @@ async function markedProcesses(mark: string): Promise<{ pid: number; depth: numb
   await Promise.all(
     (await readdir("/proc")).filter(isNumber).map(async (entry) => {
       const pid = Number(entry);
-      // A process may end between the listing and the reading, or belong to somebody else: then it is not ours.
+      // Unreadable if the process has exited since the listing, or belongs to another user: then it is not of this job.
       const [environ, stat] = await Promise.all([read(`/proc/${pid}/environ`), read(`/proc/${pid}/stat`)]);
-      // "PID (NAME) STATE PARENT …", where the name may hold spaces and parentheses.
+      // "PID (NAME) STATE PARENT …"; the name may contain spaces and parentheses.
       const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       parents.set(pid, Number(parent));
-      const carried = environ.split("\0").find((variable) => variable.startsWith(`${processMarkVariable}=`));
-      // A program's mark is its job's with a number behind: `mark` itself, or what begins with it and a dot.
-      if (`${carried}.`.startsWith(`${processMarkVariable}=${mark}.`) && state !== "Z" && pid !== process.pid)
+      const markVariable = environ
+        .split("\0")
+        .find((variable) => variable.startsWith(`${processMarkVariable}=`));
+      // The mark of a program is that of its job, a dot and a number: match `mark` itself and `mark.…`.
+      if (
+        `${markVariable}.`.startsWith(`${processMarkVariable}=${mark}.`) &&
+        state !== "Z" &&
+        pid !== process.pid
+      )
         marked.push(pid);
     }),
   );
   const depth = (pid: number): number => {
     let steps = 0;
-    for (let at = parents.get(pid); at !== undefined && at > 1 && steps < 1_000; at = parents.get(at))
+    for (
+      let parent = parents.get(pid);
+      parent !== undefined && parent > 1 && steps < 1_000;
+      parent = parents.get(parent)
+    )
       steps++;
     return steps;
   };
@@ -204,6 +225,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It ended by itself.
+    // It has exited.
   }
 }

@@ -1,13 +1,16 @@
 import { escapeWorkflowCommands, type Log, type Printer } from "./log.ts";
+import { formatSeconds } from "./units.ts";
 
-/** A piece of a story that has been started, or waits for others. */
+/** A task of a {@link TaskGraph}. */
 export interface Task<T> {
   readonly name: string;
-  /** Rejects with the task's own error, or with that of the first task it waits for. */
+  /** Rejects with the error of the task, or of the first dependency that failed. */
   readonly result: Promise<T>;
+  /** The result; undefined until the task has succeeded. */
+  readonly value: T | undefined;
 }
 
-/** When a task ran, in seconds since the timeline began. */
+/** The timing of a task, in seconds. `start` counts from the creation of the graph. */
 export interface TaskTiming {
   readonly name: string;
   readonly start: number;
@@ -15,41 +18,41 @@ export interface TaskTiming {
   readonly outcome: "done" | "failed";
 }
 
-/** The results of the tasks that a task waits for, in order. */
+/** The results of the dependencies of a task, in order. */
 type Results<D extends readonly Task<unknown>[]> = {
   [K in keyof D]: D[K] extends Task<infer T> ? T : never;
 };
 
 export interface TaskGraph {
-  /** Starts `work` as soon as every task of `after` is done; with none, at once. */
+  /** Adds a task that starts as soon as all tasks of `after` have succeeded; immediately if there are none. */
   add<T, const D extends readonly Task<unknown>[]>(
     name: string,
     after: D,
     work: (log: Log, ...results: Results<D>) => Promise<T>,
   ): Task<T>;
-  /** Waits for every task. Rejects as soon as one fails: those that still run are then left to the caller to end. */
+  /** Waits for all tasks. Rejects as soon as one fails; the caller has to stop tasks that still run. */
   waitForAll(): Promise<void>;
-  /** The tasks that have ended, by the time they began. */
+  /** Returns the timings of the tasks that have ended, sorted by start. */
   timings(): TaskTiming[];
 }
 
 /**
- * Runs named tasks at once, as far as their dependencies allow, and prints each as a group of its own.
+ * Creates a graph that runs named tasks concurrently, as far as their dependencies allow, and prints each as a log group.
  *
- * The runner's groups cannot interleave. So the oldest unfinished task prints as it goes, and what the others say is
- * kept until their turn comes.
+ * Log groups of the runner cannot interleave: the oldest unfinished task prints immediately, the output of the others is
+ * buffered until their turn.
  *
- * @param now milliseconds of a monotonic clock
+ * @param now monotonic clock, in milliseconds
  */
 export function createTaskGraph(printer: Printer, now: () => number = () => performance.now()): TaskGraph {
-  const began = now();
-  const seconds = (since: number) => Math.round(now() - since) / 1000;
+  const graphStartMs = now();
+  const secondsBetween = (fromMs: number, toMs: number) => Math.round(toMs - fromMs) / 1000;
   const groups = new GroupQueue(printer);
   const timings: TaskTiming[] = [];
   const results: Promise<unknown>[] = [];
 
   async function start<T>(name: string, work: (log: Log) => Promise<T>): Promise<T> {
-    const started = now();
+    const startMs = now();
     const group = groups.open(name);
     let outcome: TaskTiming["outcome"] = "failed";
     try {
@@ -57,23 +60,28 @@ export function createTaskGraph(printer: Printer, now: () => number = () => perf
       outcome = "done";
       return result;
     } finally {
-      const timing = { name, start: Math.round(started - began) / 1000, seconds: seconds(started), outcome };
+      const timing = {
+        name,
+        start: secondsBetween(graphStartMs, startMs),
+        seconds: secondsBetween(startMs, now()),
+        outcome,
+      };
       timings.push(timing);
-      group.close(`${outcome === "done" ? "✓" : "✗"} ${name} (${timing.seconds.toFixed(1)} s)`);
+      group.close(`${outcome === "done" ? "✓" : "✗"} ${name} (${formatSeconds(timing.seconds)})`);
     }
   }
 
   return {
     add(name, after, work) {
-      const waits = Promise.all(after.map((task) => task.result));
+      const dependencies = Promise.all(after.map((task) => task.result));
       // The results arrive in the order of `after`; the compiler cannot follow a tuple through map().
-      const result = waits.then((values) =>
+      const result = dependencies.then((values) =>
         start(name, (log) => work(log, ...(values as Results<typeof after>))),
       );
-      // Whoever asks gets the rejection; nobody asking must not end the process.
+      // Consumers of the result still get the rejection; without one it must not be an unhandled rejection.
       result.catch(() => {});
       results.push(result);
-      return { name, result };
+      return toTask(name, result);
     },
     async waitForAll() {
       try {
@@ -87,10 +95,21 @@ export function createTaskGraph(printer: Printer, now: () => number = () => perf
   };
 }
 
-/** Prints groups one after another in the order they were opened, the first of them as it is written. */
+function toTask<T>(name: string, result: Promise<T>): Task<T> {
+  const task: { name: string; result: Promise<T>; value: T | undefined } = { name, result, value: undefined };
+  result.then(
+    (value) => {
+      task.value = value;
+    },
+    () => {},
+  );
+  return task;
+}
+
+/** Prints groups one after another, in the order in which they were opened. The first one prints immediately. */
 class GroupQueue {
   readonly #printer: Printer;
-  readonly #waiting: Group[] = [];
+  readonly #groups: Group[] = [];
 
   constructor(printer: Printer) {
     this.#printer = printer;
@@ -98,25 +117,25 @@ class GroupQueue {
 
   open(name: string): Group {
     const group = new Group(name, this.#printer, () => this.#advance());
-    this.#waiting.push(group);
+    this.#groups.push(group);
     this.#advance();
     return group;
   }
 
-  /** Prints everything that is held back, finished or not. */
+  /** Prints all buffered groups, finished or not. */
   flush(): void {
-    for (const group of this.#waiting.splice(0)) {
+    for (const group of this.#groups.splice(0)) {
       group.show();
       group.end();
     }
   }
 
   #advance(): void {
-    for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
+    for (let head = this.#groups[0]; head !== undefined; head = this.#groups[0]) {
       head.show();
       if (!head.closed) return;
       head.end();
-      this.#waiting.shift();
+      this.#groups.shift();
     }
   }
 }
@@ -124,25 +143,25 @@ class GroupQueue {
 class Group implements Log {
   readonly #name: string;
   readonly #printer: Printer;
-  readonly #changed: () => void;
-  readonly #held: string[] = [];
+  readonly #onClose: () => void;
+  readonly #buffered: string[] = [];
   #shown = false;
-  #verdict: string | undefined;
+  #summary: string | undefined;
 
-  constructor(name: string, printer: Printer, changed: () => void) {
+  constructor(name: string, printer: Printer, onClose: () => void) {
     this.#name = name;
     this.#printer = printer;
-    this.#changed = changed;
+    this.#onClose = onClose;
   }
 
   get closed(): boolean {
-    return this.#verdict !== undefined;
+    return this.#summary !== undefined;
   }
 
   line(text: string): void {
     for (const line of text.split("\n").map(escapeWorkflowCommands)) {
       if (this.#shown) this.#printer.info(line);
-      else this.#held.push(line);
+      else this.#buffered.push(line);
     }
   }
 
@@ -150,20 +169,20 @@ class Group implements Log {
     this.#printer.warning(message);
   }
 
-  close(verdict: string): void {
-    this.#verdict = verdict;
-    this.#changed();
+  close(summary: string): void {
+    this.#summary = summary;
+    this.#onClose();
   }
 
   show(): void {
     if (this.#shown) return;
     this.#shown = true;
     this.#printer.startGroup(this.#name);
-    for (const line of this.#held.splice(0)) this.#printer.info(line);
+    for (const line of this.#buffered.splice(0)) this.#printer.info(line);
   }
 
   end(): void {
     this.#printer.endGroup();
-    if (this.#verdict !== undefined) this.#printer.info(this.#verdict);
+    if (this.#summary !== undefined) this.#printer.info(this.#summary);
   }
 }

@@ -1,98 +1,89 @@
 import { spawn } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
+import { withTimeout } from "./poll.ts";
 import { killMarkedProcesses, ProgramError, processMarkVariable } from "./subprocess.ts";
+import { formatTimeout } from "./units.ts";
 
-/** A program that is asked one thing after another, a line each: to start it for each of them would take longer. */
+/** A program that answers requests one after another, one line each: starting it for each request would take longer. */
 export interface WorkerProcess {
   /**
-   * Asks something. What was asked before has to be answered.
+   * Sends a request. The previous request must have been answered.
    *
-   * @param isLast tells the line with which the answer ends
-   * @param deadline milliseconds, after which the program and all it started are ended
-   * @returns what the program has printed, that line included
-   * @throws ProgramError when it ends without an answer, or is ended
+   * @param isLast whether a line is the last one of the response
+   * @param timeoutMs milliseconds after which the program and its descendants are killed
+   * @returns the output of the program, including the last line
+   * @throws ProgramError when the program exits without a response, or times out
    */
-  request(question: string, isLast: (line: string) => boolean, deadline: number): Promise<string>;
-  /** Whether it can be asked more. */
+  request(message: string, isLast: (line: string) => boolean, timeoutMs: number): Promise<string>;
+  /** Whether it accepts requests. */
   readonly isRunning: boolean;
-  /** Ends its input, and itself if it does not end then. */
+  /** Closes stdin, and kills the program if it does not exit. */
   close(): Promise<void>;
 }
 
 export type SpawnWorker = (program: string, args: readonly string[]) => WorkerProcess;
 
 /**
- * Makes a starter of programs that answer, beside that of programs which run once (`programRunner`).
+ * Creates a function that starts worker processes. Programs that run once are started by `createProgramRunner`.
  *
- * @param mark tells the processes of this job from all others on the machine
- * @param env the environment that every program gets
+ * @param mark identifies the processes of this job on the machine
+ * @param env environment of every program
  */
 export function createWorkerSpawner(mark: string, env: Readonly<Record<string, string>>): SpawnWorker {
-  let started = 0;
+  let count = 0;
   return (program, args) => {
-    const own = `${mark}.asked-${++started}`;
-    const child = spawn(program, args, { env: { ...env, [processMarkVariable]: own } });
-    const said = { stdout: "", stderr: "" };
-    let heard = () => {};
+    const workerMark = `${mark}.worker-${++count}`;
+    const child = spawn(program, args, { env: { ...env, [processMarkVariable]: workerMark } });
+    const output = { stdout: "", stderr: "" };
+    let onOutput = () => {};
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      said.stdout += text;
-      heard();
+      output.stdout += text;
+      onOutput();
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      said.stderr += text;
+      output.stderr += text;
     });
-    // It may end before it has read all.
+    // EPIPE: the program may exit before it has read everything.
     child.stdin.on("error", () => {});
-    let lives = true;
-    const ended = new Promise<number>((resolve) => {
+    let isRunning = true;
+    const exited = new Promise<number>((resolve) => {
       child.once("close", (exitCode) => resolve(exitCode ?? 1));
       child.once("error", (error) => {
-        said.stderr += error;
+        output.stderr += error;
         resolve(1);
       });
     }).finally(() => {
-      lives = false;
+      isRunning = false;
     });
-    // One that is just starting has no mark yet: it is looked for until it has ended.
-    const stop = async () => {
-      while (lives) await killMarkedProcesses(own);
+    // A process that is just starting does not have its mark yet: search until the program has exited.
+    const kill = async () => {
+      while (isRunning) await killMarkedProcesses(workerMark);
     };
     return {
-      async request(question, isLast, deadline) {
-        Object.assign(said, { stdout: "", stderr: "" });
+      async request(message, isLast, timeoutMs) {
+        Object.assign(output, { stdout: "", stderr: "" });
         const answered = new Promise<"answered">((resolve) => {
-          heard = () => {
-            if (said.stdout.split("\n").slice(0, -1).some(isLast)) resolve("answered");
+          onOutput = () => {
+            if (output.stdout.split("\n").slice(0, -1).some(isLast)) resolve("answered");
           };
         });
-        child.stdin.write(`${question}\n`);
-        const what = await firstOf([answered, ended], deadline);
-        if (what === "answered") return said.stdout;
-        if (what === "late") await stop();
-        const reason = what === "late" ? `was ended after ${deadline / 1000} s` : "ended without an answer";
-        throw new ProgramError(program, args, { exitCode: await ended, ...said }, reason);
+        child.stdin.write(`${message}\n`);
+        const outcome = await withTimeout(Promise.race([answered, exited]), timeoutMs);
+        if (outcome === "answered") return output.stdout;
+        if (outcome === "timeout") await kill();
+        const reason =
+          outcome === "timeout" ? `timed out after ${formatTimeout(timeoutMs)}` : "exited without a response";
+        throw new ProgramError(program, args, { exitCode: await exited, ...output }, reason);
       },
       get isRunning() {
-        return lives;
+        return isRunning;
       },
       async close() {
         child.stdin.end();
-        if ((await firstOf([ended], patience)) === "late") await stop();
+        if ((await withTimeout(exited, closeGraceMs)) === "timeout") await kill();
       },
     };
   };
 }
 
-/** How long a program may take to end that has nothing to do, in milliseconds. */
-const patience = 2_000;
-
-/** Waits for what comes first, or until the time is up. */
-async function firstOf<T extends readonly Promise<unknown>[]>(
-  events: T,
-  deadline: number,
-): Promise<Awaited<T[number]> | "late"> {
-  const timer = new AbortController();
-  const late = sleep(deadline, "late" as const, { signal: timer.signal, ref: false });
-  late.catch(() => {});
-  return await Promise.race([...events, late]).finally(() => timer.abort());
-}
+/** Time for an idle program to exit after its stdin was closed. */
+const closeGraceMs = 2_000;

@@ -1,36 +1,41 @@
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../lib/sha256.ts";
 
-/**
- * Names the logs of one cluster so that no other job of the workflow run has the same name: jobs of a matrix differ
- * in nothing else than its values, and GitHub refuses a second artifact of a name.
- *
- * @param on.matrix the job's matrix as JSON, `null` outside of one
- */
-export function artifactName(on: { job: string; cluster: string; matrix: string; attempt: string }): string {
-  const values = leaves(parse(on.matrix));
-  const words = [
-    "kind-logs",
-    on.job,
-    on.cluster,
-    ...values,
-    ...(on.attempt === "1" ? [] : [`attempt-${on.attempt}`]),
-  ];
-  const name = words.join("-").replace(/[^A-Za-z0-9._-]+/g, "-");
-  // Values that differ only in what a name may not hold, or beyond its length, differ in the sum.
-  const exact = name.length <= 100 && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
-  return exact
-    ? name
-    : `${name.slice(0, 90)}-${createHash("sha256").update(JSON.stringify(on)).digest("hex").slice(0, 8)}`;
+/** The job of the logs. */
+interface LogsJob {
+  readonly job: string;
+  readonly cluster: string;
+  /** The job's matrix as JSON; `null` outside of a matrix. */
+  readonly matrix: string;
+  /** The number of the attempt of the workflow run. */
+  readonly attempt: string;
 }
 
-function parse(json: string): unknown {
+/** The maximum length of a name, in characters. */
+const maxLength = 100;
+
+/**
+ * Returns the name of the artifact with the logs of one cluster. The name is unique in the workflow run, because GitHub
+ * rejects a second artifact with the same name: the jobs of a matrix differ only in its values.
+ */
+export function artifactName({ job, cluster, matrix, attempt }: LogsJob): string {
+  const values = leaves(parseJson(matrix));
+  const parts = ["kind-logs", job, cluster, ...values, ...(attempt === "1" ? [] : [`attempt-${attempt}`])];
+  const name = parts.join("-").replace(/[^A-Za-z0-9._-]+/g, "-");
+  // The hash distinguishes values that differ only in replaced characters, or after the maximum length.
+  const isUnique = name.length <= maxLength && values.every((value) => /^[A-Za-z0-9._-]+$/.test(value));
+  if (isUnique) return name;
+  return `${name.slice(0, 90)}-${sha256Hex(JSON.stringify({ job, cluster, matrix, attempt })).slice(0, 8)}`;
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(json);
+    return JSON.parse(text);
   } catch {
-    return json;
+    return text;
   }
 }
 
+/** Returns the scalars in a JSON value, as texts. */
 function leaves(value: unknown): string[] {
   if (value === null || value === undefined || value === "") return [];
   if (typeof value === "object") return Object.values(value).flatMap(leaves);

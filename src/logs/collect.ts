@@ -1,29 +1,29 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { KindCli } from "../cluster/kind-cli.ts";
-import { contextName } from "../cluster/kubeconfig.ts";
 import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { RunProgram } from "../lib/subprocess.ts";
+import type { ProgramOutput, RunProgram } from "../lib/subprocess.ts";
 import { redactFolder } from "./redact.ts";
 
-/** What collecting needs; a program that could not be verified is not there. */
+/** The sources of the logs of a cluster. */
 export interface LogSources {
-  readonly cluster: string;
-  readonly kubeconfig: string;
-  readonly kind: KindCli;
+  /** Exports the logs of all nodes to a folder. With an exit code other than 0, some are missing. */
+  readonly exportNodeLogs: (folder: string, timeoutMs: number) => Promise<ProgramOutput>;
+  /** The path of kubectl; undefined if it could not be verified. */
   readonly kubectl: string | undefined;
-  readonly run: RunProgram;
-  /** Where kubectl may keep what it learns of the API: not in the user's home. */
+  readonly kubeconfig: string;
+  readonly context: string;
+  readonly runProgram: RunProgram;
+  /** kubectl's folder for cached API discovery, so that it does not write to the user's home. */
   readonly cache: string;
 }
 
-/** In milliseconds. A cancelled job has five minutes for everything that post does. */
-const exportDeadline = 60_000;
-const kubectlDeadline = 20_000;
+/** A cancelled job has five minutes for the whole post step. */
+const exportTimeoutMs = 60_000;
+const kubectlTimeoutMs = 20_000;
 
-/** What kind does not collect: the cluster's own view of itself. */
-const questions: Readonly<Record<string, readonly string[]>> = {
+/** The arguments of kubectl for what kind does not export, by file name. */
+const queries: Readonly<Record<string, readonly string[]>> = {
   "events.txt": [
     "get",
     "events",
@@ -37,39 +37,43 @@ const questions: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Writes what is known of a cluster into a folder: every node's journal, the kubelet's and containerd's logs, the logs
- * of all pods, events, descriptions; without secrets. What cannot be had is left out, and said.
+ * Collects the logs of a cluster in a folder: the journal of each node, the logs of kubelet, containerd and all pods,
+ * events, and descriptions of nodes and pods. Secrets are redacted. A source that fails is reported in the log.
  */
-export async function collectLogs(from: LogSources, folder: string, log: Log): Promise<void> {
+export async function collectLogs(sources: LogSources, folder: string, log: Log): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const sources = [
-    from.kind.exportLogs(from.cluster, folder, exportDeadline, log).then(({ exitCode }) => {
-      if (exitCode !== 0) log.line("kind could not export everything; what it could is kept.");
+  const collections = [
+    sources.exportNodeLogs(folder, exportTimeoutMs).then(({ exitCode }) => {
+      if (exitCode !== 0) log.line("kind did not export all logs. The exported ones are collected.");
     }),
-    ...Object.entries(questions).map(([file, question]) => ask(from, question, join(folder, file), log)),
+    ...Object.entries(queries).map(([file, args]) => query(sources, args, join(folder, file), log)),
   ];
-  // One that fails, or is late, takes nothing from the others.
-  await Promise.all(sources.map((source) => source.catch((error: unknown) => log.line(errorMessage(error)))));
-  await removeCopies(folder);
+  // A source that fails or times out does not affect the others.
+  await Promise.all(collections.map((each) => each.catch((error: unknown) => log.line(errorMessage(error)))));
+  await removeDuplicates(folder);
   await redactFolder(folder);
 }
 
-async function ask(from: LogSources, question: readonly string[], file: string, log: Log): Promise<void> {
-  if (from.kubectl === undefined) return;
-  const access = ["--kubeconfig", from.kubeconfig, "--context", contextName(from.cluster)];
-  const manners = ["--cache-dir", from.cache, "--request-timeout=10s"];
-  const options = { deadline: kubectlDeadline, mayFail: true };
-  const { exitCode, stdout, stderr } = await from.run(
-    from.kubectl,
-    [...access, ...manners, ...question],
+async function query(
+  { kubectl, kubeconfig, context, cache, runProgram }: LogSources,
+  args: readonly string[],
+  file: string,
+  log: Log,
+): Promise<void> {
+  if (kubectl === undefined) return;
+  const flags = ["--kubeconfig", kubeconfig, "--context", context, "--cache-dir", cache];
+  const options = { timeoutMs: kubectlTimeoutMs, mayFail: true };
+  const { exitCode, stdout, stderr } = await runProgram(
+    kubectl,
+    [...flags, "--request-timeout=10s", ...args],
     options,
   );
-  if (exitCode !== 0) log.line(`\`kubectl ${question.join(" ")}\`: ${stderr.trim()}`);
+  if (exitCode !== 0) log.line(`\`kubectl ${args.join(" ")}\`: ${stderr.trim()}`);
   await writeFile(file, stdout || stderr);
 }
 
-/** kind follows the links of /var/log/containers, so that every pod's log comes twice. */
-async function removeCopies(folder: string): Promise<void> {
+/** Removes the copies of pod logs: kind follows the symbolic links in /var/log/containers. */
+async function removeDuplicates(folder: string): Promise<void> {
   const nodes = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   await Promise.all(
     nodes.map((node) => rm(join(folder, node.name, "containers"), { recursive: true, force: true })),

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { ConfiguredNode } from "../cluster/config.ts";
 import type { ContainerDetails } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
+import { poll } from "../lib/poll.ts";
+import { formatTimeout } from "../lib/units.ts";
 
 /** A node of a cluster. */
 export interface ClusterNode {
@@ -10,28 +10,39 @@ export interface ClusterNode {
   readonly container: ContainerDetails;
 }
 
-/** Which nodes of a cluster. */
+/** A selection of nodes: all, all workers, or nodes by name. */
 export type NodeSelection = "all" | "workers" | readonly string[];
 
-/** Waits until all nodes of a cluster run, as containers: what is in them may still be starting. @param deadline milliseconds */
+/**
+ * Waits until the containers of nodes run; the programs in them may still be starting.
+ *
+ * @param timeoutMs milliseconds
+ * @returns all nodes of the cluster whose containers run
+ * @throws Error naming the nodes whose containers do not run in time
+ */
 export async function waitForNodeContainers(
   engine: Engine,
   cluster: string,
   names: readonly string[],
-  deadline: number,
+  timeoutMs: number,
 ): Promise<ClusterNode[]> {
-  const until = performance.now() + deadline;
-  for (;;) {
-    const nodes = (await listNodes(engine, cluster)).filter(({ container }) => container.running);
-    const missing = names.filter((name) => !nodes.some((node) => node.name === name));
-    if (missing.length === 0) return nodes;
-    if (performance.now() > until)
-      throw new Error(`No container ${missing.join(", ")} came up within ${deadline / 1000} s.`);
-    await sleep(150);
-  }
+  let missing: string[] = [];
+  const nodes = await poll(
+    async () => {
+      const running = (await listNodes(engine, cluster)).filter(({ container }) => container.running);
+      missing = names.filter((name) => !running.some((node) => node.name === name));
+      return missing.length === 0 ? running : undefined;
+    },
+    { intervalMs: 150, timeoutMs },
+  );
+  if (nodes === undefined)
+    throw new Error(
+      `Node containers did not start within ${formatTimeout(timeoutMs)}: ${missing.join(", ")}.`,
+    );
+  return nodes;
 }
 
-/** The nodes of a cluster, those that do not run as well, in the order of their names. */
+/** Lists the nodes of a cluster, stopped ones too, in the order of their names. */
 export async function listNodes(engine: Engine, cluster: string): Promise<ClusterNode[]> {
   const listed = await engine.containers.listNodes(cluster);
   const nodes = await Promise.all(
@@ -44,20 +55,20 @@ export async function listNodes(engine: Engine, cluster: string): Promise<Cluste
   return nodes.flat().toSorted((a, b) => a.name.localeCompare(b.name, "en"));
 }
 
-/** The names that kind gives nodes: pkg/cluster/internal/providers/common/namer.go. */
-export function nodeNames(cluster: string, nodes: readonly Pick<ConfiguredNode, "role">[]): string[] {
-  const count = new Map<string, number>();
+/** Returns the names that kind gives to nodes: pkg/cluster/internal/providers/common/namer.go. */
+export function nodeNames(cluster: string, nodes: readonly { readonly role: string }[]): string[] {
+  const countByRole = new Map<string, number>();
   return nodes.map(({ role }) => {
-    const number = (count.get(role) ?? 0) + 1;
-    count.set(role, number);
+    const number = (countByRole.get(role) ?? 0) + 1;
+    countByRole.set(role, number);
     return `${cluster}-${role}${number === 1 ? "" : number}`;
   });
 }
 
 /**
- * Picks nodes.
+ * Selects nodes.
  *
- * @returns at least one, or what is wrong with the selection
+ * @returns at least one node, or the problem with the selection
  */
 export function selectNodes<T extends { readonly name: string; readonly role: string }>(
   nodes: readonly T[],
@@ -76,9 +87,9 @@ export function selectNodes<T extends { readonly name: string; readonly role: st
   return nodes.filter(({ name }) => selection.includes(name));
 }
 
-/** The node that all pods run on, where there is just one: kind keeps them off a control plane that has workers. */
+/** Returns the node that all pods run on, if there is exactly one: kind taints control planes of clusters with workers. */
 export function soleSchedulableNode<T extends Pick<ClusterNode, "role">>(nodes: readonly T[]): T | undefined {
   const workers = nodes.filter(({ role }) => role === "worker");
-  const [host, ...others] = workers.length > 0 ? workers : nodes;
-  return others.length === 0 ? host : undefined;
+  const [node, ...others] = workers.length > 0 ? workers : nodes;
+  return others.length === 0 ? node : undefined;
 }

@@ -1,44 +1,126 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerDetails } from "../docker/containers.ts";
 import type { Engine } from "../docker/engine.ts";
+import { ShellSession } from "../docker/shell-session.ts";
 import { errorMessage } from "../lib/errors.ts";
+import { poll } from "../lib/poll.ts";
 import { Containerd, type NodeInventory } from "./containerd/client.ts";
 import { GrpcError } from "./containerd/grpc.ts";
+import { scripts } from "./scripts.ts";
 
-/** A node that has said what it has. */
-export interface NodeSession {
+/** A node that a session can be opened with. */
+export interface SessionNode {
   readonly name: string;
   readonly container: ContainerDetails;
-  readonly containerd: Containerd;
-  readonly inventory: NodeInventory;
 }
 
 /**
- * Opens a conversation with a node and asks what it has.
- *
- * @param deadline milliseconds in which its containerd has to be up
+ * The connections to one node: to its containerd, and to a shell in it. Each is opened on first use, and reopened when it is
+ * lost. All tasks share the session, because a `docker exec` costs 50 ms of CPU time.
  */
-export async function connectNode(
-  engine: Engine,
-  { name, container }: { name: string; container: ContainerDetails },
-  deadline: number,
-): Promise<NodeSession> {
-  const until = performance.now() + deadline;
-  for (;;) {
-    let containerd: Containerd | undefined;
-    try {
-      const left = Math.max(until - performance.now(), 1_000);
-      containerd = await Containerd.connect(engine, container, left);
-      const inventory = await containerd.inventory(left);
-      return { name, container, containerd, inventory };
-    } catch (error) {
-      containerd?.close();
-      // A containerd that is just starting refuses the first question.
-      if (!(error instanceof GrpcError) || performance.now() + pause > until)
-        throw new Error(`it cannot be asked what it has: ${errorMessage(error)}`, { cause: error });
-      await sleep(pause);
-    }
+export class NodeSession implements SessionNode {
+  readonly name: string;
+  readonly container: ContainerDetails;
+  readonly #engine: Engine;
+  readonly #containerd = new Connection<Containerd>();
+  readonly #shell = new Connection<ShellSession>();
+
+  constructor(engine: Engine, { name, container }: SessionNode) {
+    this.#engine = engine;
+    this.name = name;
+    this.container = container;
+  }
+
+  /**
+   * Returns a client of the node's containerd.
+   *
+   * @param timeoutMs milliseconds within which a containerd that is starting must listen
+   * @throws Error when the container does not run, or the session is closed
+   */
+  containerd(timeoutMs: number): Promise<Containerd> {
+    return this.#containerd.get(() => Containerd.connect(this.#engine, this.container, timeoutMs));
+  }
+
+  /**
+   * Lists the node's images and blobs. Retries while containerd is starting: it refuses the first calls.
+   *
+   * @param timeoutMs milliseconds
+   * @throws Error when containerd does not answer in time, the container does not run, or the session is closed
+   */
+  async inventory(timeoutMs: number): Promise<NodeInventory> {
+    const until = performance.now() + timeoutMs;
+    let reason: unknown;
+    const inventory = await poll(
+      async () => {
+        const leftMs = Math.max(until - performance.now(), 1_000);
+        try {
+          const containerd = await this.containerd(leftMs);
+          return await containerd.inventory(leftMs);
+        } catch (error) {
+          if (!(error instanceof GrpcError)) throw inventoryError(error);
+          reason = error;
+          return undefined;
+        }
+      },
+      { intervalMs: 200, timeoutMs },
+    );
+    if (inventory === undefined) throw inventoryError(reason);
+    return inventory;
+  }
+
+  /**
+   * Runs a command of scripts/node-commands.sh in the node, after those that were started before.
+   *
+   * @param timeoutMs milliseconds, from the start of the command
+   * @returns the output of the command
+   * @throws ShellSessionError when the command fails or does not end in time
+   * @throws Error when the container does not run, or the session is closed
+   */
+  async run(command: readonly string[], timeoutMs: number): Promise<string> {
+    const shell = await this.#shell.get(async () => {
+      const program = await this.#engine.containers.exec(this.container.id, ["bash", "-c", scripts.node]);
+      return new ShellSession(program, this.name);
+    });
+    return await shell.run(command, timeoutMs);
+  }
+
+  /** Starts to unpack images in the background. @param digests the digests of their manifests or indexes */
+  async unpack(digests: readonly string[]): Promise<void> {
+    if (digests.length > 0) await this.run(["unpack", ...digests], 10_000);
+  }
+
+  /** Closes the session: its programs in the node end, but images that are being unpacked still are. */
+  close(): void {
+    this.#containerd.close();
+    this.#shell.close();
   }
 }
 
-const pause = 200;
+/** A connection that is opened on first use, and reopened after it has ended, until it is closed. */
+class Connection<T extends { readonly isClosed: boolean; close(): void }> {
+  #current: Promise<T> | undefined;
+  #isClosed = false;
+
+  async get(open: () => Promise<T>): Promise<T> {
+    // Without this, a task that retries would leave a program in the node for good.
+    if (this.#isClosed) throw new Error("the session is closed");
+    const current = this.#current;
+    const opened = await current?.catch(() => undefined);
+    if (opened !== undefined && !opened.isClosed) return opened;
+    // Meanwhile the session may have been closed, or another caller may have reopened the connection.
+    if (this.#isClosed || this.#current !== current) return await this.get(open);
+    opened?.close();
+    this.#current = open();
+    return await this.#current;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#current?.then(
+      (opened) => opened.close(),
+      () => {},
+    );
+  }
+}
+
+const inventoryError = (reason: unknown) =>
+  new Error(`could not list the node's images: ${errorMessage(reason)}`, { cause: reason });

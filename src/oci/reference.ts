@@ -1,7 +1,7 @@
-/** Docker's own limit for a repository without its registry: RepositoryNameTotalLengthMax. */
-const longestRepository = 255;
-/** Registry (253), repository (255), tag (128) and digest (71) with what stands between them: no name is longer. */
-const longestReference = 1_024;
+/** Docker's limit for a repository without its registry, in characters: RepositoryNameTotalLengthMax. */
+const maxRepositoryLength = 255;
+/** In characters: registry (253), repository (255), tag (128), digest (71) and their separators are shorter. */
+const maxReferenceLength = 1_024;
 
 const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
 const registry = String.raw`(?:${domainLabel}(?:\.${domainLabel})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`;
@@ -9,36 +9,36 @@ const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const grammar = new RegExp(
   String.raw`^((?:${registry}/)?(${component}(?:/${component})*))(?::(\w[\w.-]{0,127}))?(?:@(.+))?$`,
 );
-/** The algorithms that go-digest knows. */
-const digest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+/** The algorithms of go-digest. */
+const digestFormat = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
 
 /**
- * The full name of an image as containerd and Kubernetes have it: `web` is docker.io/library/web:latest.
+ * Returns the full name of an image, as containerd and Kubernetes use it: docker.io/library/web:latest for `web`.
  * The rules are those of github.com/distribution/reference (ParseDockerRef), which Docker and containerd both use.
  *
- * @returns the name, or why it is none, without the name itself
+ * @returns the name, or a clause that follows the invalid reference
  */
 export function normalizeReference(reference: string): string | { problem: string } {
   if (reference === "") return { problem: "is empty" };
-  if (reference.length > longestReference) return { problem: "is too long for the name of an image" };
-  if (/^[0-9a-f]{64}$/.test(reference)) return { problem: "is an image's ID, not a name" };
+  if (reference.length > maxReferenceLength) return { problem: "is too long for an image name" };
+  if (/^[0-9a-f]{64}$/.test(reference)) return { problem: "is an image ID, not a name" };
   const { host, rest } = splitRegistry(reference);
-  const read = grammar.exec(`${host}/${rest}`);
-  if (read === null) {
+  const match = grammar.exec(`${host}/${rest}`);
+  if (match === null) {
     return /[A-Z]/.test(rest.replace(/[:@].*$/s, ""))
-      ? { problem: "has upper case letters in its repository" }
+      ? { problem: "has uppercase letters in its repository" }
       : { problem: "is not of the form REPOSITORY:TAG or REPOSITORY@DIGEST" };
   }
-  const [, name, repository = "", tag, hash] = read;
-  if (repository.length > longestRepository) {
-    return { problem: `has a repository of more than ${longestRepository} characters` };
+  const [, name, repository = "", tag, digest] = match;
+  if (repository.length > maxRepositoryLength) {
+    return { problem: `has a repository longer than ${maxRepositoryLength} characters` };
   }
-  if (hash !== undefined && !digest.test(hash)) return { problem: "has a digest that is none" };
-  // A digest says more than a tag: with both, Docker and containerd drop the tag.
-  return `${name}${hash === undefined ? `:${tag ?? "latest"}` : `@${hash}`}`;
+  if (digest !== undefined && !digestFormat.test(digest)) return { problem: "has an invalid digest" };
+  // With a digest, Docker and containerd drop the tag.
+  return `${name}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;
 }
 
-/** What is before the first slash is a registry only if it looks like one: else all of it is on Docker Hub. */
+/** Splits at the first slash if the part before it looks like a registry; otherwise the registry is Docker Hub. */
 function splitRegistry(reference: string): { host: string; rest: string } {
   const slash = reference.indexOf("/");
   const first = reference.slice(0, Math.max(slash, 0));

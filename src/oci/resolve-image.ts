@@ -1,174 +1,159 @@
 import * as z from "zod";
-import { digestOf } from "../archive/blob-reader.ts";
-import { quote } from "../archive/errors.ts";
-import type { Platform } from "../docker/images.ts";
 import { errorMessage } from "../lib/errors.ts";
-import { configPlatform, fitness, formatPlatform } from "./platform.ts";
+import { quote } from "../lib/quote.ts";
+import { digestOf } from "./digest.ts";
+import { maxManifestBytes } from "./limits.ts";
+import { isConfig, isManifest, manifestTypes } from "./media-types.ts";
+import { configPlatform, formatPlatform, formatPlatforms, type Platform, platformMatch } from "./platform.ts";
 import { normalizeReference } from "./reference.ts";
 import { RegistryClient, registryUrl } from "./registry-client.ts";
 import {
   type AnnotatedDescriptor,
   configSchema,
-  dockerManifest,
   indexSchema,
-  isConfig,
-  isManifest,
   manifestSchema,
   type OciSchema,
+  parseBlob,
 } from "./schemas.ts";
 
-/** What an image that is named by its digest turns out to be on one platform. */
+/** The identity of an image on one platform. */
 export interface ResolvedImage {
-  /** Of its config. */
+  /** Digest of its config. */
   readonly configDigest: string;
-  /** What its layers hash to, uncompressed, the lowest first. */
+  /** Digests of its uncompressed layers, the lowest first. */
   readonly diffIds: readonly string[];
 }
 
-/** The document that is needed next. */
+/** The blob that is needed next. */
 export interface BlobRequest {
-  /** Where registries have it. */
-  readonly from: "manifests" | "blobs";
+  /** The registry endpoint that serves it. */
+  readonly endpoint: "manifests" | "blobs";
   readonly digest: string;
 }
 
-/** What registries have to accept of a manifest (OCI distribution-spec, "Pushing Manifests"). */
-const mostOfDocument = 4 * 1024 ** 2;
-/** Platforms that are named when none of them fits. */
-const mostShown = 10;
-
 /**
- * Looks from a digest that is trusted through documents that are not: from the index, if there is one, to the platform's
- * manifest and its config. Nothing of a document is looked at before it has the digest that it was asked by.
+ * Verifies a manifest chain from an untrusted source. A blob is parsed only after its digest has been verified.
  *
- * @param documents texts, in this order, and no others: whatever somebody else has kept
- * @throws why they are not those of the image
+ * @param digest of the index or manifest
+ * @param chain the texts of the index (if any), of the platform's manifest and of its config, in this order
+ * @throws Error when the chain is not exactly that of the image
  */
-export function verifyManifestChain(digest: string, platform: Platform, documents: unknown): ResolvedImage {
-  const texts = z.array(z.string()).max(3).safeParse(documents);
-  if (!texts.success) throw new Error(`What should be the documents of ${digest} is no list of three texts.`);
-  const way = walkManifestChain(digest, platform);
-  let step = way.next();
+export function verifyManifestChain(digest: string, platform: Platform, chain: unknown): ResolvedImage {
+  const texts = z.array(z.string()).max(3).safeParse(chain);
+  if (!texts.success)
+    throw new Error(`The manifest chain of ${digest} is not an array of at most three strings.`);
+  const walk = walkManifestChain(digest, platform);
+  let step = walk.next();
   for (const text of texts.data) {
-    if (step.done === true) throw new Error(`There is one document too many among those of ${digest}.`);
-    step = way.next(text);
+    if (step.done === true) throw new Error(`The manifest chain of ${digest} has an unexpected extra entry.`);
+    step = walk.next(text);
   }
-  if (step.done !== true) throw new Error(`${step.value.digest} is not among the documents of ${digest}.`);
+  if (step.done !== true) throw new Error(`The manifest chain of ${digest} lacks ${step.value.digest}.`);
   return step.value;
 }
 
 /**
- * Asks for one document after the other, and is given its text.
+ * Yields a request for each blob of a manifest chain, and expects the text of the blob.
  *
- * @throws when it is not what was asked for, or leads to no image for the platform
+ * @throws Error when a blob does not match its descriptor, or there is no image for the platform
  */
 export function* walkManifestChain(
   digest: string,
   platform: Platform,
 ): Generator<BlobRequest, ResolvedImage, string> {
-  const first = yield* document("manifests", { digest });
-  const chosen = isIndexDocument(first)
-    ? choose(read(first, indexSchema, digest).manifests, platform, digest)
+  const first = yield* requestBlob("manifests", { digest });
+  const chosen = isIndexText(first)
+    ? chooseManifest(parse(first, indexSchema, digest).manifests, platform, digest)
     : undefined;
-  const source = chosen === undefined ? first : yield* document("manifests", chosen);
+  const text = chosen === undefined ? first : yield* requestBlob("manifests", chosen);
   const name = chosen?.digest ?? digest;
-  const manifest = read(source, manifestSchema, name);
+  const manifest = parse(text, manifestSchema, name);
   if (!isConfig(manifest.config.mediaType))
     throw new Error(
-      `${name} is not an image: its config is of the type ${quote(manifest.config.mediaType)}.`,
+      `${name} is not an image: its config has the media type ${quote(manifest.config.mediaType)}.`,
     );
   const configDigest = manifest.config.digest;
-  const config = read(yield* document("blobs", manifest.config), configSchema, configDigest);
-  const made = configPlatform(config, platform);
-  // Where an index names the platform, that counts, as for containerd.
-  if (chosen === undefined && fitness(made, platform) === 0)
-    throw new Error(`${name} is for ${formatPlatform(made)}, not for ${formatPlatform(platform)}.`);
+  const config = parse(yield* requestBlob("blobs", manifest.config), configSchema, configDigest);
+  const imagePlatform = configPlatform(config, platform);
+  // The platform in an index takes precedence over the config, as in containerd.
+  if (chosen === undefined && platformMatch(imagePlatform, platform) === 0)
+    throw new Error(`${name} is for ${formatPlatform(imagePlatform)}, not for ${formatPlatform(platform)}.`);
   if (manifest.layers.length !== config.rootfs.length)
     throw new Error(
-      `${name} has ${manifest.layers.length} layers, and ${config.rootfs.length} according to its config.`,
+      `${name} has ${manifest.layers.length} layers in its manifest and ${config.rootfs.length} in its config.`,
     );
   return { configDigest, diffIds: config.rootfs };
 }
 
-function* document(
-  from: BlobRequest["from"],
+function* requestBlob(
+  endpoint: BlobRequest["endpoint"],
   { digest, size }: { digest: string; size?: number },
-): Generator<BlobRequest, unknown, string> {
-  if (size !== undefined && size > mostOfDocument) throw tooLarge(digest);
-  const text = yield { from, digest };
-  if (text.length > mostOfDocument) throw tooLarge(digest);
+): Generator<BlobRequest, string, string> {
+  if (size !== undefined && size > maxManifestBytes) throw tooLarge(digest);
+  const text = yield { endpoint, digest };
+  if (text.length > maxManifestBytes) throw tooLarge(digest);
   const bytes = Buffer.from(text);
   const actual = digestOf(bytes);
-  if (actual !== digest) throw new Error(`What should be ${digest} hashes to ${actual}.`);
+  if (actual !== digest) throw new Error(`The content of ${digest} has the digest ${actual}.`);
   if (size !== undefined && bytes.length !== size)
-    throw new Error(`${digest} has ${bytes.length} bytes, and should have ${size}.`);
+    throw new Error(`${digest} has ${bytes.length} bytes; its descriptor says ${size}.`);
+  return text;
+}
+
+const tooLarge = (digest: string) => new Error(`${digest} is larger than ${maxManifestBytes} bytes.`);
+
+/** The field `mediaType` of an index is optional. */
+function isIndexText(text: string): boolean {
   try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${digest} is not JSON.`, { cause: error });
+    return z.object({ manifests: z.array(z.unknown()) }).safeParse(JSON.parse(text)).success;
+  } catch {
+    return false;
   }
 }
 
-const tooLarge = (digest: string) =>
-  new Error(`${digest} has more than the ${mostOfDocument} bytes that are read of a document.`);
-
-/** The type of an index need not be in it. */
-const isIndexDocument = (json: unknown): boolean =>
-  z.object({ manifests: z.array(z.unknown()) }).safeParse(json).success;
-
-function read<T>(json: unknown, kind: OciSchema<T>, digest: string): T {
-  const parsed = kind.schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
-  throw new Error(`${digest} is no ${kind.name}: ${place}${issue?.message ?? ""}.`);
+function parse<T>(text: string, schema: OciSchema<T>, digest: string): T {
+  const parsed = parseBlob(text, schema);
+  if ("problem" in parsed) throw new Error(`${digest} ${parsed.problem}.`);
+  return parsed.content;
 }
 
-/** An index in an index is passed over: no image that is to be had by its digest needs one. */
-function choose(
-  listed: readonly AnnotatedDescriptor[],
-  wanted: Platform,
+/** Nested indexes are ignored: no image that is pulled by digest needs one. */
+function chooseManifest(
+  descriptors: readonly AnnotatedDescriptor[],
+  platform: Platform,
   digest: string,
 ): AnnotatedDescriptor {
-  const rated = listed.flatMap((reference) =>
-    reference.platform && isManifest(reference.mediaType)
-      ? [{ reference, platform: reference.platform, fit: fitness(reference.platform, wanted) }]
+  const rated = descriptors.flatMap((descriptor) =>
+    descriptor.platform && isManifest(descriptor.mediaType)
+      ? [{ descriptor, platform: descriptor.platform, match: platformMatch(descriptor.platform, platform) }]
       : [],
   );
-  const most = Math.max(0, ...rated.map(({ fit }) => fit));
-  const best = rated.find(({ fit }) => fit > 0 && fit === most);
-  if (best !== undefined) return best.reference;
-  const platforms = [...new Set(rated.map(({ platform }) => formatPlatform(platform)))];
-  const shown = platforms.length > mostShown ? [...platforms.slice(0, mostShown), "…"] : platforms;
+  const bestMatch = Math.max(0, ...rated.map(({ match }) => match));
+  const best = rated.find(({ match }) => match > 0 && match === bestMatch);
+  if (best !== undefined) return best.descriptor;
   throw new Error(
-    `${digest} lists no image for ${formatPlatform(wanted)}, but for ${shown.join(", ") || "no platform at all"}.`,
+    `${digest} has no image for ${formatPlatform(platform)}. Available platforms: ${formatPlatforms(rated.map((each) => each.platform))}.`,
   );
 }
 
-/** An image with what shows that it is the one of its digest. */
+/** An image with the manifest chain that proves its identity. */
 export interface FetchedImage extends ResolvedImage {
-  /** The texts of its index, if it has one, of its manifest and of its config. */
+  /** The texts of its index (if any), manifest and config. */
   readonly chain: readonly string[];
 }
 
-/** What can be asked of its registry. */
+/** The part of a registry client that {@link fetchManifestChain} uses. */
 export type ImageRegistry = Pick<RegistryClient, "get">;
 
-const manifestTypes = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json",
-  dockerManifest,
-];
-/** What is behind a name of an image that says its digest. */
-const pinned = /^([^/]+)\/(.+)@(sha256:[0-9a-f]{64})$/;
+/** Registry, repository and digest of a normalized reference. */
+const digestReference = /^([^/]+)\/(.+)@(sha256:[0-9a-f]{64})$/;
 
 /**
- * Gets the documents of an image from its registry: some kilobytes, each of which has the digest that it was asked by.
+ * Fetches the manifest chain of an image from its registry, some kilobytes, and verifies the digest of each blob.
  *
- * @param reference with its digest; a tag beside it does not count
- * @param registry where it is asked for instead, or with a login
- * @throws when the registry does not answer, or not with the documents of an image for the platform
+ * @param reference with a digest; a tag beside it is ignored
+ * @param registry client to use instead of an anonymous one for the reference's registry
+ * @throws Error when the registry does not respond, or its response is not an image for the platform
  */
 export async function fetchManifestChain(
   reference: string,
@@ -176,40 +161,44 @@ export async function fetchManifestChain(
   registry?: ImageRegistry,
 ): Promise<FetchedImage> {
   const name = normalizeReference(reference);
-  const [, host, repository, digest] = (typeof name === "string" && pinned.exec(name)) || [];
+  const [, host, repository, digest] = (typeof name === "string" && digestReference.exec(name)) || [];
   if (host === undefined || repository === undefined || digest === undefined)
-    throw new Error(`${JSON.stringify(reference)} is not the name of an image with its SHA-256 digest.`);
+    throw new Error(`${JSON.stringify(reference)} is not an image reference with a SHA-256 digest.`);
   try {
-    const asked = registry ?? new RegistryClient(registryUrl(host));
-    const way = walkManifestChain(digest, platform);
-    const documents: string[] = [];
-    let step = way.next();
+    const client = registry ?? new RegistryClient(registryUrl(host));
+    const walk = walkManifestChain(digest, platform);
+    const chain: string[] = [];
+    let step = walk.next();
     while (step.done !== true) {
-      const text = await ask(asked, repository, step.value);
-      documents.push(text);
-      step = way.next(text);
+      const text = await fetchBlob(client, repository, step.value);
+      chain.push(text);
+      step = walk.next(text);
     }
-    return { ...step.value, chain: documents };
+    return { ...step.value, chain };
   } catch (error) {
-    throw new Error(`The documents of ${reference} cannot be had: ${errorMessage(error)}`, { cause: error });
+    throw new Error(`Could not fetch the manifests of ${reference}: ${errorMessage(error)}`, {
+      cause: error,
+    });
   }
 }
 
-async function ask(
+async function fetchBlob(
   registry: ImageRegistry,
   repository: string,
-  { from, digest }: BlobRequest,
+  { endpoint, digest }: BlobRequest,
 ): Promise<string> {
-  const accepted = from === "manifests" ? manifestTypes : [];
-  const { status, body } = await registry.get(`/v2/${repository}/${from}/${digest}`, accepted);
+  const accept = endpoint === "manifests" ? manifestTypes : [];
+  const { status, body } = await registry.get(`/v2/${repository}/${endpoint}/${digest}`, accept);
   if (status === 200) return body.toString();
-  const why = reasons[status] ?? "it should have it";
-  throw new Error(`the registry answers with status ${status} when asked for ${digest}: ${why}.`);
+  const reason = reasons[status];
+  throw new Error(
+    `the registry responded to the request for ${digest} with status ${status}${reason === undefined ? "" : ` (${reason})`}.`,
+  );
 }
 
 const reasons: Readonly<Record<number, string>> = {
-  401: "it wants a login",
-  403: "it wants another login",
-  404: "it does not have it",
-  429: "it has been asked too often",
+  401: "login required",
+  403: "access denied",
+  404: "not found",
+  429: "too many requests",
 };

@@ -1,46 +1,47 @@
 import * as z from "zod";
+import { digestPattern } from "./digest.ts";
+import { maxImages, maxLayers } from "./limits.ts";
+import { isIndex, isManifest } from "./media-types.ts";
 
-/** A kind of document: what it is called in messages, and what of it is read. */
+/** The schema of a JSON blob, with the name of such a blob in messages. */
 export interface OciSchema<T> {
   readonly name: string;
   readonly schema: z.ZodType<T>;
 }
 
-/** Docker makes at most 127 layers, and overlayfs mounts at most 500. */
-const maxLayers = 1_000;
-/** Images of an archive, platforms of an image, names of an image. */
-export const maxImages = 1_000;
-
-/** The length of a list is looked at before its elements: each wrong one would become an object of zod's. */
-const list = <T>(element: z.ZodType<T>, most: number) =>
+/** Checks the length before the elements: each invalid element would become an issue object of zod. */
+const list = <T>(element: z.ZodType<T>, maxLength: number) =>
   z
-    .array(z.unknown(), "is not a list")
-    .max(most, `has more than ${most} elements`)
+    .array(z.unknown(), "is not an array")
+    .max(maxLength, `has more than ${maxLength} elements`)
     .pipe(z.array(element))
     .nullish()
     .transform((elements) => elements ?? []);
 
-const digest = z
-  .string("is not a text")
-  .regex(/^sha256:[0-9a-f]{64}$/, "is not `sha256:` and 64 hexadecimal digits");
-const text = z.string("is not a text");
-/** Parts of a platform: containerd's own rule for them (github.com/containerd/platforms). */
-const word = text.regex(/^[\w.-]{1,64}$/, "is not a word");
-/** Go writes what is not there as an empty text, and reads it so. */
-const optional = (kind: z.ZodType<string>) =>
+const digest = z.string("is not a string").regex(digestPattern, "is not `sha256:` and 64 hexadecimal digits");
+const text = z.string("is not a string");
+/** A component of a platform, by the rule of github.com/containerd/platforms. */
+const platformPart = text.regex(/^[\w.-]{1,64}$/, "is not a valid platform component");
+/** Go encodes a missing string as an empty one, and vice versa. */
+const optional = (schema: z.ZodType<string>) =>
   z
-    .preprocess((value) => (value === "" ? undefined : value), kind.nullish())
+    .preprocess((value) => (value === "" ? undefined : value), schema.nullish())
     .transform((value) => value ?? undefined);
 const optionalText = optional(text);
-const optionalWord = optional(word);
+const optionalPlatformPart = optional(platformPart);
 
 const descriptor = z.object(
   {
     mediaType: text,
     digest,
-    size: z.int("is not a whole number").nonnegative("is negative"),
+    size: z.int("is not an integer").nonnegative("is negative"),
     urls: list(z.unknown(), maxImages),
-    platform: z.object({ os: word, architecture: word, variant: optionalWord }, "is not an object").nullish(),
+    platform: z
+      .object(
+        { os: platformPart, architecture: platformPart, variant: optionalPlatformPart },
+        "is not an object",
+      )
+      .nullish(),
     annotations: z
       .object(
         {
@@ -56,28 +57,14 @@ const descriptor = z.object(
   },
   "is not an object",
 );
-/** A descriptor as documents have it. */
+/** A descriptor in an index or manifest. */
 export type AnnotatedDescriptor = z.output<typeof descriptor>;
 
-const [ociIndex, dockerIndex] = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-const ociManifest = "application/vnd.oci.image.manifest.v1+json";
-/** Docker's own manifest, which containerd writes for archives that have none. */
-export const dockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-const ociConfig = "application/vnd.oci.image.config.v1+json";
-/** Docker's config, with the same fields. */
-export const dockerConfig = "application/vnd.docker.container.image.v1+json";
-export const isConfig = (mediaType: string): boolean => [ociConfig, dockerConfig].includes(mediaType);
-export const isIndex = (mediaType: string): boolean => [ociIndex, dockerIndex].includes(mediaType);
-export const isManifest = (mediaType: string): boolean => [ociManifest, dockerManifest].includes(mediaType);
-
 /**
- * One text must not be two things, an index for one reader and a manifest for another (CVE-2021-41190): containerd
- * refuses it, too.
+ * A field that a blob must not have: one blob must not be an index for one reader and a manifest for another
+ * (CVE-2021-41190). containerd rejects it too.
  */
-const absent = z.undefined("does not belong there").optional();
+const absent = z.undefined("is not allowed here").optional();
 
 /** An image index (OCI image-spec, image-index.md) or Docker's manifest list. */
 export const indexSchema = {
@@ -86,7 +73,7 @@ export const indexSchema = {
     {
       mediaType: optionalText.refine(
         (type) => type === undefined || isIndex(type),
-        "is not the type of an index",
+        "is not the media type of an index",
       ),
       manifests: list(descriptor, maxImages),
       config: absent,
@@ -95,14 +82,14 @@ export const indexSchema = {
     "it is not an object",
   ),
 };
-/** An image manifest (OCI image-spec, manifest.md) or Docker's of schema version 2. */
+/** An image manifest (OCI image-spec, manifest.md) or Docker's image manifest of schema version 2. */
 export const manifestSchema = {
   name: "image manifest",
   schema: z.object(
     {
       mediaType: optionalText.refine(
         (type) => type === undefined || isManifest(type),
-        "is not the type of a manifest",
+        "is not the media type of a manifest",
       ),
       config: descriptor,
       layers: list(descriptor, maxLayers),
@@ -113,14 +100,14 @@ export const manifestSchema = {
 };
 export type Manifest = z.output<typeof manifestSchema.schema>;
 
-/** An image's config (OCI image-spec, config.md; Docker's is the same). */
+/** An image config (OCI image-spec, config.md; Docker's has the same fields). */
 export const configSchema = {
   name: "image config",
   schema: z.object(
     {
-      os: optionalWord,
-      architecture: optionalWord,
-      variant: optionalWord,
+      os: optionalPlatformPart,
+      architecture: optionalPlatformPart,
+      variant: optionalPlatformPart,
       rootfs: z
         .object({ diff_ids: list(digest, maxLayers) }, "is not an object")
         .nullish()
@@ -131,11 +118,11 @@ export const configSchema = {
 };
 export type Config = z.output<typeof configSchema.schema>;
 
-/** The file that makes an archive an OCI layout (OCI image-spec, image-layout.md). */
+/** The file `oci-layout`, which identifies an OCI layout (OCI image-spec, image-layout.md). */
 export const layoutSchema = {
   name: "oci-layout file",
   schema: z.object(
-    { imageLayoutVersion: z.literal("1.0.0", "is not 1.0.0, the only version there is") },
+    { imageLayoutVersion: z.literal("1.0.0", "is not 1.0.0, the only supported version") },
     "it is not an object",
   ),
 };
@@ -144,11 +131,33 @@ const dockerManifestEntry = z.object(
   "is not an object",
 );
 export type DockerManifestEntry = z.output<typeof dockerManifestEntry>;
-/** manifest.json of `docker save` (moby, image/spec/v1.2.md). */
+/** The manifest.json of `docker save` (moby, image/spec/v1.2.md). */
 export const dockerManifestListSchema = {
   name: "list of images",
   schema: z
-    .array(z.unknown(), "it is not a list")
+    .array(z.unknown(), "it is not an array")
     .max(maxImages, `it has more than ${maxImages} elements`)
     .pipe(z.array(dockerManifestEntry)),
 };
+
+/**
+ * Parses the JSON text of a blob.
+ *
+ * @returns the validated content, or a clause that follows the name of the invalid blob
+ */
+export function parseBlob<T>(
+  text: string,
+  { name, schema }: OciSchema<T>,
+): { content: T } | { problem: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { problem: "is not JSON" };
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { content: parsed.data };
+  const [issue] = parsed.error.issues;
+  const path = issue === undefined || issue.path.length === 0 ? "" : `\`${issue.path.join(".")}\` `;
+  return { problem: `is not a valid ${name}: ${path}${issue?.message ?? ""}` };
+}

@@ -1,9 +1,9 @@
 import { isIPv4 } from "node:net";
 
 /**
- * Whether the place to which a registry sends its users for a token may have their credentials: the registry itself, or
- * over TLS a host of the same domain. The rule is that of distribution since 3.1.0 (registry/proxy/proxyauth.go,
- * realmAllowed), so that what is checked here is what a proxy can use.
+ * Whether the credentials for a registry may be sent to the realm of its token challenge: the registry itself, or with TLS
+ * a host of the same domain. This is the rule of distribution since 3.1.0 (registry/proxy/proxyauth.go, realmAllowed), so
+ * that credentials that pass this check also work in a proxy.
  */
 export function isRealmAllowed(realm: URL, registry: URL): boolean {
   if (realm.origin === registry.origin) return true;
@@ -13,14 +13,14 @@ export function isRealmAllowed(realm: URL, registry: URL): boolean {
   return domain !== undefined && domain === domainOf(registry.hostname);
 }
 
-/** What registrars of countries sell names below: `co` in co.uk. */
-const shared = /^(?:ac|co|com|edu|gob|gov|go|ltd|mil|ne|net|nhs|nom|or|org|plc|sch)$/;
+/** Second-level labels of public suffixes: `co` in co.uk. */
+const suffixLabels = /^(?:ac|co|com|edu|gob|gov|go|ltd|mil|ne|net|nhs|nom|or|org|plc|sch)$/;
 
-/** The part of a host's name that somebody has registered; undefined for an address, and for a name without a domain. */
+/** Returns the registered domain of a hostname; undefined for an IP address and a name without a domain. */
 function domainOf(hostname: string): string | undefined {
   if (isIPv4(hostname)) return undefined;
   const labels = hostname.replace(/\.$/, "").split(".");
   const [country, second] = [labels.at(-1) ?? "", labels.at(-2) ?? ""];
-  const length = country.length === 2 && shared.test(second) ? 3 : 2;
+  const length = country.length === 2 && suffixLabels.test(second) ? 3 : 2;
   return labels.length < length ? undefined : labels.slice(-length).join(".");
 }

@@ -1,34 +1,26 @@
 import { join } from "node:path";
 import type { Problem } from "../lib/errors.ts";
 import { certsFolder } from "../registries/hosts-toml.ts";
-import type { LocalRegistryPlan } from "../registries/local-registry.ts";
-import type { ProxiesPlan } from "../registries/proxies.ts";
-import type { Inputs } from "../runner/inputs.ts";
+import type { RegistriesPlan } from "../registries/start.ts";
+import type { Inputs } from "./inputs.ts";
 
-/** Registries on the cluster's network. */
-export interface RegistriesPlan {
-  /** What all of them run. */
-  readonly image: string;
-  readonly local: LocalRegistryPlan | undefined;
-  readonly proxies: ProxiesPlan | undefined;
-}
+/** Registry settings in the user's configuration that exclude `config_path`. */
+const mirrorSettings = /registry["']?\]?[./]["']?(mirrors|configs)/;
 
-/** What the user's configuration has of its own where the action would have to write. */
-const ownMirrors = /registry["']?\]?[./]["']?(mirrors|configs)/;
-
-const ownFolder = /config_path["']?\s*[=:]\s*["']([^"']*)["']/;
+/** The user's setting of `config_path`. */
+const configPath = /config_path["']?\s*[=:]\s*["']([^"']*)["']/;
 
 /**
  * Decides which registries a cluster gets.
  *
- * @param on.folder of this run's own
- * @param on.temp the job's, which has one folder for the proxies of all clusters that it makes
- * @param on.localDaemon whether containers can have folders of this machine
- * @param problems gets what stands in their way
+ * @param options.folder the temporary folder of this run
+ * @param options.temp the temporary folder of the job, which contains the shared folder of the proxies of all its clusters
+ * @param options.localDaemon whether the Docker daemon can mount folders of this machine
+ * @param problems is extended by the problems that prevent the registries
  */
 export function planRegistries(
   { registries: { image, local, upstreams, logins }, config }: Pick<Inputs, "registries" | "config">,
-  on: { folder: string; temp: string; localDaemon: boolean },
+  options: { folder: string; temp: string; localDaemon: boolean },
   problems: Problem[],
 ): RegistriesPlan | undefined {
   if (local === undefined && upstreams.length === 0) return undefined;
@@ -37,23 +29,23 @@ export function planRegistries(
     problems.push({
       input,
       value: "",
-      reason: `\`config\` mounts a folder of yours at ${certsFolder} in a node, where the action would have to write: leave the mount out, or the registry to it`,
+      reason: `\`config\` mounts a folder at ${certsFolder} in a node, where the action writes registry configuration: remove the mount or this input`,
     });
-  if (config.containerdPatches.some((patch) => ownMirrors.test(patch)))
+  if (config.containerdPatches.some((patch) => mirrorSettings.test(patch)))
     problems.push({
       input,
       value: "",
-      reason: `\`config\` has registry mirrors of its own in \`containerdConfigPatches\`, which containerd does not take together with ${certsFolder}: leave them out`,
+      reason: `\`config\` has registry mirrors or configs in \`containerdConfigPatches\`, which containerd does not accept together with ${certsFolder}: remove them`,
     });
   if (
     config.containerdPatches.some(
-      (patch) => !(ownFolder.exec(patch)?.[1] ?? certsFolder).includes(certsFolder),
+      (patch) => !(configPath.exec(patch)?.[1] ?? certsFolder).includes(certsFolder),
     )
   )
     problems.push({
       input,
       value: "",
-      reason: `\`config\` has containerd look for registries elsewhere than in ${certsFolder} (\`config_path\`): leave that out, and the action's are found`,
+      reason: `\`config\` sets \`config_path\` of containerd to another folder than ${certsFolder}, where the action writes registry configuration: remove that setting`,
     });
   return {
     image,
@@ -64,8 +56,8 @@ export function planRegistries(
         : {
             upstreams,
             logins,
-            folders: on.localDaemon
-              ? { shared: join(on.temp, "kind-action-proxies"), own: join(on.folder, "proxies") }
+            folders: options.localDaemon
+              ? { shared: join(options.temp, "kind-action-proxies"), own: join(options.folder, "proxies") }
               : undefined,
           },
   };

@@ -1,23 +1,24 @@
-import { compareVersions, knownNodeImage } from "../versions/releases.ts";
+import { isAtLeast } from "../lib/semver.ts";
+import { knownNodeImage } from "../versions/releases.ts";
 
-/** Where a node's containerd looks for the registries that stand for another, a folder for each name. */
+/** containerd's folder of registry configuration, with a subfolder for each registry. */
 export const certsFolder = "/etc/containerd/certs.d";
 
-/** What a node is to ask for the images of one registry. */
+/** The hosts from which a node pulls the images of one registry. */
 export interface RegistryHosts {
-  /** The registry, as names of images begin with it: `docker.io`, `localhost:5000`. */
+  /** The registry, as in image names: `docker.io`, `localhost:5000`. */
   readonly name: string;
-  /** URLs, in the order in which they are asked. */
+  /** URLs, in the order in which containerd tries them. */
   readonly hosts: readonly string[];
-  /** The URL that is asked last. */
+  /** The URL that containerd tries last. */
   readonly server: string;
 }
 
 /**
- * The files that tell a node's containerd where images come from. It reads them at each pull.
+ * Renders the hosts.toml files of a node. containerd reads them at each pull.
  * Format: https://github.com/containerd/containerd/blob/main/docs/hosts.md
  *
- * @returns texts by their absolute paths
+ * @returns the texts of the files, by their absolute paths
  */
 export function renderHostsToml(registries: readonly RegistryHosts[]): Record<string, string> {
   return Object.fromEntries(
@@ -31,18 +32,18 @@ export function renderHostsToml(registries: readonly RegistryHosts[]): Record<st
   );
 }
 
-/** The first kind whose node images, with containerd 2, look into the folder by themselves. */
-const firstWithFolder = "v0.27";
+/** The first release of kind whose node images, with containerd 2, have this folder as the default `config_path`. */
+const firstWithDefault = "v0.27";
 
 /**
- * The patch with which the nodes' containerd looks into the folder. kind restarts each node's containerd for it: so
- * there is none where all images are known to do without.
+ * Returns the patch that sets `config_path` in the nodes' containerd configuration. kind restarts the containerd of each
+ * node for a patch, so there is none if all node images are known to have the default.
  */
 export function configPathPatches(images: readonly string[]): string[] {
-  const looksByItself = (image: string) => {
+  const hasDefault = (image: string) => {
     const known = knownNodeImage(image);
-    return known !== undefined && compareVersions(known.kind, firstWithFolder) >= 0;
+    return known !== undefined && isAtLeast(known.kind, firstWithDefault);
   };
-  if (images.every(looksByItself)) return [];
+  if (images.every(hasDefault)) return [];
   return [`[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = ${JSON.stringify(certsFolder)}\n`];
 }

@@ -5,36 +5,36 @@ import { registryEnvironment, startRegistry } from "./registry-container.ts";
 
 /** A registry for the images that a job builds. */
 export interface LocalRegistryPlan {
-  /** Its container's, by which nodes and pods find it. */
+  /** The name of its container, which nodes and pods use as a host name. */
   readonly name: string;
-  /** On which it listens, and is published on this machine's loopback. */
+  /** The port on which it listens, and which is published on the loopback address of this machine. */
   readonly port: number;
   readonly enableDelete: boolean;
 }
 
 export interface LocalRegistry {
-  /** Where the runner pushes to, and what names of images begin with: `localhost:5000`. */
+  /** Its address on the runner, and the registry in image names: `localhost:5000`. */
   readonly address: string;
-  /** The same registry for containers and pods: `kind-registry:5000`. */
+  /** Its address for containers and pods: `kind-registry:5000`. */
   readonly inside: string;
 }
 
-const startDeadline = 60_000;
+const startTimeoutMs = 60_000;
 
-/** What Docker says of a port that somebody else has: its own containers, or a program of the machine. */
+/** The errors of Docker when a container or another program of the machine uses a port. */
 const portTaken = /port is already allocated|address already in use/i;
 
 /**
- * Starts the registry on the cluster's network. Where its port on this machine is taken, it gets another one.
+ * Starts the registry on the Docker network of the cluster. If its port on this machine is in use, Docker assigns another.
  *
- * @param on.labels of its container
- * @param on.address that it gets on the network, if it can
- * @throws when there is a container of its name already, or it does not start
+ * @param options.labels the labels of its container
+ * @param options.address its IP address on the network, if it gets a fixed one
+ * @throws Error when a container has its name already, or it does not start
  */
 export async function startLocalRegistry(
   engine: Engine,
   { name, port, enableDelete }: LocalRegistryPlan,
-  on: {
+  options: {
     image: string;
     network: string;
     address: string | undefined;
@@ -46,10 +46,10 @@ export async function startLocalRegistry(
       engine,
       {
         name,
-        image: on.image,
-        labels: on.labels,
-        network: on.network,
-        address: on.address,
+        image: options.image,
+        labels: options.labels,
+        network: options.network,
+        address: options.address,
         environment: {
           ...registryEnvironment,
           REGISTRY_HTTP_ADDR: `:${port}`,
@@ -58,33 +58,33 @@ export async function startLocalRegistry(
         publish: { port, hostPort },
         binds: [],
       },
-      startDeadline,
+      startTimeoutMs,
     );
   let id: string;
-  let taken = false;
+  let isPortTaken = false;
   try {
     id = await start(port).catch((error: unknown) => {
       if (!portTaken.test(errorMessage(error))) throw error;
-      taken = true;
+      isPortTaken = true;
       return start(undefined);
     });
   } catch (error) {
     throw new Error(
-      `The local registry cannot be started: ${errorMessage(error)}. If another container has its name, give this one its own with \`registry_name\`.`,
+      `Could not start the local registry: ${errorMessage(error)}. If another container has its name, set another one with \`registry_name\`.`,
       { cause: error },
     );
   }
   const published = (await engine.containers.inspect(id))?.ports.get(`${port}/tcp`);
   const hostPort = published?.split(":").at(-1) ?? String(port);
-  return { address: `localhost:${hostPort}`, inside: `${name}:${port}`, portTaken: taken };
+  return { address: `localhost:${hostPort}`, inside: `${name}:${port}`, portTaken: isPortTaken };
 }
 
-/** How nodes find it, under both of its names. */
+/** Returns the hosts of the registry for hosts.toml, for both of its addresses. */
 export const localRegistryHosts = ({ address, inside }: LocalRegistry): RegistryHosts[] =>
   [address, inside].map((name) => ({ name, hosts: [], server: `http://${inside}` }));
 
 /**
- * What tells the cluster's users of it, as Tilt, Skaffold and others read it:
+ * Returns the ConfigMap that announces the registry to Tilt, Skaffold and other tools:
  * https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
  */
 export const localRegistryHosting = ({ address, inside }: LocalRegistry): { path: string; body: object } => ({

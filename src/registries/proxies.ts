@@ -8,41 +8,41 @@ import { registryEnvironment, startRegistry } from "./registry-container.ts";
 import type { CredentialsPlan } from "./resolve-credentials.ts";
 import type { Upstream } from "./upstreams.ts";
 
-/** Registries that keep what nodes pull through them. */
+/** The pull-through caches of a cluster. */
 export interface ProxiesPlan {
   readonly upstreams: readonly Upstream[];
   readonly logins: CredentialsPlan;
-  /** Where they keep what nodes pull; undefined where the daemon does not see this machine's folders. */
+  /** The folders of their storage; undefined if the Docker daemon cannot mount folders of this machine. */
   readonly folders:
     | {
-        /** Of the job: a later cluster pulls nothing that an earlier one has. */
+        /** For public images. All clusters of the job share it, so each blob is pulled once. */
         readonly shared: string;
-        /** Of this run: for what not everybody may see. */
+        /** For proxies with credentials, whose images may be private. Only this run uses it. */
         readonly own: string;
       }
     | undefined;
 }
 
-/** A registry that runs, and what it is for. */
+/** A running pull-through cache. */
 export interface RegistryProxy {
   readonly upstream: Upstream;
-  /** Its container's ID. */
+  /** The ID of its container. */
   readonly container: string;
-  /** Where nodes find it: `http://NAME:5000`. */
+  /** Its URL for nodes: `http://NAME:5000`. */
   readonly url: string;
-  /** Whether it may hold what not everybody may see. */
+  /** Whether it has credentials for its upstream, and so may have private images. */
   readonly hasLogin: boolean;
 }
 
 const port = 5000;
 
-/** distribution's only storage in its image: https://distribution.github.io/distribution/about/configuration/ */
+/** The storage folder in the image of distribution: https://distribution.github.io/distribution/about/configuration/ */
 const storage = "/var/lib/registry";
 
-/** How long a proxy may take until it serves, in milliseconds: it asks its upstream something first. */
-const startDeadline = 20_000;
+/** The milliseconds until a proxy must listen. It sends a request to its upstream first. */
+const startTimeoutMs = 20_000;
 
-/** Makes the folder for what proxies keep. @returns whether it was made now, and is this run's to remove */
+/** Creates the shared folder of the proxies. @returns whether this call created it; then this run must remove it */
 export async function createProxiesFolder(folder: string): Promise<boolean> {
   await mkdir(dirname(folder), { recursive: true });
   try {
@@ -54,25 +54,25 @@ export async function createProxiesFolder(folder: string): Promise<boolean> {
   }
 }
 
-/** Where proxies keep what everybody may see, by the upstream's name, where they can have folders. */
+/** Returns the storage folders for public images, by the upstream's name; empty if proxies have no folders. */
 export const sharedFolders = ({ folders, upstreams }: ProxiesPlan): Map<string, string> =>
   new Map(
     folders === undefined ? [] : upstreams.map(({ name }) => [name, join(folders.shared, safeName(name))]),
   );
 
-/** The name of a registry as that of a file, or of a container. */
+/** Returns the name of a registry in a form that files and containers can have. */
 export const safeName = (name: string) => name.replace(":", "-");
 
 /**
- * Starts a proxy for each upstream, all at once, on the cluster's network.
+ * Starts a proxy for each upstream on the Docker network of the cluster, all at the same time.
  *
- * @param on.addresses that they get there, as far as there are some
- * @returns those that run, and why others do not
+ * @param options.addresses their IP addresses on the network, as far as they get fixed ones
+ * @returns the running proxies, and the reasons why others could not be started
  */
 export async function startProxies(
   engine: Engine,
   plan: ProxiesPlan,
-  on: {
+  options: {
     readonly image: string;
     readonly cluster: string;
     readonly network: string;
@@ -87,37 +87,39 @@ export async function startProxies(
   const shared = sharedFolders(plan);
   await Promise.all(
     plan.upstreams.map(async (upstream, index) => {
-      const name = `${on.cluster}-proxy-${safeName(upstream.name)}`;
-      const login = on.logins.get(upstream.name);
-      const own = plan.folders && join(plan.folders.own, safeName(upstream.name));
-      const source = login === undefined ? shared.get(upstream.name) : own;
+      const name = `${options.cluster}-proxy-${safeName(upstream.name)}`;
+      const login = options.logins.get(upstream.name);
+      const source =
+        login === undefined
+          ? shared.get(upstream.name)
+          : plan.folders && join(plan.folders.own, safeName(upstream.name));
       if (source !== undefined) await mkdir(source, { recursive: true });
       try {
         const container = await startRegistry(
           engine,
           {
             name,
-            image: on.image,
-            labels: on.labels,
-            network: on.network,
-            address: on.addresses[index],
+            image: options.image,
+            labels: options.labels,
+            network: options.network,
+            address: options.addresses[index],
             environment: {
               ...registryEnvironment,
               REGISTRY_HTTP_ADDR: `:${port}`,
               REGISTRY_PROXY_REMOTEURL: upstream.mirror ?? upstream.url,
-              // What comes back from a cache would expire by its age.
+              // Otherwise the proxy would remove restored blobs by their age.
               REGISTRY_PROXY_TTL: "0",
               ...(login && {
-                // distribution reads its variables as YAML.
+                // distribution parses the values of its variables as YAML.
                 REGISTRY_PROXY_USERNAME: JSON.stringify(login.user),
                 REGISTRY_PROXY_PASSWORD: JSON.stringify(login.password),
               }),
             },
             binds: source === undefined ? [] : [{ source, target: storage }],
-            // Its files are this user's to save.
+            // The files must belong to this user, who saves them into the cache.
             user: source === undefined ? undefined : `${process.getuid?.()}:${process.getgid?.()}`,
           },
-          startDeadline,
+          startTimeoutMs,
         );
         proxies.push({ upstream, container, url: `http://${name}:${port}`, hasLogin: login !== undefined });
       } catch (error) {
@@ -128,7 +130,7 @@ export async function startProxies(
   return { proxies, failed };
 }
 
-/** How nodes pull through proxies: what these do not have or do not answer, they get from the upstream itself. */
+/** Returns the hosts of proxies for hosts.toml. If a proxy fails, containerd pulls from the mirror or the upstream. */
 export const proxyHosts = (proxies: readonly RegistryProxy[]): RegistryHosts[] =>
   proxies.map(({ upstream: { name, url, mirror }, url: proxy }) => ({
     name,

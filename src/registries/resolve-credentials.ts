@@ -4,63 +4,65 @@ import type { Credentials } from "../oci/registry-client.ts";
 import { checkCredentials, type RegistryCredentials, readDockerLogin, secretsOf } from "./credentials.ts";
 import type { Upstream } from "./upstreams.ts";
 
-/** Where credentials of registries come from. */
+/** The sources of registry credentials. */
 export interface CredentialsPlan {
   readonly given: readonly RegistryCredentials[];
-  /** Whether those count that `docker login` has left, where none are given. */
+  /** Whether the credentials of `docker login` are used for registries without given ones. */
   readonly docker: boolean;
 }
 
 /**
- * The credentials with which proxies ask their upstreams. Wrong ones would break public pulls, too: they are warned of
- * and left out.
+ * Resolves the credentials of proxies for their upstreams. Wrong credentials would also break pulls of public images: they
+ * cause a warning and are not used.
  *
- * @param on.mask hides a text in the log
- * @returns by the upstream's name
+ * @param options.mask masks a text in the log of the job
+ * @returns the credentials, by the upstream's name
  */
 export async function resolveCredentials(
   upstreams: readonly Upstream[],
   plan: CredentialsPlan,
-  on: {
+  options: {
     readonly home: string;
     readonly dockerConfig: string | undefined;
-    readonly run: RunProgram;
+    readonly runProgram: RunProgram;
     readonly mask: (text: string) => void;
   },
   log: Log,
 ): Promise<Map<string, Credentials>> {
-  const logins = new Map<string, Credentials>();
+  const credentials = new Map<string, Credentials>();
   await Promise.all(
     upstreams.map(async (upstream) => {
       const { name, url, mirror } = upstream;
       const found =
         plan.given.find(({ registry }) => registry === name) ??
         (plan.docker
-          ? await readDockerLogin(mirror === undefined ? name : new URL(mirror).host, on)
+          ? await readDockerLogin(mirror === undefined ? name : new URL(mirror).host, options)
           : undefined);
       if (found === undefined) return;
       if ("reason" in found) {
-        log.line(`${name} is asked without credentials: ${found.reason}`);
+        log.line(`No credentials are used for ${name}: ${found.reason}`);
         return;
       }
       if (found.password === "") {
         log.line(
-          `${name} is asked without credentials: the password is empty, as secrets are for pull requests from forks.`,
+          `No credentials are used for ${name}: the password is empty, as secrets are in pull requests from forks.`,
         );
         return;
       }
-      for (const secret of secretsOf(found)) on.mask(secret);
-      const verdict = await checkCredentials(mirror ?? url, found);
-      if (verdict === "refused") {
+      for (const secret of secretsOf(found)) options.mask(secret);
+      const result = await checkCredentials(mirror ?? url, found);
+      if (result === "refused") {
         log.warning(
-          `${name} refuses the credentials that \`registry_credentials\` gives: it is asked without, which is enough for public images.`,
+          `${name} rejected the credentials of \`registry_credentials\`. Its proxy runs without credentials and can pull public images only. Check the user and the password.`,
         );
         return;
       }
-      if (verdict !== "accepted")
-        log.line(`Whether ${name} takes its credentials is not known: ${verdict.unknown}`);
-      logins.set(name, { user: found.user, password: found.password });
+      if (result !== "accepted")
+        log.line(
+          `Could not verify the credentials for ${name}, which are used nevertheless: ${result.unknown}`,
+        );
+      credentials.set(name, { user: found.user, password: found.password });
     }),
   );
-  return logins;
+  return credentials;
 }

@@ -2,18 +2,20 @@ import { lstat, mkdir, readdir, readFile, rename, stat, writeFile } from "node:f
 import { dirname, join, relative } from "node:path";
 import * as z from "zod";
 import { sha256File } from "../lib/sha256.ts";
+import { hexOf } from "../oci/digest.ts";
+import { maxManifestBytes } from "../oci/limits.ts";
 
-/** SHA-256 in hexadecimal: what a blob is, and its name. */
+/** The SHA-256 of a blob, in hexadecimal. */
 export const blobHex = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** The grammar of github.com/distribution/reference, in which no part can lead out of a folder. */
+/** The grammar of github.com/distribution/reference. No component can be `..` or empty, so a name is a safe path. */
 const component = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const repositoryName = z
   .string()
   .max(255)
   .regex(new RegExp(`^${component}(?:/${component})*$`));
 
-/** What of a repository a registry holds: the blobs that are its manifests, and all others. */
+/** The blobs of a repository: manifests, and all others (layers and configs). */
 export const repositoryContents = z.strictObject({
   name: repositoryName,
   manifests: z.array(blobHex),
@@ -21,7 +23,7 @@ export const repositoryContents = z.strictObject({
 });
 export type RepositoryContents = z.infer<typeof repositoryContents>;
 
-/** How distribution lays out what it holds: registry/storage/paths.go. */
+/** The storage layout of distribution: registry/storage/paths.go. */
 const root = "docker/registry/v2";
 export const storageBlobPath = (blob: string): string =>
   `${root}/blobs/sha256/${blob.slice(0, 2)}/${blob}/data`;
@@ -36,21 +38,22 @@ const linkPattern = new RegExp(
 );
 const blobPattern = new RegExp(`^${root}/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})/data$`);
 
-/** What a registry's folder holds: repositories, and the sizes of blobs. */
+/** The contents of a registry's storage. */
 export interface RegistryContents {
   readonly repositories: readonly RepositoryContents[];
+  /** The sizes of blobs in bytes, by their SHA-256. */
   readonly blobs: ReadonlyMap<string, number>;
-  /** What manifests name, as far as it is there. */
-  readonly named: ReadonlyMap<string, readonly string[]>;
+  /** The blobs that each manifest refers to, as far as the registry has them. */
+  readonly children: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
- * Looks into a registry's folder. What is only half there is left out, and so are tags: they are the upstream's to tell.
+ * Reads the storage of a registry. Incomplete blobs and tags are left out: a proxy resolves tags at its upstream.
  *
- * A repository's are also the blobs that its manifests name, if another repository brought them: a node that has a layer
- * already does not ask for it again, and the next run's nodes have others.
+ * A repository includes the blobs that its manifests refer to, even if only another repository has a link to them: a node
+ * that already has a layer does not request it again, but the nodes of the next run may lack it.
  *
- * @returns in an order that depends on nothing but names
+ * @returns repositories and blobs in an order that depends only on their names
  */
 export async function readStorage(folder: string): Promise<RegistryContents> {
   const entries = await filesBelow(folder);
@@ -67,13 +70,13 @@ export async function readStorage(folder: string): Promise<RegistryContents> {
     repositories.set(name, repository);
     repository[kind === "_layers" ? "layers" : "manifests"].push(blob);
   }
-  const whole = await Promise.all(
-    [...repositories.values()].map((repository) => withNamed(folder, repository, blobs)),
+  const completed = await Promise.all(
+    [...repositories.values()].map((repository) => withChildren(folder, repository, blobs)),
   );
   return {
-    repositories: whole.map(({ repository }) => repository),
+    repositories: completed.map(({ repository }) => repository),
     blobs,
-    named: new Map(whole.flatMap(({ named }) => [...named])),
+    children: new Map(completed.flatMap(({ children }) => [...children])),
   };
 }
 
@@ -83,36 +86,35 @@ const manifest = z.object({
   config: descriptor.optional(),
   layers: z.array(descriptor).default([]),
 });
-/** No registry takes a larger one: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests */
-const mostOfManifest = 4 * 1024 ** 2;
 
-async function withNamed(
+/** Adds to a repository the blobs that its manifests refer to. */
+async function withChildren(
   folder: string,
-  { name, ...own }: RepositoryContents,
+  { name, ...linked }: RepositoryContents,
   blobs: ReadonlyMap<string, number>,
-): Promise<{ repository: RepositoryContents; named: Map<string, string[]> }> {
-  const [manifests, layers] = [new Set(own.manifests), new Set(own.layers)];
-  const named = new Map<string, string[]>();
-  const there = (descriptors: readonly { digest: string }[]) =>
-    descriptors.map(({ digest }) => digest.replace("sha256:", "")).filter((blob) => blobs.has(blob));
-  // An index names manifests, which are looked at in their turn.
+): Promise<{ repository: RepositoryContents; children: Map<string, string[]> }> {
+  const [manifests, layers] = [new Set(linked.manifests), new Set(linked.layers)];
+  const children = new Map<string, string[]>();
+  const existing = (descriptors: readonly { digest: string }[]) =>
+    descriptors.map(({ digest }) => hexOf(digest)).filter((blob) => blobs.has(blob));
+  // The loop also visits the manifests of an index, which it adds to the set.
   for (const blob of manifests) {
-    if ((blobs.get(blob) ?? 0) > mostOfManifest) continue;
-    const read = readManifest(await readFile(join(folder, storageBlobPath(blob)), "utf8"));
-    const images = there(read.manifests);
-    const parts = there([...read.layers, ...(read.config ? [read.config] : [])]);
+    if ((blobs.get(blob) ?? 0) > maxManifestBytes) continue;
+    const parsed = parseManifest(await readFile(join(folder, storageBlobPath(blob)), "utf8"));
+    const images = existing(parsed.manifests);
+    const parts = existing([...parsed.layers, ...(parsed.config ? [parsed.config] : [])]);
     for (const each of images) manifests.add(each);
     for (const each of parts) layers.add(each);
-    named.set(blob, [...images, ...parts]);
+    children.set(blob, [...images, ...parts]);
   }
   return {
     repository: { name, manifests: [...manifests].toSorted(), layers: [...layers].toSorted() },
-    named,
+    children,
   };
 }
 
-/** @returns what it names: nothing where it is of a kind that names otherwise */
-function readManifest(text: string): z.infer<typeof manifest> {
+/** Parses a manifest or an index. @returns an empty manifest if it has another format */
+function parseManifest(text: string): z.infer<typeof manifest> {
   try {
     return manifest.parse(JSON.parse(text));
   } catch {
@@ -120,7 +122,7 @@ function readManifest(text: string): z.infer<typeof manifest> {
   }
 }
 
-/** Their paths below a folder, in order. Links lead to what is not the registry's, and are no files. */
+/** Lists the regular files below a folder, sorted. Symbolic links can lead out of the folder, and are left out. */
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries
@@ -129,14 +131,14 @@ async function filesBelow(folder: string): Promise<string[]> {
     .toSorted();
 }
 
-/** Moves a file into a registry's folder as a blob. */
+/** Moves a file into the storage of a registry, as a blob. */
 export async function addBlob(folder: string, blob: string, file: string): Promise<void> {
   const path = join(folder, storageBlobPath(blob));
   await mkdir(dirname(path), { recursive: true });
   await rename(file, path);
 }
 
-/** Lets a registry find blobs that are in its folder by their repositories: those that it lacks are passed over. */
+/** Links blobs in the storage of a registry to their repositories. Blobs that the storage lacks are skipped. */
 export async function linkBlobs(
   folder: string,
   repositories: readonly RepositoryContents[],
@@ -153,17 +155,17 @@ export async function linkBlobs(
   }
 }
 
-/** Whether a file is the blob that it is called. */
+/** Whether a file is a regular file with a SHA-256. */
 export async function matchesDigest(file: string, blob: string): Promise<boolean> {
   try {
-    // A link leads to what may be something else the next time.
+    // The target of a symbolic link can change after the check.
     return (await lstat(file)).isFile() && (await sha256File(file)) === blob;
   } catch {
     return false;
   }
 }
 
-/** The blobs that a registry was asked for, from what it has printed. */
+/** Finds the blobs that were requested from a registry in its access log. */
 export function requestedBlobs(log: string): Set<string> {
   const uris = log.matchAll(/http\.request\.uri="?\/v2\/[^ "]+\/(?:blobs|manifests)\/sha256:([0-9a-f]{64})/g);
   return new Set([...uris].map(([, blob = ""]) => blob));

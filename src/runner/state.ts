@@ -1,18 +1,22 @@
-import { getState, saveState as save } from "@actions/core";
+import { getState, saveState as saveToRunner } from "@actions/core";
 import * as z from "zod";
 
-/** What main leaves for post: one value, written before the first thing is made, and again when more is known. */
+/** The state that main leaves for post: saved before main creates anything, and again after each change. */
 const state = z.strictObject({
   version: z.literal(1),
-  /** The run's name, on what it made and on its processes. */
-  run: z.string(),
+  /** The ID of the run, which marks its processes and everything that it created. */
+  runId: z.string(),
+  /** The temporary folder of the run. */
   folder: z.string(),
-  /** When main began, in milliseconds since the epoch. */
-  began: z.number(),
+  /** The start of main, in milliseconds since the epoch. */
+  startedMs: z.number(),
+  /** The environment variables that select the Docker daemon. */
   endpoint: z.record(z.string(), z.string()),
+  /** The installed kind, with its SHA-256. */
   kind: z.strictObject({ path: z.string(), checksum: z.string() }).optional(),
+  /** The installed kubectl, with its SHA-256. */
   kubectl: z.strictObject({ path: z.string(), checksum: z.string() }).optional(),
-  /** None with `install_only`. Its name is this run's: it was free, and has been claimed. */
+  /** Undefined with `install_only`. */
   cluster: z
     .strictObject({
       name: z.string(),
@@ -26,56 +30,38 @@ const state = z.strictObject({
       ignoreFailedClean: z.boolean(),
     })
     .optional(),
-  /** Files to save into the Actions cache. */
-  saves: z.array(z.strictObject({ file: z.string(), key: z.string(), name: z.string() })),
-  /** Images to save: those that were pulled, and how long that took or restoring them took, in seconds. */
-  images: z.array(
-    z.strictObject({
-      reference: z.string(),
-      tag: z.string().optional(),
-      architecture: z.string(),
-      restored: z.boolean(),
-      seconds: z.number(),
-    }),
-  ),
-  /** Milliseconds that saving may take. */
-  saveDeadline: z.number(),
-  /** A folder that this run made for what the proxies of all clusters of the job keep. */
+  /** The items that post saves: the name of the cache entry, and the data that this entry needs. */
+  saves: z.array(z.strictObject({ entry: z.string(), pending: z.unknown() })),
+  /** The milliseconds that all saves may take together. */
+  saveTimeoutMs: z.number(),
+  /** The shared folder of the job's registry proxies, if this run created it. */
   proxiesFolder: z.string().optional(),
-  /** The proxies that run, and what of them is to be saved. */
-  proxies: z
-    .strictObject({
-      /** By the upstream's name. */
-      containers: z.record(z.string(), z.string()),
-      folders: z.record(z.string(), z.string()),
-      prefix: z.string(),
-      most: z.number(),
-    })
-    .optional(),
-  /** Main came to its end. */
+  /** Whether main ended without an error. */
   succeeded: z.boolean(),
 });
 
 export type State = z.infer<typeof state>;
+/** The cluster in the state. */
+export type StateCluster = NonNullable<State["cluster"]>;
 
-/** Adds to what is saved. */
-export type UpdateState = (more: Partial<State>) => void;
+/** Replaces fields of the state. */
+export type UpdateState = (fields: Partial<State>) => void;
 
-/** The runner hands it to post as STATE_run. */
+/** The runner passes it to post as STATE_run. */
 const name = "run";
 
-/** Saves the state, and returns what adds to it as more is known: each time the whole is saved again. */
+/** Saves the state. @returns a function that updates fields and saves the whole state again */
 export function saveState(initial: State): UpdateState {
   let current = initial;
-  const record = (more: Partial<State>) => {
-    current = { ...current, ...more };
-    save(name, JSON.stringify(current));
+  const update = (fields: Partial<State>) => {
+    current = { ...current, ...fields };
+    saveToRunner(name, JSON.stringify(current));
   };
-  record({});
-  return record;
+  update({});
+  return update;
 }
 
-/** @returns what main saved; undefined where it never got as far as making anything */
+/** Reads the state that main saved. @returns undefined if main ended before it created anything */
 export function readState(): State | undefined {
   const text = getState(name);
   return text === "" ? undefined : state.parse(JSON.parse(text));

@@ -1,44 +1,21 @@
 import { summary } from "@actions/core";
-import type { RestoredProxies } from "../cache/entries/proxy-blobs.ts";
-import type { EnsuredImage } from "../images/ensure.ts";
 import type { LoadedImage } from "../images/load/load-images.ts";
 import type { TaskTiming } from "../lib/task-graph.ts";
-import type { Plan } from "../plan/plan.ts";
-import type { ClusterDescription } from "./outputs.ts";
+import { formatBytes, formatSeconds } from "../lib/units.ts";
+import type { RunReport } from "./report.ts";
 
-/** What may have come out of the cache. */
-export interface CachedThings {
-  readonly images: readonly EnsuredImage[];
-  /** Those of the nodes. */
-  readonly nodeImages: readonly string[];
-  readonly proxies: RestoredProxies | undefined;
-}
+/** Writes the part of main to the summary page of the job. */
+export const writeSummary = (report: RunReport): Promise<void> => write(renderSummary(report));
 
-/** What a run has to tell on the job's summary page. */
-export interface RunReport {
-  readonly plan: Plan;
-  readonly timings: readonly TaskTiming[];
-  /** None where it did not get that far. */
-  readonly cluster: ClusterDescription | undefined;
-  /** Fast start's settings that it has. */
-  readonly settings: readonly string[];
-  readonly images: readonly LoadedImage[];
-  readonly caches?: CachedThings | undefined;
-  readonly succeeded: boolean;
-}
-
-/** Writes main's part of the summary. */
-export const writeSummary = (story: RunReport): Promise<void> => write(renderSummary(story));
-
-/** Writes what a step loaded into a cluster made earlier. */
+/** Writes the images that the action `load` loaded to the summary page. */
 export const writeLoaded = (cluster: string, images: readonly LoadedImage[]): Promise<void> =>
   write([`### Images loaded into cluster \`${cluster}\``, "", ...renderImages(images)].join("\n"));
 
-/** Writes what post found out about a failure, and where the logs are. */
+/** Writes the findings of post about a failure to the summary page. @param logs the place of the logs */
 export const writeFindings = (cluster: string, logs: string, findings: readonly string[]): Promise<void> =>
   write(renderFindings(cluster, logs, findings));
 
-/** A page that cannot be written costs nobody the run: an old runner has none. */
+/** Writes to the summary page. Errors are ignored: old runners have no summary. */
 async function write(text: string): Promise<void> {
   try {
     await summary.addRaw(text).write();
@@ -47,7 +24,7 @@ async function write(text: string): Promise<void> {
   }
 }
 
-/** The summary as Markdown: what was made, and a bar for each task from when to when it ran. */
+/** Renders the summary of a run as Markdown. */
 export function renderSummary({
   plan,
   timings,
@@ -59,70 +36,71 @@ export function renderSummary({
 }: RunReport): string {
   const total = Math.max(0, ...timings.map(({ start, seconds }) => start + seconds));
   const name = plan.cluster === undefined ? "kind and kubectl" : `Cluster \`${plan.cluster.name}\``;
-  const verdict = succeeded ? `ready after ${total.toFixed(1)} s` : `failed after ${total.toFixed(1)} s`;
-  const facts =
-    cluster === undefined
+  const status = `${succeeded ? "ready" : "failed"} after ${formatSeconds(total)}`;
+  const nodes = cluster?.nodes.length ?? 0;
+  return [
+    `### ${name}: ${status}`,
+    "",
+    ...(cluster === undefined
       ? []
       : [
-          `Kubernetes ${cluster.kubernetesVersion}, ${cluster.nodes.length} node(s), kind ${plan.kind.version}`,
+          `Kubernetes ${cluster.kubernetesVersion}, ${nodes} ${nodes === 1 ? "node" : "nodes"}, kind ${plan.kind.version}`,
           "",
-        ];
-  const rows = timings.map(({ name: task, start, seconds, outcome }) => {
-    const mark = outcome === "done" ? "" : " ✗";
-    return `| ${task}${mark} | ${seconds.toFixed(1)} s | \`${bar(start, seconds, total)}\` |`;
-  });
-  const table = rows.length === 0 ? [] : ["| | took | |", "|---|--:|:--|", ...rows];
-  const fastStart = settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""];
-  return [
-    `### ${name}: ${verdict}`,
+        ]),
+    ...renderTimings(timings, total),
     "",
-    ...facts,
-    ...table,
-    "",
-    ...fastStart,
+    ...(settings.length === 0 ? [] : [`Fast start: ${settings.join("; ")}.`, ""]),
     ...renderCaches(caches),
     ...renderImages(images),
   ].join("\n");
 }
 
-/** What came out of the cache, and what that saved. */
-export function renderCaches(caches: CachedThings | undefined): string[] {
-  const images = (caches?.images ?? []).flatMap(({ reference, from, seconds, restored }) => {
-    if (from !== "cache" || restored?.pulled === undefined) return [];
-    const size = restored.bytes === 0 ? "" : `, ${megabytes(restored.bytes)}`;
-    const difference = restored.pulled - seconds;
-    const saved = `${Math.abs(difference).toFixed(1)} s ${difference < 0 ? "more" : "less"}`;
-    return [`\`${reference}\` in ${seconds.toFixed(1)} s${size}: ${saved} than it once took to pull it`];
+/** Renders the tasks as a table with a bar for each. @param total the seconds of the whole run */
+function renderTimings(timings: readonly TaskTiming[], total: number): string[] {
+  if (timings.length === 0) return [];
+  const rows = timings.map(({ name, start, seconds, outcome }) => {
+    const mark = outcome === "done" ? "" : " ✗";
+    return `| ${name}${mark} | ${formatSeconds(seconds)} | \`${bar(start, seconds, total)}\` |`;
   });
-  const proxies =
-    caches?.proxies?.outcome === "hit" ? [`what the proxies had, ${megabytes(caches.proxies.bytes)}`] : [];
-  const lines = [...images, ...proxies].map((line) => `- ${line}`);
-  return lines.length === 0 ? [] : ["Out of the cache came:", "", ...lines, ""];
+  return ["| task | time | |", "|---|--:|:--|", ...rows];
 }
 
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+/** Renders the items that were restored from the cache, and the time that this saved. */
+export function renderCaches(caches: RunReport["caches"]): string[] {
+  const lines = caches.flatMap(({ entry, item, outcome, bytes, seconds, downloadSeconds }) => {
+    if (outcome !== "hit" || entry === "tool") return [];
+    const size = bytes === 0 ? "" : `, ${formatBytes(bytes)}`;
+    const difference = (downloadSeconds ?? seconds) - seconds;
+    const saved =
+      downloadSeconds === undefined
+        ? ""
+        : `, ${formatSeconds(Math.abs(difference))} ${difference < 0 ? "slower" : "faster"} than pulling`;
+    return [`- \`${item}\`: ${formatSeconds(seconds)}${size}${saved}`];
+  });
+  return lines.length === 0 ? [] : ["Restored from cache:", "", ...lines, ""];
+}
 
-/** What was loaded, as a table of Markdown's. */
+/** Renders the loaded images as a table. */
 export function renderImages(images: readonly LoadedImage[]): string[] {
   if (images.length === 0) return [];
   const rows = images.map(({ names, outcome, nodes, bytes }) => {
-    const size = outcome === "loaded" ? `${(bytes / 1e6).toFixed(1)} MB` : "";
+    const size = outcome === "loaded" ? formatBytes(bytes) : "";
     return `| ${names.map((name) => `\`${name}\``).join("<br>")} | ${outcome} | ${size} | ${nodes.length} |`;
   });
-  return ["| image | | brought | nodes |", "|---|---|--:|--:|", ...rows, ""];
+  return ["| image | result | transferred | nodes |", "|---|---|--:|--:|", ...rows, ""];
 }
 
-const width = 40;
+const barWidth = 40;
 
-/** When something ran, on a line as long as the whole run. */
+/** Renders the time of a task as a bar on the time line of the whole run. */
 function bar(start: number, seconds: number, total: number): string {
-  const scale = total === 0 ? 0 : width / total;
-  const from = Math.min(width - 1, Math.floor(start * scale));
-  const length = Math.max(1, Math.min(width - from, Math.round(seconds * scale)));
-  return "·".repeat(from) + "█".repeat(length) + "·".repeat(width - from - length);
+  const scale = total === 0 ? 0 : barWidth / total;
+  const from = Math.min(barWidth - 1, Math.floor(start * scale));
+  const length = Math.max(1, Math.min(barWidth - from, Math.round(seconds * scale)));
+  return "·".repeat(from) + "█".repeat(length) + "·".repeat(barWidth - from - length);
 }
 
-/** The findings as Markdown. They hold what pods and nodes said: fenced, so that it stays text. */
+/** Renders findings as Markdown. They contain log lines of pods and nodes, so they are in a fenced code block. */
 export function renderFindings(cluster: string, logs: string, findings: readonly string[]): string {
   const fenced =
     findings.length === 0

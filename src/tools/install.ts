@@ -2,86 +2,77 @@ import { chmod, mkdir, rm, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { HttpClient } from "@actions/http-client";
 import { cacheFile, downloadTool, find } from "@actions/tool-cache";
-import { toolKey } from "../cache/keys.ts";
-import type { CacheStore } from "../cache/transport/store.ts";
 import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { sha256File } from "../lib/sha256.ts";
 import type { Architecture } from "../versions/releases.ts";
 
-/** A program to be had: which, and what it must hash to. */
+/** A program to install. */
 export interface ToolPlan {
   readonly name: "kind" | "kubectl";
   readonly version: string;
   readonly architecture: Architecture;
-  /** SHA-256; none where the version is not among those that the action knows. */
+  /** SHA-256, in hexadecimal; undefined if neither the user nor the release table gives it. */
   readonly checksum: string | undefined;
   readonly url: string;
-  /** Where upstream publishes the sum. */
+  /** The URL of the published checksum. */
   readonly checksumUrl: string;
 }
 
-/** A tool whose sum is known. */
+/** A program whose checksum is known. */
 export interface PinnedTool extends ToolPlan {
   readonly checksum: string;
 }
 
+/** An installed program. */
 export interface InstalledTool {
   readonly name: ToolPlan["name"];
   readonly version: string;
   readonly path: string;
   readonly checksum: string;
   readonly from: "runner" | "tool cache" | "Actions cache" | "download";
-  /** Whether PATH finds it before any other of its name. */
+  /** Whether it is the first program of its name on PATH. */
   readonly first: boolean;
 }
 
-/** What of the machine the installation needs. */
+/** The sources of a program. */
 export interface ToolSources {
-  /** Folders of PATH. */
+  /** The folders of PATH. */
   readonly path: readonly string[];
-  /** A folder of the job's own, for downloads. */
+  /** A folder of the job, for downloads. */
   readonly folder: string;
-  readonly cache: CacheStore;
+  /** Restores a program from the Actions cache. @returns the path of the verified file; undefined on a miss */
+  readonly restore: (tool: { name: string; checksum: string }) => Promise<string | undefined>;
 }
 
-/** A tool is 10 to 60 MB: by then a download would have been faster. */
-const restoreDeadline = 20_000;
-
 /**
- * Has a tool at its version: from the runner, the tool cache or the Actions cache where the hash fits, else downloaded.
- * Nothing is run to find out what it is, and nothing is handed out that was not hashed just before: a tool cache on a
- * self-hosted runner is everybody's.
+ * Installs a program: from PATH, the tool cache or the Actions cache if the checksum of the file there matches, else by
+ * a download. No file is run before its checksum is verified, not even to find its version: all jobs can write to the
+ * tool cache of a self-hosted runner.
  *
- * @throws when it cannot be downloaded, or is not what it should be
+ * @throws when the download fails, or its checksum does not match
  */
-export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): Promise<InstalledTool> {
+export async function installTool(tool: PinnedTool, sources: ToolSources, log: Log): Promise<InstalledTool> {
   const expected = tool.checksum;
   const version = tool.version.replace(/^v/, "");
-  const candidates = await onPath(tool.name, on.path);
+  const candidates = await findOnPath(tool.name, sources.path);
   for (const candidate of candidates) {
-    if ((await sha256File(candidate).catch(() => "")) === expected) return found(candidate, "runner");
+    if ((await sha256File(candidate).catch(() => "")) === expected) return installed(candidate, "runner");
   }
   const cached = find(tool.name, version, tool.architecture);
   if (cached !== "") {
     const path = join(cached, tool.name);
-    if ((await sha256File(path).catch(() => "")) === expected) return found(path, "tool cache");
-    log.warning(`${path} in the tool cache is not ${tool.name} ${tool.version}: it is downloaded again.`);
+    if ((await sha256File(path).catch(() => "")) === expected) return installed(path, "tool cache");
+    log.warning(
+      `The checksum of ${path} in the tool cache does not match ${tool.name} ${tool.version}. The file is removed and ${tool.name} is installed again.`,
+    );
     await rm(cached, { recursive: true, force: true });
   }
-  const restored = join(on.cache.folder, tool.name);
-  const { outcome, reason } = await on.cache.restore({
-    path: tool.name,
-    key: toolKey(tool.name, expected),
-    deadline: restoreDeadline,
-  });
-  if (outcome === "failed") log.line(`${tool.name} does not come out of the cache: ${reason}`);
-  if ((await sha256File(restored).catch(() => "")) === expected) {
-    return found(await keep(tool, restored), "Actions cache");
-  }
-  return found(await keep(tool, await download(tool, expected, on.folder, log)), "download");
+  const restored = await sources.restore({ name: tool.name, checksum: expected });
+  if (restored !== undefined) return installed(await addToToolCache(tool, restored), "Actions cache");
+  return installed(await addToToolCache(tool, await download(tool, sources.folder, log)), "download");
 
-  function found(path: string, from: InstalledTool["from"]): InstalledTool {
+  function installed(path: string, from: InstalledTool["from"]): InstalledTool {
     log.line(`${tool.name} ${tool.version} from the ${from}: ${path}`);
     return {
       name: tool.name,
@@ -94,7 +85,8 @@ export async function installTool(tool: PinnedTool, on: ToolSources, log: Log): 
   }
 }
 
-async function download(tool: ToolPlan, expected: string, folder: string, log: Log): Promise<string> {
+/** Downloads a program to a folder. @returns the path of the verified file */
+async function download(tool: PinnedTool, folder: string, log: Log): Promise<string> {
   log.line(`Downloading ${tool.url}`);
   await mkdir(folder, { recursive: true });
   const file = join(folder, `${tool.name}-download`);
@@ -103,24 +95,24 @@ async function download(tool: ToolPlan, expected: string, folder: string, log: L
     await downloadTool(tool.url, file);
   } catch (error) {
     throw new Error(
-      `${tool.name} ${tool.version} cannot be downloaded from ${tool.url}: ${errorMessage(error)}. ` +
-        "If the version exists, the host may be out of reach: `download_base_url` takes a mirror.",
+      `Could not download ${tool.name} ${tool.version} from ${tool.url}: ${errorMessage(error)}. ` +
+        "If the version exists and the host cannot be reached, set `download_base_url` to a mirror.",
       { cause: error },
     );
   }
   const actual = await sha256File(file);
-  if (actual !== expected) {
+  if (actual !== tool.checksum) {
     await rm(file, { force: true });
     throw new Error(
-      `${tool.url} is not ${tool.name} ${tool.version}: its SHA-256 is ${actual}, expected ${expected}. ` +
-        "It was not run. A mirror that serves its own builds needs their sums in `checksums`.",
+      `The checksum of ${tool.url} does not match ${tool.name} ${tool.version}: its SHA-256 is ${actual}, expected ${tool.checksum}. ` +
+        "The file was removed and not run. If a mirror serves its own builds, set their SHA-256 in `checksums`.",
     );
   }
   return file;
 }
 
-/** Moves a program that was checked into the tool cache. */
-async function keep(tool: ToolPlan, file: string): Promise<string> {
+/** Moves a verified program to the tool cache. @returns its path there */
+async function addToToolCache(tool: ToolPlan, file: string): Promise<string> {
   await chmod(file, 0o755);
   const cached = await cacheFile(
     file,
@@ -134,16 +126,17 @@ async function keep(tool: ToolPlan, file: string): Promise<string> {
 }
 
 /**
- * Has the sum of a tool: the known one, else upstream's own, which guards against a broken download, not against
- * upstream.
+ * Adds the checksum of a program: the known one, else the published one, which detects a corrupt download but not a
+ * compromised upstream.
  *
- * @throws when there is no such version, or its sum cannot be read
+ * @throws when the version does not exist, or its checksum cannot be read; the message is a clause whose subject is the
+ * version
  */
 export async function pinTool(tool: ToolPlan): Promise<PinnedTool> {
-  return { ...tool, checksum: tool.checksum ?? (await publishedChecksum(tool)) };
+  return { ...tool, checksum: tool.checksum ?? (await readPublishedChecksum(tool)) };
 }
 
-async function publishedChecksum(tool: ToolPlan): Promise<string> {
+async function readPublishedChecksum(tool: ToolPlan): Promise<string> {
   const client = new HttpClient("kind-action", [], {
     allowRetries: true,
     maxRetries: 3,
@@ -157,21 +150,20 @@ async function publishedChecksum(tool: ToolPlan): Promise<string> {
     body = await response.readBody();
   } catch (error) {
     throw new Error(
-      `is not a version that this action knows by hash, and its published hash cannot be read from ${tool.checksumUrl} (${errorMessage(error)}). Give the hash in \`checksums\`, or a mirror in \`download_base_url\``,
+      `has no known checksum, and the published one could not be read from ${tool.checksumUrl}: ${errorMessage(error)}. Set the SHA-256 in \`checksums\`, or a mirror in \`download_base_url\``,
       { cause: error },
     );
   }
-  const sum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
-  if (status === 200 && sum !== undefined) return sum.toLowerCase();
-  if (status === 404)
-    throw new Error(`there is no ${tool.name} ${tool.version}: ${tool.checksumUrl} does not exist`);
+  const checksum = /^[0-9a-f]{64}\b/i.exec(body.trim())?.[0];
+  if (status === 200 && checksum !== undefined) return checksum.toLowerCase();
+  if (status === 404) throw new Error(`is not a version of ${tool.name}: ${tool.checksumUrl} does not exist`);
   throw new Error(
-    `${tool.checksumUrl} should hold the hash of ${tool.name} ${tool.version}, and answers with status ${status}`,
+    `has no known checksum, and ${tool.checksumUrl} does not contain a SHA-256 (status ${status}). Set the SHA-256 in \`checksums\`, or a mirror in \`download_base_url\``,
   );
 }
 
-/** Every program of that name in the folders of PATH. */
-async function onPath(name: string, folders: readonly string[]): Promise<string[]> {
+/** Returns the executable files of a name in the folders of PATH, in their order. */
+async function findOnPath(name: string, folders: readonly string[]): Promise<string[]> {
   const paths = [
     ...new Set(folders.filter((folder) => isAbsolute(folder)).map((folder) => join(folder, name))),
   ];
@@ -186,5 +178,5 @@ async function onPath(name: string, folders: readonly string[]): Promise<string[
   return paths.filter((_, index) => files[index]);
 }
 
-/** The folder to put on PATH for a tool. */
+/** Returns the folder of a program, for PATH. */
 export const folderOf = (tool: InstalledTool): string => dirname(tool.path);

@@ -1,23 +1,25 @@
+import { compareVersions, minorOf } from "../lib/semver.ts";
 import { kindChecksums, kubectlChecksums, nodeImages } from "./release-table.ts";
 
-/** A node image that a kind release was made for. */
+/** A node image that was published with a kind release. */
 export interface NodeImage {
   /** The minor release of kind: `v0.33`. */
   readonly kind: string;
+  /** The Kubernetes version: `v1.37.0`. */
   readonly kubernetes: string;
-  /** With its digest: tags are pushed again. */
+  /** The reference with a digest, because tags may be pushed again. */
   readonly image: string;
 }
 
 export type Architecture = "amd64" | "arm64";
 
-/** The newest release of kind in the table, and what `version` is by default. */
+/** The newest kind release in the table: the default of the input `version`. */
 export const newestKind: string = Object.keys(kindChecksums).toSorted(compareVersions).at(-1) ?? "";
 
-/** `v1.34`, `1.34.4`: Kubernetes is at 1, kind at 0. */
+/** Whether a version is one of Kubernetes, such as `v1.34` or `1.34.4`: the major version of kind is 0. */
 export const looksLikeKubernetes = (version: string): boolean => /^v?1\.\d+(\.\d+)?$/.test(version);
 
-/** The published SHA-256 sum of a tool, if the table knows that version. */
+/** Returns the SHA-256 checksum of a tool; undefined if the table does not contain the version. */
 export function knownChecksum(
   tool: "kind" | "kubectl",
   version: string,
@@ -27,7 +29,7 @@ export function knownChecksum(
   return table[version]?.[architecture];
 }
 
-/** The newest kubectl of a minor release (`v1.34`) that the table knows by hash. */
+/** Returns the newest kubectl of a minor release (`v1.34`) whose checksum the table contains. */
 export function newestKubectlOf(minor: string): string | undefined {
   return Object.keys(kubectlChecksums)
     .filter((version) => minorOf(version) === minor)
@@ -35,7 +37,7 @@ export function newestKubectlOf(minor: string): string | undefined {
     .at(-1);
 }
 
-/** The node images of a kind release, newest Kubernetes first: the first is what that kind uses by itself. */
+/** Returns the node images of a kind release, newest Kubernetes first. The first is the default of that release. */
 export function nodeImagesOf(kindVersion: string): readonly NodeImage[] {
   return nodeImages
     .filter((image) => image.kind === minorOf(kindVersion))
@@ -43,18 +45,22 @@ export function nodeImagesOf(kindVersion: string): readonly NodeImage[] {
 }
 
 /**
- * The node image of a kind release for `1.34` (its newest patch), `v1.34.11` or `stable` (the newest there is).
+ * Returns the node image of a kind release.
+ *
+ * @param kubernetesVersion `v1.34.11`, `1.34` for its newest patch release, or `stable` for the newest image
  */
 export function nodeImageFor(kindVersion: string, kubernetesVersion: string): NodeImage | undefined {
   const images = nodeImagesOf(kindVersion);
   if (kubernetesVersion === "stable") return images[0];
-  const wanted = kubernetesVersion.replace(/^v?/, "v");
-  return images.find(({ kubernetes }) => kubernetes === wanted || minorOf(kubernetes) === wanted);
+  const version = kubernetesVersion.replace(/^v?/, "v");
+  return images.find(({ kubernetes }) => kubernetes === version || minorOf(kubernetes) === version);
 }
 
 /**
- * What a kind release puts before several control planes: the name that it asks for
- * (pkg/cluster/internal/loadbalancer/const.go), and the image by its digest. Others have, or may have, another one.
+ * Returns the image of the load balancer that a kind release runs in front of several control planes: the tag that kind
+ * uses (pkg/cluster/internal/loadbalancer/const.go), and the reference with its digest.
+ *
+ * @returns undefined for other releases, which use or may use another image
  */
 export function loadBalancerOf(kindVersion: string): { reference: string; tag: string } | undefined {
   if (!["v0.32", "v0.33"].includes(minorOf(kindVersion))) return undefined;
@@ -62,30 +68,13 @@ export function loadBalancerOf(kindVersion: string): { reference: string; tag: s
   return { tag, reference: `${tag}@sha256:4972515dd9a069b44beb43cebba7851596e72a8c61cd7a7c33d8f48efc5280ba` };
 }
 
-/** Whatever the table knows of an image, by its digest. */
+/** Returns the node image in the table that has the digest of an image reference. */
 export function knownNodeImage(image: string): NodeImage | undefined {
   const digest = image.split("@")[1];
   return digest === undefined ? undefined : nodeImages.findLast((known) => known.image.endsWith(digest));
 }
 
-/** The Kubernetes version in an image: from the table by digest, else from a tag that looks like one. */
+/** Returns the Kubernetes version in a node image: from the table by digest, else from the tag. */
 export function kubernetesVersionOf(image: string): string | undefined {
   return knownNodeImage(image)?.kubernetes ?? /:(v1\.\d+\.\d+)(?:@|$)/.exec(image)?.[1];
-}
-
-/** `v1.34.11` -> `v1.34` */
-export const minorOf = (version: string): string => version.split(".").slice(0, 2).join(".");
-
-/** Orders versions such as v0.9.0 and v0.33.0 by their numbers; a pre-release comes before its release. */
-export function compareVersions(a: string, b: string): number {
-  const [coreA = "", preA] = a.replace(/^v/, "").split(/-(.*)/s);
-  const [coreB = "", preB] = b.replace(/^v/, "").split(/-(.*)/s);
-  const numbersB = coreB.split(".").map(Number);
-  for (const [index, number] of coreA.split(".").map(Number).entries()) {
-    const difference = number - (numbersB[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  if (preA === undefined || preB === undefined)
-    return (preA === undefined ? 1 : 0) - (preB === undefined ? 1 : 0);
-  return preA < preB ? -1 : preA > preB ? 1 : 0;
 }

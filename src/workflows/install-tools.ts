@@ -1,39 +1,47 @@
 import { join } from "node:path";
 import { addPath } from "@actions/core";
-import { toolKey } from "../cache/keys.ts";
-import type { CacheStore } from "../cache/transport/store.ts";
+import { restoredTool, toolEntry } from "../cache/entries/tool.ts";
 import type { Log } from "../lib/log.ts";
 import type { ActionContext } from "../runner/run-action.ts";
 import type { UpdateState } from "../runner/state.ts";
 import { folderOf, type InstalledTool, installTool } from "../tools/install.ts";
-import type { PinnedPlan } from "./resolve-plan.ts";
+import type { Caches } from "./caches.ts";
+import type { ResolvedPlan } from "./resolve-plan.ts";
 
-export type InstalledTools = { readonly kind: InstalledTool; readonly kubectl: InstalledTool };
+/** The tools of a run. */
+export interface InstalledTools {
+  readonly kind: InstalledTool;
+  readonly kubectl: InstalledTool;
+}
 
-/** Has kind and kubectl, puts them on PATH, and notes what of them is to be saved. */
+/** Installs kind and kubectl, and adds them to PATH. */
 export async function installTools(
-  plan: PinnedPlan,
-  on: ActionContext,
-  cache: CacheStore,
-  record: UpdateState,
+  plan: ResolvedPlan,
+  caches: Caches,
+  updateState: UpdateState,
+  ctx: ActionContext,
   log: Log,
 ): Promise<InstalledTools> {
-  const sources = { path: on.job.path, folder: join(plan.folder, "downloads"), cache };
+  const sources = {
+    path: ctx.job.path,
+    folder: join(plan.folder, "downloads"),
+    restore: async (tool: { name: string; checksum: string }) => {
+      const { outcome } = await caches.restore(toolEntry, tool, { item: tool.name }, log);
+      return outcome === "hit" ? restoredTool(caches.context, tool.name) : undefined;
+    },
+  };
   const [kind, kubectl] = await Promise.all([
     installTool(plan.kind, sources, log),
     installTool(plan.kubectl, sources, log),
   ]);
-  for (const tool of [kind, kubectl]) if (!tool.first) addPath(folderOf(tool));
-  const downloaded = [kind, kubectl].filter(({ from }) => from === "download");
-  const saves = plan.caches.saves ? downloaded : [];
-  record({
+  updateState({
     kind: { path: kind.path, checksum: kind.checksum },
     kubectl: { path: kubectl.path, checksum: kubectl.checksum },
-    saves: saves.map((tool) => ({
-      file: tool.path,
-      name: tool.name,
-      key: toolKey(tool.name, tool.checksum),
-    })),
   });
+  for (const tool of [kind, kubectl]) {
+    if (!tool.first) addPath(folderOf(tool));
+    const { name, checksum, path } = tool;
+    if (tool.from === "download") caches.saveLater(toolEntry, { name, checksum, path });
+  }
   return { kind, kubectl };
 }

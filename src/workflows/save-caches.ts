@@ -1,64 +1,73 @@
-import { copyFile } from "node:fs/promises";
-import { join } from "node:path";
-import { saveImage, saveRestoreTime } from "../cache/entries/node-image.ts";
-import { saveProxies } from "../cache/entries/proxy-blobs.ts";
-import { cacheWorkerCommand, openCacheStore } from "../cache/transport/store.ts";
-import { Engine } from "../docker/engine.ts";
-import { pinImage } from "../images/ensure.ts";
+import type { CacheContext } from "../cache/entries/context.ts";
+import { cacheEntries } from "../cache/entries.ts";
+import type { Engine } from "../docker/engine.ts";
 import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { requestedBlobs } from "../registries/storage.ts";
 import type { ActionContext } from "../runner/run-action.ts";
 import type { State } from "../runner/state.ts";
+import { openStore } from "./caches.ts";
 
-/** The blobs that the proxies were asked for: to be known before they are removed. */
-export async function usedBlobs({ proxies, endpoint }: State): Promise<Set<string>> {
-  if (proxies === undefined) return new Set();
-  const engine = new Engine(endpoint);
-  const containers = Object.values(proxies.containers);
-  const logs = await Promise.all(containers.map((id) => engine.containers.logs(id).catch(() => "")));
-  return new Set(logs.flatMap((text) => [...requestedBlobs(text)]));
+/** Items that can be saved when the cluster is gone. */
+export interface PreparedSaves {
+  /** Saves the items one after another. If one cannot be saved, the others still are. */
+  save(log: Log): Promise<void>;
+  /** Ends the use of the cache. */
+  close(): Promise<void>;
 }
 
-/** Saves what main has noted. What fails costs the rest nothing. */
-export async function saveCaches(
-  state: State,
-  used: ReadonlySet<string>,
-  on: ActionContext,
-  log: Log,
-): Promise<void> {
-  const { saves, images, proxies } = state;
-  const cache = await openCacheStore(join(state.folder, "cache"), {
-    spawnWorker: on.spawnWorker,
-    program: cacheWorkerCommand(),
-    deadline: state.saveDeadline,
-    mode: on.env.ACTIONS_CACHE_MODE,
-    warn: (message) => on.printer.warning(message),
-  });
-  const each = async (what: string, work: () => Promise<void>) => {
-    await work().catch((error: unknown) => log.line(`${what} not cached: ${errorMessage(error)}`));
-  };
-  for (const { file, name, key } of saves)
-    await each(`${name} is`, async () => {
-      await copyFile(file, join(cache.folder, name));
-      const { outcome, reason } = await cache.save({ path: name, key });
-      log.line(`${name}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
-    });
-  if (proxies !== undefined)
-    await each("What the proxies hold is", () =>
-      saveProxies(cache, new Map(Object.entries(proxies.folders)), used, proxies, log),
+/**
+ * Prepares the items that main left to save. Items that cannot be prepared are skipped, with a line in the log.
+ *
+ * @returns undefined if there is nothing to save, or main failed
+ */
+export async function prepareSaves(
+  { succeeded, saves, folder, saveTimeoutMs }: State,
+  engine: Engine,
+  ctx: ActionContext,
+): Promise<PreparedSaves | undefined> {
+  if (!succeeded || saves.length === 0) return undefined;
+  try {
+    const store = await openStore(folder, saveTimeoutMs, ctx);
+    const items = await Promise.all(
+      saves.map((item) => prepareItem(item, { store, engine, folder }, ctx.log)),
     );
-  const engine = new Engine(state.endpoint);
-  for (const { reference, tag, architecture, restored, seconds } of images)
-    await each(`${reference} is`, async () => {
-      const image = pinImage(reference, { os: "linux", architecture }, tag);
-      if (image === undefined) return;
-      if (restored) await saveRestoreTime(cache, image, seconds, log);
-      else await saveImage(cache, engine, image, { seconds, folder: join(state.folder, "images") }, log);
-    });
-  await cache.close();
+    return {
+      save: (log) => saveItems(items.flat(), log),
+      close: () => store.close(),
+    };
+  } catch (error) {
+    ctx.log.warning(`Could not open the cache, so nothing is saved: ${errorMessage(error)}`);
+    return undefined;
+  }
 }
 
-/** Whether main has noted anything to be saved, and came to its end. */
-export const hasSaves = ({ succeeded, saves, images, proxies }: State): boolean =>
-  succeeded && (saves.length > 0 || images.length > 0 || proxies !== undefined);
+/** An item that can be saved. */
+interface PreparedItem {
+  /** The name of its cache entry. */
+  readonly entry: string;
+  readonly save: (log: Log) => Promise<void>;
+}
+
+async function prepareItem(
+  { entry, pending }: State["saves"][number],
+  context: CacheContext,
+  log: Log,
+): Promise<PreparedItem[]> {
+  try {
+    const save = await cacheEntries.find(({ name }) => name === entry)?.prepareSave(pending, context);
+    return save === undefined ? [] : [{ entry, save }];
+  } catch (error) {
+    log.line(`Could not prepare the cache entry ${entry}: ${errorMessage(error)}`);
+    return [];
+  }
+}
+
+async function saveItems(items: readonly PreparedItem[], log: Log): Promise<void> {
+  for (const { entry, save } of items) {
+    try {
+      await save(log);
+    } catch (error) {
+      log.line(`Could not save the cache entry ${entry}: ${errorMessage(error)}`);
+    }
+  }
+}

@@ -3,65 +3,68 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { planPacks, selectBlobs } from "../../../src/cache/entries/blob-packs.ts";
 
-type Part = ReturnType<typeof planPacks>[number];
+type Pack = ReturnType<typeof planPacks>[number];
 
-const largestPart = 128_000_000;
+const maxPackBytes = 128_000_000;
 const nameOf = (number: number) => createHash("sha256").update(String(number)).digest("hex");
 const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, number) => total + number, 0);
-const sizeOf = ({ blobs }: Part) => sum(Object.values(blobs));
-const keysOf = (parts: readonly Part[]) => parts.map(({ key }) => key).toSorted();
+const sizeOf = ({ blobs }: Pack) => sum(Object.values(blobs));
+const keysOf = (packs: readonly Pack[]) => packs.map(({ key }) => key).toSorted();
 
-/** Sizes as images have them, most of them small, and the edges. */
+/** Sizes of blobs as in images, most of them small, and limits. */
 const size = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 0, max: 50_000 }) },
   { weight: 3, arbitrary: fc.integer({ min: 1_000_000, max: 200_000_000 }) },
-  { weight: 1, arbitrary: fc.constantFrom(0, 1, 64_000_000, 64_000_001, largestPart, largestPart + 1, 5e9) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(0, 1, 64_000_000, 64_000_001, maxPackBytes, maxPackBytes + 1, 5e9),
+  },
 );
 
-/** Blobs by their names, with sizes that a name always has. */
+/** Blobs with sizes that depend on their names only. */
 const sizes = fc.array(size, { minLength: 1, maxLength: 60 });
-const blobsOf = (all: readonly number[], of: readonly number[] = [...all.keys()]) =>
-  new Map(of.map((number) => [nameOf(number), all[number] ?? 0] as const));
+const blobsOf = (all: readonly number[], selected: readonly number[] = [...all.keys()]) =>
+  new Map(selected.map((number) => [nameOf(number), all[number] ?? 0] as const));
 
-/** What a cache's parts have to be for these blobs, however they came about. */
-function expectEach(blobs: ReadonlyMap<string, number>, parts: readonly Part[]): void {
-  const packed = parts.flatMap((part) => Object.entries(part.blobs));
+/** Checks that packs contain all blobs once and respect the maximum size. */
+function expectPacked(blobs: ReadonlyMap<string, number>, packs: readonly Pack[]): void {
+  const packed = packs.flatMap((pack) => Object.entries(pack.blobs));
   expect(packed.length).toBe(blobs.size);
   expect(new Map(packed)).toEqual(blobs);
-  for (const part of parts)
-    expect(sizeOf(part) <= largestPart || Object.keys(part.blobs).length === 1).toBe(true);
-  expect(new Set(keysOf(parts)).size).toBe(parts.length);
+  for (const pack of packs)
+    expect(sizeOf(pack) <= maxPackBytes || Object.keys(pack.blobs).length === 1).toBe(true);
+  expect(new Set(keysOf(packs)).size).toBe(packs.length);
 }
 
-describe("the parts in which blobs are kept", () => {
-  it("hold each blob once, and are no larger than 128 MB unless they are a single one", () => {
+describe("planPacks", () => {
+  it("packs each blob once, into packs of at maxBytes 128 MB unless a blob is larger", () => {
     fc.assert(
       fc.property(sizes, (all) => {
-        expectEach(blobsOf(all), planPacks(blobsOf(all), []));
+        expectPacked(blobsOf(all), planPacks(blobsOf(all), []));
       }),
     );
   });
 
-  it("are as few as it takes: no two of them fit into one", () => {
+  it("fills packs so that no two of them fit into one", () => {
     fc.assert(
       fc.property(sizes, (all) => {
         const [least = 0, next = Number.POSITIVE_INFINITY] = planPacks(blobsOf(all), [])
           .map(sizeOf)
           .toSorted((a, b) => a - b);
-        expect(least + next).toBeGreaterThan(largestPart);
+        expect(least + next).toBeGreaterThan(maxPackBytes);
       }),
     );
   });
 
-  it("have keys that depend on what is in them, and on nothing else", () => {
+  it("gives packs keys that depend only on their blobs", () => {
     const shuffled = sizes.chain((all) =>
       fc.tuple(fc.constant(all), fc.shuffledSubarray([...all.keys()], { minLength: all.length })),
     );
     fc.assert(
       fc.property(shuffled, ([all, order]) => {
-        const parts = planPacks(blobsOf(all), []);
-        expect(planPacks(blobsOf(all, order), [])).toEqual(parts);
-        for (const { key, blobs } of parts) {
+        const packs = planPacks(blobsOf(all), []);
+        expect(planPacks(blobsOf(all, order), [])).toEqual(packs);
+        for (const { key, blobs } of packs) {
           expect(key).toMatch(/^kind-action-blobs-v1-[0-9a-f]{32}$/);
           expect(keysOf(planPacks(new Map(Object.entries(blobs)), []))).toEqual([key]);
         }
@@ -69,39 +72,39 @@ describe("the parts in which blobs are kept", () => {
     );
   });
 
-  it("stay right through any history, and what is there already is seldom sent again", () => {
+  it("reuses packs after any sequence of runs, and packs all blobs again after too many", () => {
     const history = sizes.chain((all) =>
       fc.tuple(fc.constant(all), fc.array(fc.subarray([...all.keys()]), { minLength: 1, maxLength: 40 })),
     );
     fc.assert(
       fc.property(history, ([all, steps]) => {
-        let parts: readonly Part[] = [];
+        let packs: readonly Pack[] = [];
         for (const step of steps) {
           const blobs = blobsOf(all, step);
-          const before = parts;
-          parts = planPacks(blobs, before);
-          expectEach(blobs, parts);
+          const before = packs;
+          packs = planPacks(blobs, before);
+          expectPacked(blobs, packs);
           const fewest = planPacks(blobs, []);
-          expect(parts.length).toBeLessThanOrEqual(fewest.length + 16);
-          const packedAnew = keysOf(parts).join() === keysOf(fewest).join();
-          const stayed = before.filter((part) => Object.keys(part.blobs).every((blob) => blobs.has(blob)));
-          if (!packedAnew) expect(keysOf(parts)).toEqual(expect.arrayContaining(keysOf(stayed)));
+          expect(packs.length).toBeLessThanOrEqual(fewest.length + 16);
+          const isRepacked = keysOf(packs).join() === keysOf(fewest).join();
+          const reusable = before.filter((pack) => Object.keys(pack.blobs).every((blob) => blobs.has(blob)));
+          if (!isRepacked) expect(keysOf(packs)).toEqual(expect.arrayContaining(keysOf(reusable)));
         }
       }),
       { numRuns: 50 },
     );
   });
 
-  it("are the same for the same blobs: then nothing is sent", () => {
+  it("returns the existing packs for the same blobs", () => {
     fc.assert(
       fc.property(sizes, (all) => {
-        const parts = planPacks(blobsOf(all), []);
-        expect(planPacks(blobsOf(all), parts)).toEqual(parts);
+        const packs = planPacks(blobsOf(all), []);
+        expect(planPacks(blobsOf(all), packs)).toEqual(packs);
       }),
     );
   });
 
-  it("are the old ones, and one with what is new, also where much is kept", () => {
+  it("adds one pack for a new blob, even if there are many packs", () => {
     const large = fc.array(fc.integer({ min: 60_000_000, max: 120_000_000 }), {
       minLength: 17,
       maxLength: 40,
@@ -109,25 +112,25 @@ describe("the parts in which blobs are kept", () => {
     fc.assert(
       fc.property(large, sizes, (before, small) => {
         const all = [...before, ...small];
-        const parts = planPacks(blobsOf(before), []);
-        const more = planPacks(blobsOf(all, [...before.keys(), before.length]), parts);
-        expect(more.slice(0, -1)).toEqual(parts);
+        const packs = planPacks(blobsOf(before), []);
+        const more = planPacks(blobsOf(all, [...before.keys(), before.length]), packs);
+        expect(more.slice(0, -1)).toEqual(packs);
         expect(Object.keys(more.at(-1)?.blobs ?? {})).toEqual([nameOf(before.length)]);
       }),
     );
   });
 });
 
-describe("what is kept where there is a bound", () => {
-  const choice = fc.tuple(sizes, fc.integer({ min: 0, max: 3e9 })).chain(([all, most]) =>
+describe("selectBlobs", () => {
+  const choice = fc.tuple(sizes, fc.integer({ min: 0, max: 3e9 })).chain(([all, maxBytes]) =>
     fc.record({
       all: fc.constant(all),
       used: fc.subarray([...all.keys()]).map((numbers) => new Set(numbers.map(nameOf))),
-      most: fc.constant(most),
+      maxBytes: fc.constant(maxBytes),
     }),
   );
 
-  it("is all of it where that fits", () => {
+  it("selects all blobs if they fit", () => {
     fc.assert(
       fc.property(choice, ({ all, used }) => {
         expect(selectBlobs(blobsOf(all), used, sum(all))).toEqual(blobsOf(all));
@@ -135,14 +138,14 @@ describe("what is kept where there is a bound", () => {
     );
   });
 
-  it("is otherwise what was used, as much as fits, the small ones first", () => {
+  it("otherwise selects used blobs that fit, the smallest first", () => {
     fc.assert(
-      fc.property(choice, ({ all, used, most }) => {
+      fc.property(choice, ({ all, used, maxBytes }) => {
         const blobs = blobsOf(all);
-        fc.pre(sum(all) > most);
-        const chosen = selectBlobs(blobs, used, most);
+        fc.pre(sum(all) > maxBytes);
+        const chosen = selectBlobs(blobs, used, maxBytes);
         const bytes = sum(chosen.values());
-        expect(bytes).toBeLessThanOrEqual(most);
+        expect(bytes).toBeLessThanOrEqual(maxBytes);
         for (const [blob, size] of chosen) {
           expect(used.has(blob)).toBe(true);
           expect(size).toBe(blobs.get(blob));
@@ -151,7 +154,7 @@ describe("what is kept where there is a bound", () => {
         for (const [blob, size] of blobs) {
           if (!used.has(blob) || chosen.has(blob)) continue;
           expect(size).toBeGreaterThanOrEqual(largest);
-          expect(bytes + size).toBeGreaterThan(most);
+          expect(bytes + size).toBeGreaterThan(maxBytes);
         }
       }),
     );

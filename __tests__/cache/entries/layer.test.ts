@@ -13,13 +13,13 @@ const key = `kind-action-layer-v1-${layer}`;
 let cache: MemoryCache;
 let store: CacheStore;
 
-const take = (from: CacheStore, diffId = layer) => acquireLayer(from, diffId, { background: false });
+const acquire = (from: CacheStore, diffId = layer) => acquireLayer(from, diffId, { background: false });
 
-/** Takes a layer, and waits until all of it is there. */
-async function taken(from: CacheStore, diffId = layer): Promise<RestoredLayer> {
-  const one = take(from, diffId);
-  await one.written;
-  return one;
+/** Acquires a layer, and waits until it is complete. */
+async function acquired(from: CacheStore, diffId = layer): Promise<RestoredLayer> {
+  const restored = acquire(from, diffId);
+  await restored.written;
+  return restored;
 }
 
 /** A cache that has a layer. */
@@ -32,16 +32,16 @@ beforeEach(() => {
   store = cache.store();
 });
 
-describe("a layer in the cache", () => {
-  it("is there for all images that need it at the time, and restored once for them", async () => {
-    const [first, second] = await Promise.all([taken(store), taken(store)]);
+describe("acquireLayer", () => {
+  it("restores a layer once for all images that use it at the same time", async () => {
+    const [first, second] = await Promise.all([acquired(store), acquired(store)]);
     expect(await readFile(first.path, "utf8")).toBe("a layer");
     expect(second.path).toBe(first.path);
     expect(cache.calls).toEqual([`restore ${key}`]);
   });
 
-  it("is gone when the last of them leaves it, however often each says so", async () => {
-    const [first, second] = [await taken(store), await taken(store)];
+  it("keeps the file until the last image has released it, and ignores repeated releases", async () => {
+    const [first, second] = [await acquired(store), await acquired(store)];
     await first.release();
     await first.release();
     expect(existsSync(first.path)).toBe(true);
@@ -49,53 +49,52 @@ describe("a layer in the cache", () => {
     expect(readdirSync(store.folder)).toEqual([]);
   });
 
-  it("is restored again for one that comes later, also while it is being removed", async () => {
-    const first = await taken(store);
-    const left = first.release();
-    const second = await taken(store);
-    await left;
+  it("restores a released layer again, also while its file is being removed", async () => {
+    const first = await acquired(store);
+    const released = first.release();
+    const second = await acquired(store);
+    await released;
     expect(await readFile(second.path, "utf8")).toBe("a layer");
     await second.release();
-    const third = await taken(store);
+    const third = await acquired(store);
     await first.release();
     expect(await readFile(third.path, "utf8")).toBe("a layer");
     expect(cache.calls).toHaveLength(3);
   });
 
-  it("is each run's own", async () => {
-    const [mine, theirs] = [await taken(store), await taken(cache.store())];
+  it("does not share files between stores", async () => {
+    const [mine, theirs] = [await acquired(store), await acquired(cache.store())];
     await mine.release();
     expect([mine, theirs].map(({ path }) => existsSync(path))).toEqual([false, true]);
   });
 
-  it("that is not there is an error for each who needs it, and the next one asks again", async () => {
+  it("rejects for each user of a missing layer, and tries again for the next one", async () => {
     cache.instead = () => ({ outcome: "miss" });
-    const takers = [take(store), take(store)];
-    for (const { written } of takers)
-      await expect(written).rejects.toThrow(`the layer sha256:${layer}: miss`);
-    for (const { release: leave } of takers) await leave();
+    const layers = [acquire(store), acquire(store)];
+    for (const { written } of layers) await expect(written).rejects.toThrow(`layer sha256:${layer}: miss`);
+    for (const { release } of layers) await release();
     cache.instead = () => undefined;
-    expect(await readFile((await taken(store)).path, "utf8")).toBe("a layer");
+    expect(await readFile((await acquired(store)).path, "utf8")).toBe("a layer");
   });
 
-  it("may be left by one who has not waited for it", async () => {
+  it("allows a release before the restore has failed", async () => {
     cache.instead = () => ({ outcome: "failed", reason: "read ECONNRESET" });
-    await take(store).release();
+    await acquire(store).release();
   });
 });
 
-describe("a layer that is saved", () => {
-  it("is what is in its place in an archive, and leaves no file behind", async () => {
+describe("saveLayer", () => {
+  it("saves a part of an archive, and leaves no file behind", async () => {
     const file = join(temporaryFolder(), "archive.tar");
     writeFileSync(file, "before|the layer|behind");
     const other = "b".repeat(64);
     const { outcome } = await saveLayer(store, other, { file, offset: 7, size: 9 });
     expect(outcome).toBe("saved");
     expect(readdirSync(store.folder)).toEqual([]);
-    expect(await readFile((await taken(store, other)).path, "utf8")).toBe("the layer");
+    expect(await readFile((await acquired(store, other)).path, "utf8")).toBe("the layer");
   });
 
-  it("leaves no file behind where it cannot be read either", async () => {
+  it("leaves no file behind if the archive cannot be read", async () => {
     const gone = { file: join(temporaryFolder(), "gone"), offset: 0, size: 9 };
     await expect(saveLayer(store, layer, gone)).rejects.toThrow("ENOENT");
     expect(readdirSync(store.folder)).toEqual([]);

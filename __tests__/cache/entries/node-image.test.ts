@@ -1,14 +1,10 @@
 import { readdirSync } from "node:fs";
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import {
-  type PinnedImage,
-  restoredTag,
-  restoreImage,
-  saveImage,
-  saveRestoreTime,
-} from "../../../src/cache/entries/node-image.ts";
+import { restoreImage, saveImage, saveRestoreTime } from "../../../src/cache/entries/node-image.ts";
 import type { CacheStore } from "../../../src/cache/transport/store.ts";
+import { type PinnedImage, restoredTag } from "../../../src/images/pinned-image.ts";
+import { formatBytes } from "../../../src/lib/units.ts";
 import {
   digestOf,
   dockerSaveNew,
@@ -38,30 +34,30 @@ const indexKey = ({ digest }: PinnedImage, kind = "image") =>
 const layerKeys = ({ layers }: Sample) =>
   layers.map((layer) => `kind-action-layer-v1-${hex(digestOf(layer))}`);
 
-/** Saves an image as a run does that has pulled it. */
+/** Saves an image that a run has pulled. */
 async function save(
   cache: MemoryCache,
   published: PublishedImage,
-  on: { daemon?: DockerDaemon; tag?: string } = {},
+  { daemon: given, tag }: { daemon?: DockerDaemon; tag?: string } = {},
 ) {
-  const daemon = on.daemon ?? (await dockerDaemon());
-  if (on.daemon === undefined) give(daemon, published);
+  const daemon = given ?? (await dockerDaemon());
+  if (given === undefined) give(daemon, published);
   const before = [...daemon.images];
   const log = recordingLog();
   const [folder, store] = [temporaryFolder(), cache.store()];
-  const saved = saveImage(store, daemon.engine, pinned(published, on.tag), { seconds: 12.5, folder }, log);
+  const saved = saveImage(store, daemon.engine, pinned(published, tag), { seconds: 12.5, folder }, log);
   const outcome = await saved.then(
     () => "done",
     (error: unknown) => (error instanceof Error ? error.message : error),
   );
-  // However it went, the daemon has what it had, and nothing lies about.
+  // In any case, the images of the daemon are unchanged, and no temporary files are left.
   expect([...daemon.images]).toEqual(before);
   expect(readdirSync(folder)).toEqual([]);
   expect(readdirSync(store.folder).filter((name) => name.startsWith("layer-"))).toEqual([]);
   return { outcome, lines: log.lines, daemon };
 }
 
-/** Restores an image in a run whose daemon has nothing, unless it is given one. */
+/** Restores an image, by default into an empty daemon. */
 async function restore(
   cache: MemoryCache | CacheStore,
   image: PinnedImage,
@@ -75,19 +71,19 @@ async function restore(
   return { restored, daemon, lines: log.lines, store };
 }
 
-describe("an image that one run has pulled", () => {
-  it("is the next one's without a pull, under a name of its own", async () => {
+describe("restoreImage", () => {
+  it("restores an image that an earlier run pulled, under a name of its digest", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node", { layers: 3 }));
     expect(await save(cache, published)).toMatchObject({ outcome: "done" });
     const image = pinned(published);
     const { restored, daemon } = await restore(cache, image);
-    expect(restored).toEqual({ outcome: "hit", bytes: bytesOf(published.image), pulled: 12.5 });
+    expect(restored).toEqual({ outcome: "hit", bytes: bytesOf(published.image), downloadSeconds: 12.5 });
     expect([...daemon.images]).toEqual([[restoredTag(image.digest), published.image.id]]);
     expect(daemon.contents.get(published.image.id)).toEqual(published.image);
   });
 
-  it("has the name that others use for it, where there is one", async () => {
+  it("tags the image with the name that other programs use, if there is one", async () => {
     const cache = memoryCache();
     const published = await publish(sample("envoy"));
     const daemon = await dockerDaemon();
@@ -100,7 +96,7 @@ describe("an image that one run has pulled", () => {
     expect([...next.daemon.images]).toEqual([[tag, published.image.id]]);
   });
 
-  it("may have the same layer twice", async () => {
+  it("restores an image that contains a layer twice", async () => {
     const cache = memoryCache();
     const [one, other] = [tar([{ name: "one" }]), tar([{ name: "other" }])];
     const published = await publish(imageOf([one, other, one]));
@@ -110,7 +106,7 @@ describe("an image that one run has pulled", () => {
     expect(daemon.contents.get(published.image.id)).toEqual(published.image);
   });
 
-  it("costs nothing where the daemon has it by another name: no layer is asked for", async () => {
+  it("only tags an image that the daemon has under another name, and restores no layer", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     await save(cache, published);
@@ -119,12 +115,12 @@ describe("an image that one run has pulled", () => {
     daemon.images.set("kindest/node:mine", published.image.id);
     const image = pinned(published);
     const { restored } = await restore(cache, image, { daemon });
-    expect(restored).toEqual({ outcome: "hit", bytes: 0, pulled: 12.5 });
+    expect(restored).toEqual({ outcome: "hit", bytes: 0, downloadSeconds: 12.5 });
     expect(daemon.images.get(image.tag)).toBe(published.image.id);
     expect(cache.calls).toHaveLength(1);
   });
 
-  it("comes with its lowest layer first: the others are unpacked on it", async () => {
+  it("restores the lowest layer with priority, because the others are unpacked on top of it", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node", { layers: 3 }));
     await save(cache, published);
@@ -132,20 +128,20 @@ describe("an image that one run has pulled", () => {
     expect(cache.background).toEqual(layerKeys(published.image).slice(1));
   });
 
-  it("is not there for another architecture, or by another digest", async () => {
+  it("misses an image of another architecture or with another digest", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     await save(cache, published);
     const image = pinned(published);
     const arm = { ...image, platform: { os: "linux", architecture: "arm64" } };
     const other = { ...image, digest: `sha256:${"0".repeat(64)}` };
-    for (const wanted of [arm, other])
-      expect((await restore(cache, wanted)).restored).toEqual({ outcome: "miss", bytes: 0 });
+    for (const missing of [arm, other])
+      expect((await restore(cache, missing)).restored).toEqual({ outcome: "miss", bytes: 0 });
   });
 });
 
-describe("what the cache has of images", () => {
-  it("is an entry for each layer, and an index with the texts that lead to them", async () => {
+describe("saveImage", () => {
+  it("saves a cache entry for each layer, and an index with the manifest chain", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node", { layers: 2 }));
     const { lines } = await save(cache, published);
@@ -155,35 +151,35 @@ describe("what the cache has of images", () => {
     );
     expect(JSON.parse(String(index))).toEqual({
       version: 1,
-      documents: published.documents,
+      chain: published.documents,
       layers: published.image.layers.map((layer) => layer.length),
-      pulled: 12.5,
+      pullSeconds: 12.5,
     });
     expect(lines).toEqual([
       ...published.image.layers.map(
-        (layer) => `layer ${hex(digestOf(layer)).slice(0, 12)}: saved, ${layer.length} bytes`,
+        (layer) => `Layer ${hex(digestOf(layer)).slice(0, 12)}: saved, ${formatBytes(layer.length)}`,
       ),
       `${indexKey(pinned(published))}: saved`,
     ]);
   });
 
-  it("is not brought there again: the daemon exports nothing for that", async () => {
+  it("exports nothing from the daemon if the cache already has the image", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     const { daemon } = await save(cache, published);
     const { length } = daemon.changes;
     expect(await save(cache, published, { daemon })).toMatchObject({
       outcome: "done",
-      lines: [`${published.reference} is in the cache already, or cannot be saved.`],
+      lines: [`${published.reference} is not saved: the cache already has it, or cannot be written.`],
     });
     expect(daemon.changes).toHaveLength(length);
   });
 
-  it("is shared by images that share layers", async () => {
+  it("saves a layer that several images share once", async () => {
     const cache = memoryCache();
     const base = tar([{ name: "base", content: noise("base", 900) }]);
-    const images = ["one", "other"].map((own) =>
-      imageOf([base, tar([{ name: own, content: noise(own, 900) }])]),
+    const images = ["one", "other"].map((name) =>
+      imageOf([base, tar([{ name, content: noise(name, 900) }])]),
     );
     const published = await Promise.all(images.map((image) => publish(image)));
     for (const each of published) await save(cache, each);
@@ -193,17 +189,17 @@ describe("what the cache has of images", () => {
     expect([...cache.entries.keys()]).toHaveLength(3 + 2);
   });
 
-  it("is as good where an earlier job was ended before its index", async () => {
+  it("completes the entries of a job that ended before it saved the index", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     await save(cache, published);
     cache.entries.delete(indexKey(pinned(published)));
     const { lines } = await save(cache, published);
-    expect(lines[0]).toMatch(/^layer [0-9a-f]{12}: exists, /);
+    expect(lines[0]).toMatch(/^Layer [0-9a-f]{12}: exists, /);
     expect((await restore(cache, pinned(published))).restored.outcome).toBe("hit");
   });
 
-  it("is of the daemon's image, whichever way it exports that", async () => {
+  it("accepts the OCI layout that newer daemons export", async () => {
     const published = await publish(sample("node"));
     const daemon = await dockerDaemon();
     give(daemon, published);
@@ -215,54 +211,60 @@ describe("what the cache has of images", () => {
   });
 });
 
-describe("images that are restored at once", () => {
-  it("take a layer that they share out of the cache once, and none takes it from another", async () => {
+describe("restoreImage for several images at the same time", () => {
+  it("restores a shared layer once, and keeps it until the last image has used it", async () => {
     const cache = memoryCache();
     const base = tar([{ name: "base", content: noise("base", 900) }]);
-    const images = ["one", "other"].map((own) =>
-      imageOf([base, tar([{ name: own, content: noise(own, 900) }])]),
+    const images = ["one", "other"].map((name) =>
+      imageOf([base, tar([{ name, content: noise(name, 900) }])]),
     );
     const [first, second] = await Promise.all(images.map((image) => publish(image)));
     if (first === undefined || second === undefined) throw new Error("there are two");
     for (const each of [first, second]) await save(cache, each);
     cache.calls.length = 0;
-    // The second one's own layer comes when the first image is done.
+    // The second image's unique layer is restored when the first image is done.
     const gate = Promise.withResolvers<void>();
     const store = cache.store();
-    const [, own = ""] = layerKeys(second.image);
+    const [, unique = ""] = layerKeys(second.image);
     const slow: CacheStore = {
       ...store,
       restore: async (entry) => {
-        if (entry.key === own) await gate.promise;
+        if (entry.key === unique) await gate.promise;
         return await store.restore(entry);
       },
     };
     const daemon = await dockerDaemon();
     const log = recordingLog();
-    const late = restoreImage(slow, daemon.engine, pinned(second), { onlyIfFaster: true, labels }, log);
-    const early = restoreImage(slow, daemon.engine, pinned(first), { onlyIfFaster: true, labels }, log);
-    expect((await early).outcome).toBe("hit");
+    const secondReport = restoreImage(
+      slow,
+      daemon.engine,
+      pinned(second),
+      { onlyIfFaster: true, labels },
+      log,
+    );
+    const firstReport = restoreImage(slow, daemon.engine, pinned(first), { onlyIfFaster: true, labels }, log);
+    expect((await firstReport).outcome).toBe("hit");
     gate.resolve();
-    expect((await late).outcome).toBe("hit");
+    expect((await secondReport).outcome).toBe("hit");
     const [shared = ""] = layerKeys(first.image);
     expect(cache.calls.filter((call) => call === `restore ${shared}`)).toHaveLength(1);
     expect(readdirSync(store.folder).filter((name) => name.startsWith("layer-"))).toEqual([]);
-    // Nothing is thought to be there that is gone.
+    // The removed layer is restored again.
     expect((await restore(slow, pinned(first))).restored.outcome).toBe("hit");
   });
 });
 
-describe("an image that cannot be kept", () => {
-  it("is one whose registry does not tell what it is made of: nothing is saved, and why is told", async () => {
+describe("saveImage for an image that cannot be saved", () => {
+  it("saves nothing and rejects if the registry does not return the manifests", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     const elsewhere = { ...published, reference: published.reference.replace("shop/node", "shop/private") };
     const { outcome } = await save(cache, elsewhere);
-    expect(outcome).toMatch(/^The documents of .*shop\/private.* cannot be had: .*status 404/);
+    expect(outcome).toMatch(/^Could not fetch the manifests of .*shop\/private.*: .*status 404/);
     expect(cache.entries.size).toBe(0);
   });
 
-  it("is one that the daemon has by its manifest, as with the containerd image store", async () => {
+  it("saves nothing if the daemon identifies images by their manifests, as the containerd image store does", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     const daemon = await dockerDaemon();
@@ -270,14 +272,14 @@ describe("an image that cannot be kept", () => {
     expect(await save(cache, published, { daemon })).toMatchObject({
       outcome: "done",
       lines: [
-        `${published.reference} is not cached: this Docker daemon does not keep images by their configs.`,
+        `${published.reference} is not saved: this Docker daemon does not identify images by the digest of their config.`,
       ],
     });
     expect(cache.entries.size).toBe(0);
     expect(daemon.changes).toEqual([]);
   });
 
-  it("is one whose layers the daemon has packed", async () => {
+  it("saves nothing if the daemon exports compressed layers", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     const daemon = await dockerDaemon();
@@ -286,12 +288,12 @@ describe("an image that cannot be kept", () => {
       Readable.from([tar(goContainerRegistry([{ image: published.image, tags: names }]))]);
     expect(await save(cache, published, { daemon })).toMatchObject({
       outcome: "done",
-      lines: [`${published.reference} is not cached: this Docker daemon keeps its layers packed.`],
+      lines: [`${published.reference} is not saved: this Docker daemon exports its layers compressed.`],
     });
     expect(cache.entries.size).toBe(0);
   });
 
-  it("is one that the daemon stops to export", async () => {
+  it("saves nothing and rejects if the export is cut off", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     const daemon = await dockerDaemon();
@@ -304,12 +306,12 @@ describe("an image that cannot be kept", () => {
         })(),
       );
     const { outcome } = await save(cache, published, { daemon });
-    expect(outcome).toMatch(/^The Docker daemon does not export kind-action\/restored:[0-9a-f]{16}: /);
+    expect(outcome).toMatch(/^Could not export kind-action\/restored:[0-9a-f]{16} from the Docker daemon: /);
     expect(cache.entries.size).toBe(0);
   });
 
   it.each(["failed", "skipped"] as const)(
-    "has no index where a layer of it is not saved: %s",
+    "saves no index if a layer cannot be saved: %s",
     async (outcome) => {
       const cache = memoryCache();
       const published = await publish(sample("node", { layers: 3 }));
@@ -318,14 +320,14 @@ describe("an image that cannot be kept", () => {
         call === `save ${second}` ? { outcome, reason: "there was no time left" } : undefined;
       const { lines } = await save(cache, published);
       expect([...cache.entries.keys()]).toEqual([first]);
-      expect(lines.at(-1)).toMatch(new RegExp(`^layer [0-9a-f]{12}: ${outcome}, there was no time left, `));
+      expect(lines.at(-1)).toMatch(new RegExp(`^Layer [0-9a-f]{12}: ${outcome}, there was no time left, `));
       expect((await restore(cache, pinned(published))).restored).toEqual({ outcome: "miss", bytes: 0 });
     },
   );
 });
 
-describe("an image that took longer to restore than to pull", () => {
-  /** Saved by one run, and restored by the next in so many seconds. */
+describe("saveRestoreTime", () => {
+  /** Saves an image, restores it, and records that this took some seconds. */
   async function restoredIn(seconds: number) {
     const cache = memoryCache();
     const published = await publish(sample("node"));
@@ -338,24 +340,26 @@ describe("an image that took longer to restore than to pull", () => {
     return { cache, image, published, lines: log.lines };
   }
 
-  it("is left to be pulled from then on, and it is said why", async () => {
+  it("makes later runs skip an image that took longer to restore than to pull", async () => {
     const { cache, image, lines } = await restoredIn(20.5);
     expect(lines).toEqual([`${indexKey(image, "slow")}: saved`]);
-    const { restored, daemon, lines: said } = await restore(cache, image);
+    const { restored, daemon, lines: restoreLines } = await restore(cache, image);
     expect(restored).toEqual({ outcome: "skipped", bytes: 0 });
-    expect(said).toEqual(["Not from the cache: restoring took 20.5 s, pulling 12.5 s."]);
+    expect(restoreLines).toEqual([
+      `${image.reference} was not restored: in an earlier run, restoring took 20.5 s and pulling 12.5 s`,
+    ]);
     expect(cache.calls).toHaveLength(1);
     expect([...daemon.images]).toEqual([]);
   });
 
-  it("is restored all the same where the user has named what is to be cached", async () => {
+  it("does not make runs skip the image if the user enabled the entry by name", async () => {
     const { cache, image, published } = await restoredIn(20.5);
     const { restored, daemon } = await restore(cache, image, { onlyIfFaster: false });
-    expect(restored).toEqual({ outcome: "hit", bytes: bytesOf(published.image), pulled: 12.5 });
+    expect(restored).toEqual({ outcome: "hit", bytes: bytesOf(published.image), downloadSeconds: 12.5 });
     expect(daemon.images.get(image.tag)).toBe(published.image.id);
   });
 
-  it("is no other: one that was faster is asked for again", async () => {
+  it("records nothing for an image that was restored faster", async () => {
     for (const seconds of [0.1, 12.5]) {
       const { cache, image, lines } = await restoredIn(seconds);
       expect(lines).toEqual([]);
@@ -363,7 +367,7 @@ describe("an image that took longer to restore than to pull", () => {
     }
   });
 
-  it("costs nothing where the daemon has it", async () => {
+  it("does not keep runs from tagging an image that the daemon has", async () => {
     const { cache, image, published } = await restoredIn(20.5);
     const daemon = await dockerDaemon();
     daemon.images.set("kindest/node:mine", published.image.id);
@@ -371,21 +375,22 @@ describe("an image that took longer to restore than to pull", () => {
   });
 });
 
-describe("a cache that is not used", () => {
-  it.each(["skipped", "failed"] as const)("says why: %s", async (outcome) => {
+describe("restoreImage without a usable cache", () => {
+  it.each(["skipped", "failed"] as const)("reports the reason: %s", async (outcome) => {
     const cache = memoryCache();
     cache.instead = () => ({ outcome, reason: "the job has no cache" });
-    const { restored, lines } = await restore(cache, pinned(await publish(sample("node"))));
+    const image = pinned(await publish(sample("node")));
+    const { restored, lines } = await restore(cache, image);
     expect(restored).toEqual({ outcome, bytes: 0 });
-    expect(lines).toEqual(["Not from the cache: the job has no cache"]);
+    expect(lines).toEqual([`${image.reference} was not restored: the job has no cache`]);
   });
 
-  it("is one that has nothing, of which there is nothing to say", async () => {
+  it("logs nothing for a miss", async () => {
     const { lines } = await restore(memoryCache(), pinned(await publish(sample("node"))));
     expect(lines).toEqual([]);
   });
 
-  it("is one that would fill the disk", async () => {
+  it("skips an image that does not fit on the disk", async () => {
     const cache = memoryCache();
     const published = await publish(sample("node"));
     await save(cache, published);
@@ -396,7 +401,7 @@ describe("a cache that is not used", () => {
     expect(restored).toEqual({ outcome: "skipped", bytes: 0 });
     expect(lines).toEqual([
       expect.stringMatching(
-        /^Not from the cache: the disk has \d+ bytes free, and it takes 12000000000000000\.$/,
+        /was not restored: it needs 12000000\.0 GB of disk space, and \d+\.\d GB is free$/,
       ),
     ]);
     expect(cache.calls).toHaveLength(1);

@@ -1,12 +1,14 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { restoredTag, saveImage } from "../../../src/cache/entries/node-image.ts";
-import { ensureImage } from "../../../src/images/ensure.ts";
+import { restoreImage, saveImage } from "../../../src/cache/entries/node-image.ts";
+import type { CacheReport } from "../../../src/cache/entry.ts";
+import { ensureImage, type ImageSource } from "../../../src/images/ensure.ts";
+import { restoredTag } from "../../../src/images/pinned-image.ts";
 import { digestOf, sample } from "../../archive/archives.ts";
 import { noise, tar } from "../../archive/tar-files.ts";
 import { type DockerDaemon, dockerDaemon } from "../../fixtures/docker-daemon.ts";
-import { type Kept, type MemoryCache, memoryCache } from "../../fixtures/memory-cache.ts";
+import { type EntryFile, type MemoryCache, memoryCache } from "../../fixtures/memory-cache.ts";
 import { recordingLog } from "../../fixtures/recording.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 import {
@@ -20,23 +22,23 @@ import {
   publish,
 } from "../../oci/published-images.ts";
 
-/** A cache in which an image was saved, and another one that somebody else may have put there as well. */
-interface Situation {
+/** A cache with a saved image, and another image that an attacker could save. */
+interface Poisoning {
   readonly cache: MemoryCache;
   readonly published: PublishedImage;
   readonly other: PublishedImage;
   readonly indexKey: string;
-  /** The keys of its layers. */
+  /** The keys of the image's layers. */
   readonly layerKeys: readonly string[];
 }
 
-async function saved(): Promise<Situation> {
+async function saved(): Promise<Poisoning> {
   const cache = memoryCache();
   const published = await publish(sample("node", { layers: 2 }));
   const daemon = await dockerDaemon();
   give(daemon, published);
-  const on = { seconds: 12.5, folder: temporaryFolder() };
-  await saveImage(cache.store(), daemon.engine, pinned(published), on, recordingLog());
+  const options = { seconds: 12.5, folder: temporaryFolder() };
+  await saveImage(cache.store(), daemon.engine, pinned(published), options, recordingLog());
   const keys = [...cache.entries.keys()];
   return {
     cache,
@@ -47,249 +49,260 @@ async function saved(): Promise<Situation> {
   };
 }
 
-/** What is in the only file of an entry. */
+/** Returns the only file of an entry. */
 function fileOf(
-  { cache }: Situation,
+  { cache }: Poisoning,
   key: string | undefined,
-): { path: string; content: Buffer; set(kept: Kept): void } {
-  const files = cache.entries.get(key ?? "")?.files ?? new Map<string, Kept>();
-  for (const [path, kept] of files)
-    if (Buffer.isBuffer(kept))
-      return { path, content: kept, set: (instead) => void files.set(path, instead) };
+): { path: string; content: Buffer; set(file: EntryFile): void } {
+  const files = cache.entries.get(key ?? "")?.files ?? new Map<string, EntryFile>();
+  for (const [path, content] of files)
+    if (Buffer.isBuffer(content)) return { path, content, set: (file) => void files.set(path, file) };
   throw new Error(`${key} has no file`);
 }
 
-const indexOf = (situation: Situation) => fileOf(situation, situation.indexKey);
-const layerOf = (situation: Situation, index = 0) => fileOf(situation, situation.layerKeys[index]);
+const indexOf = (poisoning: Poisoning) => fileOf(poisoning, poisoning.indexKey);
+const layerOf = (poisoning: Poisoning, index = 0) => fileOf(poisoning, poisoning.layerKeys[index]);
 
-/** Puts other documents into the index. */
-function setDocuments({ cache, indexKey }: Situation, documents: readonly (string | undefined)[]): void {
-  changeIndex(cache, indexKey, (index) => ({ ...index, documents }));
+/** Replaces the manifest chain in the index. */
+function setChain({ cache, indexKey }: Poisoning, chain: readonly (string | undefined)[]): void {
+  changeIndex(cache, indexKey, (index) => ({ ...index, chain }));
 }
 
-/** Obtains the image in a run whose daemon has nothing: it has to be the right one, by a pull. */
+/** Ensures the image in an empty daemon: it must be pulled, and must be the published one. */
 async function expectPull(
-  { cache, published }: Situation,
-  why: RegExp,
-  daemon?: DockerDaemon,
+  { cache, published }: Poisoning,
+  reason: RegExp,
+  given?: DockerDaemon,
 ): Promise<void> {
-  const on = daemon ?? (await dockerDaemon());
+  const daemon = given ?? (await dockerDaemon());
   const log = recordingLog();
-  const { run, pulls } = dockerCli(on, published);
+  const { run, pulls } = dockerCli(daemon, published);
   const store = cache.store();
   const { reference, image } = published;
-  const got = await ensureImage(
-    { reference },
-    { ...on, run, platform: amd64, cache: { store, onlyIfFaster: true }, labels },
-    log,
-  );
-  expect(got).toMatchObject({
-    reference,
-    name: reference,
-    from: "registry",
-    restored: { outcome: "miss", bytes: 0 },
-  });
+  const reports: CacheReport[] = [];
+  const restore: ImageSource["restore"] = async (target, restoreLog) => {
+    const options = { onlyIfFaster: true, labels };
+    const report = await restoreImage(store, daemon.engine, target, options, restoreLog);
+    reports.push(report);
+    return report.outcome === "hit";
+  };
+  const source = { engine: daemon.engine, runProgram: run, platform: amd64, restore };
+  const ensured = await ensureImage({ reference }, source, log);
+  expect(ensured).toMatchObject({ reference, name: reference, from: "registry" });
+  expect(reports).toEqual([{ outcome: "miss", bytes: 0 }]);
   expect(pulls).toEqual([reference]);
-  expect([...on.images]).toEqual([[reference, image.id]]);
-  expect([...on.contents.keys()]).toEqual([image.id]);
-  expect(log.lines).toEqual([expect.stringMatching(why)]);
+  expect([...daemon.images]).toEqual([[reference, image.id]]);
+  expect([...daemon.contents.keys()]).toEqual([image.id]);
+  expect(log.lines).toEqual([expect.stringMatching(reason)]);
   expect(readdirSync(store.folder).filter((name) => name.startsWith("layer-"))).toEqual([]);
 }
 
-/** Tells the entry that is not used, and why. */
+/** Matches the log line about an index that is not usable. */
 const because = (reason: string) =>
-  new RegExp(`^The entry kind-action-image-v1-amd64-[0-9a-f]{64}-image is not used: ${reason}`);
+  new RegExp(`^Cache entry kind-action-image-v1-amd64-[0-9a-f]{64}-image is not usable: ${reason}`);
 
 const hash = "sha256:[0-9a-f]{64}";
 
-describe("an image is pulled where the index that the cache has of it", () => {
-  it.each<{ form: string; change: (situation: Situation) => void; why: string }>([
-    { form: "is no JSON", change: (it) => indexOf(it).set(Buffer.from("{")), why: "its index is not JSON$" },
+describe("an image is pulled if its cached index", () => {
+  it.each<{ form: string; change: (poisoning: Poisoning) => void; why: string }>([
+    { form: "is not JSON", change: (it) => indexOf(it).set(Buffer.from("{")), why: "its index is not JSON$" },
     { form: "is empty", change: (it) => indexOf(it).set(Buffer.alloc(0)), why: "its index is not JSON$" },
     { form: "is binary", change: (it) => indexOf(it).set(noise("x", 900)), why: "its index is not JSON$" },
     {
       form: "is a list",
       change: (it) => indexOf(it).set(Buffer.from("[]")),
-      why: "its index is not what it should be$",
+      why: "its index is invalid$",
     },
     {
-      form: "is of another version",
+      form: "has another version",
       change: ({ cache, indexKey }) => changeIndex(cache, indexKey, (index) => ({ ...index, version: 2 })),
-      why: "its index is not what it should be$",
+      why: "its index is invalid$",
     },
     {
-      form: "has more than anybody wrote",
+      form: "has an unknown field",
       change: ({ cache, indexKey }) =>
         changeIndex(cache, indexKey, (index) => ({ ...index, tag: "kindest/node" })),
-      why: "its index is not what it should be$",
+      why: "its index is invalid$",
     },
-    { form: "is a folder", change: (it) => indexOf(it).set("folder"), why: "its index is no file" },
     {
-      form: "lies behind a link",
+      form: "is a folder",
+      change: (it) => indexOf(it).set("folder"),
+      why: "its index is not a regular file",
+    },
+    {
+      form: "is behind a symbolic link",
       change: (it) => {
         const elsewhere = temporaryFolder();
         writeFileSync(join(elsewhere, "index.json"), indexOf(it).content);
         const { path = "" } = it.cache.entries.get(it.indexKey) ?? {};
         it.cache.entries.set(it.indexKey, { path, files: new Map([[path, { link: elsewhere }]]) });
       },
-      why: "its index is no file",
+      why: "its index is not a regular file",
     },
     {
-      form: "is a link",
+      form: "is a symbolic link",
       change: (it) => indexOf(it).set({ link: "/dev/zero" }),
-      why: "its index is no file",
+      why: "its index is not a regular file",
     },
     {
-      form: "is not in its entry",
+      form: "is missing in its entry",
       change: ({ cache, indexKey }) => cache.entries.get(indexKey)?.files.clear(),
       why: "ENOENT",
     },
   ])("$form", async ({ change, why }) => {
-    const situation = await saved();
-    change(situation);
-    await expectPull(situation, because(why));
+    const poisoning = await saved();
+    change(poisoning);
+    await expectPull(poisoning, because(why));
   });
 });
 
-describe("an image is pulled where the documents that the cache has of it", () => {
+describe("an image is pulled if its cached manifest chain", () => {
   it.each<{
     form: string;
-    documents: (own: readonly string[], others: readonly string[]) => (string | undefined)[];
+    chain: (actual: readonly string[], others: readonly string[]) => (string | undefined)[];
     why: string;
   }>([
     {
-      form: "are another image's",
-      documents: (_, others) => [...others],
-      why: `What should be ${hash} hashes to`,
+      form: "is that of another image",
+      chain: (_, others) => [...others],
+      why: `The content of ${hash} has the digest`,
     },
     {
-      form: "have another image's config",
-      documents: ([a, b], [, , c]) => [a, b, c],
-      why: `What should be ${hash} hashes to`,
+      form: "has the config of another image",
+      chain: ([a, b], [, , c]) => [a, b, c],
+      why: `The content of ${hash} has the digest`,
     },
     {
-      form: "have another image's manifest",
-      documents: ([a, , c], [, b]) => [a, b, c],
-      why: `What should be ${hash} hashes to`,
+      form: "has the manifest of another image",
+      chain: ([a, , c], [, b]) => [a, b, c],
+      why: `The content of ${hash} has the digest`,
     },
     {
-      form: "have another image's manifest and config",
-      documents: ([a], [, b, c]) => [a, b, c],
-      why: `What should be ${hash} hashes to`,
+      form: "has the manifest and the config of another image",
+      chain: ([a], [, b, c]) => [a, b, c],
+      why: `The content of ${hash} has the digest`,
     },
     {
-      form: "are of another order",
-      documents: ([a, b, c]) => [a, c, b],
-      why: `What should be ${hash} hashes to`,
+      form: "is in another order",
+      chain: ([a, b, c]) => [a, c, b],
+      why: `The content of ${hash} has the digest`,
     },
-    { form: "are not all there", documents: ([a, b]) => [a, b], why: `${hash} is not among the documents` },
-    { form: "are none", documents: () => [], why: `${hash} is not among the documents` },
+    { form: "is incomplete", chain: ([a, b]) => [a, b], why: `The manifest chain of ${hash} lacks` },
+    { form: "is empty", chain: () => [], why: `The manifest chain of ${hash} lacks` },
     {
-      form: "are too many",
-      documents: ([a, b, c]) => [a, b, c, c],
-      why: "its index is not what it should be",
+      form: "is too long",
+      chain: ([a, b, c]) => [a, b, c, c],
+      why: "its index is invalid",
     },
     {
-      form: "are a letter away from those",
-      documents: ([a, b, c]) => [a, b, `${c} `],
-      why: `What should be ${hash} hashes to`,
+      form: "differs by one character",
+      chain: ([a, b, c]) => [a, b, `${c} `],
+      why: `The content of ${hash} has the digest`,
     },
-  ])("$form", async ({ documents, why }) => {
-    const situation = await saved();
-    setDocuments(situation, documents(situation.published.documents, situation.other.documents));
-    await expectPull(situation, because(why));
+  ])("$form", async ({ chain, why }) => {
+    const poisoning = await saved();
+    setChain(poisoning, chain(poisoning.published.documents, poisoning.other.documents));
+    await expectPull(poisoning, because(why));
   });
 });
 
-describe("an image is pulled where a layer that the cache has of it", () => {
-  it.each<{ form: string; change: (situation: Situation) => void; why: string }>([
+describe("an image is pulled if a cached layer", () => {
+  it.each<{ form: string; change: (poisoning: Poisoning) => void; why: string }>([
     {
-      form: "has another content",
+      form: "has other content",
       change: (it) => layerOf(it).set(tar([{ name: "bin/sh", content: noise("evil", 3_000) }])),
-      why: "its first layer is sha256:[0-9a-f]{64}, not sha256:",
+      why: "its first layer has the diff ID sha256:[0-9a-f]{64}, not sha256:",
     },
     {
-      form: "is cut short",
+      form: "is cut off",
       change: (it) => layerOf(it, 1).set(layerOf(it, 1).content.subarray(0, -512)),
       why: 'invalid diffID for layer 1: expected "',
     },
     {
       form: "is empty",
       change: (it) => layerOf(it).set(Buffer.alloc(0)),
-      why: "its first layer is sha256:[0-9a-f]{64}, not sha256:",
+      why: "its first layer has the diff ID sha256:[0-9a-f]{64}, not sha256:",
     },
     {
-      form: "is the one above it",
+      form: "is the layer above it",
       change: (it) => layerOf(it).set(layerOf(it, 1).content),
-      why: "its first layer is sha256:[0-9a-f]{64}, not sha256:",
+      why: "its first layer has the diff ID sha256:[0-9a-f]{64}, not sha256:",
     },
-    { form: "is a folder", change: (it) => layerOf(it).set("folder"), why: ".* is no file$" },
-    { form: "is a link", change: (it) => layerOf(it).set({ link: "/dev/zero" }), why: ".* is no file$" },
     {
-      form: "is a link above another",
+      form: "is a folder",
+      change: (it) => layerOf(it).set("folder"),
+      why: ".* is not a regular file$",
+    },
+    {
+      form: "is a symbolic link",
+      change: (it) => layerOf(it).set({ link: "/dev/zero" }),
+      why: ".* is not a regular file$",
+    },
+    {
+      form: "is a symbolic link above another layer",
       change: (it) => layerOf(it, 1).set({ link: "/etc/passwd" }),
-      why: `the layer ${hash} is no file$`,
+      why: `layer ${hash} is not a regular file$`,
     },
     {
-      form: "is gone",
+      form: "is missing in the cache",
       change: ({ cache, layerKeys: [, key = ""] }) => cache.entries.delete(key),
-      why: `the layer ${hash}: miss$`,
+      why: `layer ${hash}: miss$`,
     },
     {
-      form: "is not in its entry",
+      form: "is missing in its entry",
       change: ({ cache, layerKeys: [key = ""] }) => cache.entries.get(key)?.files.clear(),
       why: "ENOENT",
     },
     {
-      form: "does not come in time",
+      form: "is not restored in time",
       change: ({ cache, layerKeys: [key] }) => {
         cache.instead = (call) =>
           call === `restore ${key}` ? { outcome: "failed", reason: "it took longer than 120 s" } : undefined;
       },
-      why: `the layer ${hash}: it took longer than 120 s$`,
+      why: `layer ${hash}: it took longer than 120 s$`,
     },
   ])("$form", async ({ change, why }) => {
-    const situation = await saved();
-    change(situation);
-    await expectPull(situation, because(why));
+    const poisoning = await saved();
+    change(poisoning);
+    await expectPull(poisoning, because(why));
   });
 });
 
-describe("an image is pulled where a Docker daemon", () => {
-  it("makes another one of what it is given, and that one has no name then", async () => {
-    const situation = await saved();
+describe("an image is pulled if the Docker daemon", () => {
+  it("loads it as another image, which then has no name", async () => {
+    const poisoning = await saved();
     const daemon = await dockerDaemon();
     const { load } = daemon;
     const manifest = digestOf(Buffer.from("the manifest that it makes for it"));
     daemon.load = async (archive) => {
-      const said = await load(archive);
+      const output = await load(archive);
       daemon.contents.clear();
-      daemon.images.set(restoredTag(pinned(situation.published).digest), manifest);
-      return said;
+      daemon.images.set(restoredTag(pinned(poisoning.published).digest), manifest);
+      return output;
     };
-    const made = `the Docker daemon has made ${manifest} of it, not ${situation.published.image.id}`;
-    await expectPull(situation, because(made), daemon);
+    const reason = `the Docker daemon loaded it as ${manifest}, not as ${poisoning.published.image.id}`;
+    await expectPull(poisoning, because(reason), daemon);
   });
 
-  it("says that it cannot make it", async () => {
-    const situation = await saved();
+  it("reports an error for it", async () => {
+    const poisoning = await saved();
     const daemon = await dockerDaemon();
     daemon.load = async () => '{"error":"write /layer.tar: no space left on device"}\r\n';
-    await expectPull(situation, because("write /layer.tar: no space left on device$"), daemon);
+    await expectPull(poisoning, because("write /layer.tar: no space left on device$"), daemon);
   });
 
-  it("refuses it", async () => {
-    const situation = await saved();
+  it("rejects the request", async () => {
+    const poisoning = await saved();
     const daemon = await dockerDaemon();
     daemon.refuse = (call) =>
       call === "POST /images/load" ? { status: 500, message: "the daemon is in maintenance" } : undefined;
-    await expectPull(situation, because(".*the daemon is in maintenance"), daemon);
+    await expectPull(poisoning, because(".*the daemon is in maintenance"), daemon);
   });
 
-  it("says what nobody understands", async () => {
-    const situation = await saved();
+  it("responds with invalid output", async () => {
+    const poisoning = await saved();
     const daemon = await dockerDaemon();
     daemon.load = async () => "<html>";
-    await expectPull(situation, because(".*is not valid JSON$"), daemon);
+    await expectPull(poisoning, because(".*is not valid JSON$"), daemon);
   });
 });

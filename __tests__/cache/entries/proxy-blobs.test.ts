@@ -1,15 +1,20 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { restoreProxies, saveProxies } from "../../../src/cache/entries/proxy-blobs.ts";
+import {
+  proxyBlobsEntry,
+  proxyKeyPrefix,
+  restoreProxies,
+  saveProxies,
+} from "../../../src/cache/entries/proxy-blobs.ts";
 import { readStorage } from "../../../src/registries/storage.ts";
 import { type MemoryCache, memoryCache } from "../../fixtures/memory-cache.ts";
 import { recordingLog } from "../../fixtures/recording.ts";
 import { blobOf, type StoredImage, storeImage, textsIn } from "../../fixtures/registry-storage.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 
-const prefix = "proxies-of-a-job-";
+const keyPrefix = "proxies-of-a-job-";
 
-/** An image of a manifest and layers, which are what they are called. */
+/** An image with a manifest and layers, whose content is derived from their names. */
 const image = (repository: string, ...layers: string[]): StoredImage => ({
   repository,
   tag: "v1",
@@ -17,34 +22,38 @@ const image = (repository: string, ...layers: string[]): StoredImage => ({
   layers,
 });
 
-/** What nodes pull, by the upstream's name. */
+/** The images that nodes pull, by the upstream's name. */
 type Pulls = Readonly<Record<string, readonly StoredImage[]>>;
 
-/** All of an image's blobs. */
+/** Returns all blobs of images. */
 const blobsOf = (...images: readonly StoredImage[]) =>
   images.flatMap(({ manifest, layers }) => [manifest, ...layers]).map(blobOf);
 
-/** What a job's run does with the cache: its proxies get back what they had, nodes pull, and what is new is saved. */
+/** Runs a job: restores the blobs of its proxies, lets nodes pull images, and saves new blobs. */
 async function run(
   cache: MemoryCache,
   pulls: Pulls,
-  on: { used?: readonly string[]; most?: number; folders?: ReadonlyMap<string, string> } = {},
+  options: {
+    requested?: readonly string[];
+    maxBytes?: number;
+    folders?: ReadonlyMap<string, string>;
+  } = {},
 ) {
   const store = cache.store();
-  const own = temporaryFolder();
-  const folders = on.folders ?? new Map(Object.keys(pulls).map((name) => [name, join(own, name)]));
+  const root = temporaryFolder();
+  const folders = options.folders ?? new Map(Object.keys(pulls).map((name) => [name, join(root, name)]));
   const log = recordingLog();
-  const restored = await restoreProxies(store, folders, prefix, log);
-  const back = await contentsOf(folders);
+  const restored = await restoreProxies(store, folders, keyPrefix, log);
+  const contents = await contentsOf(folders);
   for (const [name, images] of Object.entries(pulls))
     for (const each of images) await storeImage(folders.get(name) ?? "", each);
   const before = new Set(cache.entries.keys());
-  const bound = { prefix, most: on.most ?? 1e9 };
-  await saveProxies(store, folders, new Set(on.used), bound, log);
+  const limits = { keyPrefix, maxBytes: options.maxBytes ?? 1e9 };
+  await saveProxies(store, folders, new Set(options.requested), limits, log);
   const saved = [...cache.entries].filter(([key]) => !before.has(key));
   return {
     restored,
-    back,
+    contents,
     saved: saved.map(([key]) => key),
     log,
     folders,
@@ -52,49 +61,49 @@ async function run(
   };
 }
 
-/** What proxies hold, without tags. */
+/** Reads the storage of all proxies. */
 async function contentsOf(folders: ReadonlyMap<string, string>) {
-  const contents: Record<string, Awaited<ReturnType<typeof readStorage>>> = {};
-  for (const [name, folder] of folders) contents[name] = await readStorage(folder);
-  return contents;
+  const stored: Record<string, Awaited<ReturnType<typeof readStorage>>> = {};
+  for (const [name, folder] of folders) stored[name] = await readStorage(folder);
+  return stored;
 }
 
-/** What proxies hold that have pulled all this themselves. */
+/** Returns the storage of proxies that have pulled images from their upstreams. */
 async function afterPulling(pulls: Pulls) {
-  const own = temporaryFolder();
-  const folders = new Map(Object.keys(pulls).map((name) => [name, join(own, name)]));
+  const root = temporaryFolder();
+  const folders = new Map(Object.keys(pulls).map((name) => [name, join(root, name)]));
   for (const [name, images] of Object.entries(pulls))
     for (const each of images) await storeImage(folders.get(name) ?? "", each);
   return contentsOf(folders);
 }
 
-const isIndex = (key: string) => key.startsWith(prefix);
+const isIndex = (key: string) => key.startsWith(keyPrefix);
 
-/** The blobs in entries of the cache. */
+/** Returns the blobs in entries of the cache. */
 const blobsIn = (cache: MemoryCache, keys: readonly string[]) =>
   keys
     .filter((key) => !isIndex(key))
     .flatMap((key) => [...(cache.entries.get(key)?.files ?? [])])
-    .flatMap(([path, kept]) => (kept === "folder" ? [] : [path.split("/").at(-1) ?? ""]));
+    .flatMap(([path, file]) => (file === "folder" ? [] : [path.split("/").at(-1) ?? ""]));
 
 const web = image("shop/web", "config of web", "layer of web", "layer of all");
 const api = image("shop/api", "config of api", "layer of api", "layer of all");
 
-describe("what proxies hold", () => {
-  it("comes back in the next run: blobs, and the repositories that find them", async () => {
+describe("the blobs of proxies", () => {
+  it("are restored in the next run, with their links to repositories", async () => {
     const cache = memoryCache();
     const pulls = { "docker.io": [web], "ghcr.io": [image("team/tool", "layer of tool")] };
     const first = await run(cache, pulls);
     expect(first.restored).toEqual({ outcome: "miss", bytes: 0 });
-    const { restored, back } = await run(cache, pulls);
-    expect(back).toEqual(await afterPulling(pulls));
+    const { restored, contents } = await run(cache, pulls);
+    expect(contents).toEqual(await afterPulling(pulls));
     const bytes = ["manifest of shop/web", ...web.layers, "manifest of team/tool", "layer of tool"].join(
       "",
     ).length;
     expect(restored).toEqual({ outcome: "hit", bytes });
   });
 
-  it("comes back without tags: what those mean, the upstream is asked each time", async () => {
+  it("are restored without tags, which proxies resolve at the upstream", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web] });
     const { folders } = await run(cache, { "docker.io": [] });
@@ -103,44 +112,44 @@ describe("what proxies hold", () => {
     expect(paths.filter((path) => path.includes("/tags/"))).toEqual([]);
   });
 
-  it("is not saved again where nothing was pulled that the cache has not", async () => {
+  it("are not saved again if the cache already has all of them", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web, api] });
     const before = cache.calls.length;
     const { saved, log } = await run(cache, { "docker.io": [web] });
     expect(saved).toEqual([]);
     expect(cache.calls.slice(before).filter((call) => call.startsWith("save"))).toEqual([]);
-    expect(log.lines).toContain("Nothing was pulled that is not in the cache already.");
+    expect(log.lines).toContain("Proxy blobs are not saved: the cache already has all of them.");
   });
 
-  it("is saved in so far as it is new: what is there already stays where it is", async () => {
+  it("are saved only if they are new, and existing packs are not changed", async () => {
     const cache = memoryCache();
-    const [part = ""] = (await run(cache, { "docker.io": [web] })).saved.filter((key) => !isIndex(key));
-    const untouched = cache.entries.get(part);
+    const [pack = ""] = (await run(cache, { "docker.io": [web] })).saved.filter((key) => !isIndex(key));
+    const untouched = cache.entries.get(pack);
     const { saved } = await run(cache, { "docker.io": [web, api] });
     expect(blobsIn(cache, saved).toSorted()).toEqual(
       blobsOf(api)
         .filter((blob) => blob !== blobOf("layer of all"))
         .toSorted(),
     );
-    expect(cache.entries.get(part)).toBe(untouched);
-    const { back } = await run(cache, { "docker.io": [] });
-    expect(back).toEqual(await afterPulling({ "docker.io": [web, api] }));
+    expect(cache.entries.get(pack)).toBe(untouched);
+    const { contents } = await run(cache, { "docker.io": [] });
+    expect(contents).toEqual(await afterPulling({ "docker.io": [web, api] }));
   });
 
-  it("is saved once, whichever upstreams have the same: each gets it back", async () => {
+  it("are saved once if several upstreams have the same, and restored for each of them", async () => {
     const cache = memoryCache();
     const pulls = { "docker.io": [web], "quay.io": [web, api] };
     const { saved } = await run(cache, pulls);
     expect(blobsIn(cache, saved).toSorted()).toEqual([...new Set(blobsOf(web, api))].toSorted());
-    const { back, restored } = await run(cache, { "docker.io": [], "quay.io": [] });
-    expect(back).toEqual(await afterPulling(pulls));
+    const { contents, restored } = await run(cache, { "docker.io": [], "quay.io": [] });
+    expect(contents).toEqual(await afterPulling(pulls));
     expect(restored.bytes).toBe(
-      [...new Set([web, api].flatMap((of) => [of.manifest, ...of.layers]))].join("").length,
+      [...new Set([web, api].flatMap((each) => [each.manifest, ...each.layers]))].join("").length,
     );
   });
 
-  it("is found by another repository as well, once that was asked for the same", async () => {
+  it("are linked to another repository as well, once it was requested from there", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web], "quay.io": [] });
     const { saved } = await run(cache, {
@@ -148,19 +157,19 @@ describe("what proxies hold", () => {
       "quay.io": [web],
     });
     expect(blobsIn(cache, saved)).toEqual([]);
-    const { back } = await run(cache, { "docker.io": [], "quay.io": [] });
-    expect(back).toEqual(
+    const { contents } = await run(cache, { "docker.io": [], "quay.io": [] });
+    expect(contents).toEqual(
       await afterPulling({ "docker.io": [web, { ...web, repository: "shop/copy" }], "quay.io": [web] }),
     );
   });
 
-  it("is nothing where nothing was pulled, and then nothing is saved", async () => {
+  it("are not saved if there are none", async () => {
     const cache = memoryCache();
     expect((await run(cache, { "docker.io": [], "ghcr.io": [] })).saved).toEqual([]);
     expect((await run(cache, {})).saved).toEqual([]);
   });
 
-  it("leaves nothing behind in the run's folder but the index", async () => {
+  it("leave only the index in the folder of the store", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web] });
     const { left } = await run(cache, { "docker.io": [web, api] });
@@ -169,111 +178,117 @@ describe("what proxies hold", () => {
 });
 
 describe("several runs", () => {
-  it("that have pulled the same save the same, which is there once, in whatever order they did", async () => {
+  it("that pulled the same images save the same entries, in any order", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web, api], "ghcr.io": [image("tool", "layer of tool")] });
     const first = [...cache.entries.keys()];
-    // The other job of the matrix has looked before there was anything.
+    // The other job of the matrix restored before there were entries.
     cache.instead = (call) => (call.startsWith("restore") ? { outcome: "miss" } : undefined);
     await run(cache, { "ghcr.io": [image("tool", "layer of tool")], "docker.io": [api, web] });
     expect([...cache.entries.keys()]).toEqual(first);
   });
 
-  it("find what the newest of them has saved", async () => {
+  it("restore the newest index", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web] });
     await run(cache, { "docker.io": [api] });
-    expect((await run(cache, { "docker.io": [] })).back).toEqual(
+    expect((await run(cache, { "docker.io": [] })).contents).toEqual(
       await afterPulling({ "docker.io": [web, api] }),
     );
   });
 
-  it("do not leave many small entries behind: what was added bit by bit is packed together again", async () => {
+  it("do not leave many small packs: blobs that were added one by one are packed again", async () => {
     const cache = memoryCache();
     const store = cache.store();
     const folders = new Map([["docker.io", join(temporaryFolder(), "docker.io")]]);
     const images = Array.from({ length: 20 }, (_, index) => image(`app-${index}`, `layer ${index}`));
     for (const each of images) {
       await storeImage(folders.get("docker.io") ?? "", each);
-      await saveProxies(store, folders, new Set(), { prefix, most: 1e9 }, recordingLog());
+      await saveProxies(store, folders, new Set(), { keyPrefix, maxBytes: 1e9 }, recordingLog());
     }
     const before = cache.calls.length;
-    const { back } = await run(cache, { "docker.io": [] });
-    expect(back).toEqual(await afterPulling({ "docker.io": images }));
+    const { contents } = await run(cache, { "docker.io": [] });
+    expect(contents).toEqual(await afterPulling({ "docker.io": images }));
     const restored = cache.calls.slice(before).filter((call) => call.startsWith("restore kind-action-blobs"));
     expect(restored.length).toBeLessThan(5);
   });
 
-  it("of one job share their folders: what an earlier cluster has pulled is not brought again", async () => {
+  it("of one job share their folders, and do not restore blobs that an earlier cluster pulled", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web, api] });
     const folders = new Map([["docker.io", join(temporaryFolder(), "docker.io")]]);
     await storeImage(folders.get("docker.io") ?? "", web);
-    const { restored, back } = await run(cache, {}, { folders });
+    const { restored, contents } = await run(cache, {}, { folders });
     expect(restored).toEqual({
       outcome: "hit",
       bytes: ["manifest of shop/api", "config of api", "layer of api"].join("").length,
     });
-    expect(back).toEqual(await afterPulling({ "docker.io": [web, api] }));
+    expect(contents).toEqual(await afterPulling({ "docker.io": [web, api] }));
     const before = cache.calls.length;
     await run(cache, {}, { folders });
-    expect(cache.calls.slice(before).filter((call) => !call.endsWith(prefix))).toEqual([]);
+    expect(cache.calls.slice(before).filter((call) => !call.endsWith(keyPrefix))).toEqual([]);
   });
 
-  it("get back what belongs to their upstreams alone", async () => {
+  it("restore only blobs of their upstreams", async () => {
     const cache = memoryCache();
     const tool = image("tool", "layer of tool");
     await run(cache, { "docker.io": [web], "ghcr.io": [tool] });
-    const { restored, back } = await run(cache, { "ghcr.io": [] });
-    expect(back).toEqual(await afterPulling({ "ghcr.io": [tool] }));
+    const { restored, contents } = await run(cache, { "ghcr.io": [] });
+    expect(contents).toEqual(await afterPulling({ "ghcr.io": [tool] }));
     expect(restored.bytes).toBe("manifest of toollayer of tool".length);
   });
 });
 
-describe("more than is to be kept", () => {
-  const old = image("old", "a layer that nobody wants any more");
+describe("blobs that exceed the maximum size", () => {
+  const old = image("old", "a layer that is no longer used here");
 
-  it("goes where this run did not ask for it", async () => {
+  it("are left out if this run did not request them", async () => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [old] });
-    const used = blobsOf(web);
-    await run(cache, { "docker.io": [web] }, { used, most: 80 });
-    expect((await run(cache, { "docker.io": [] })).back).toEqual(await afterPulling({ "docker.io": [web] }));
+    const requested = blobsOf(web);
+    await run(cache, { "docker.io": [web] }, { requested, maxBytes: 80 });
+    expect((await run(cache, { "docker.io": [] })).contents).toEqual(
+      await afterPulling({ "docker.io": [web] }),
+    );
   });
 
-  it("stays where what this run asked for names it: nodes have layers without asking for them", async () => {
+  it("are saved if a requested manifest refers to them, because nodes may already have layers", async () => {
     const cache = memoryCache();
     const layers = ["the config", "the layer"];
-    const [config, ...others] = layers.map((of) => ({ digest: `sha256:${blobOf(of)}` }));
+    const [config, ...others] = layers.map((content) => ({ digest: `sha256:${blobOf(content)}` }));
     const manifest = JSON.stringify({ config, layers: others });
     const index = JSON.stringify({ manifests: [{ digest: `sha256:${blobOf(manifest)}` }] });
-    const wanted = { "docker.io": [{ repository: "web", manifest, layers: [...layers, index] }] };
-    const most = `${layers.join("")}${manifest}${index}`.length;
+    const image = { "docker.io": [{ repository: "web", manifest, layers: [...layers, index] }] };
+    const maxBytes = `${layers.join("")}${manifest}${index}`.length;
     const listed = {
-      "docker.io": [...wanted["docker.io"], { repository: "web", manifest: index, layers: [] }],
+      "docker.io": [...image["docker.io"], { repository: "web", manifest: index, layers: [] }],
     };
-    await run(cache, { "docker.io": [...listed["docker.io"], old] }, { used: [blobOf(index)], most });
-    const { back } = await run(cache, { "docker.io": [] });
-    expect([...(back["docker.io"]?.blobs.keys() ?? [])].toSorted()).toEqual(
+    await run(
+      cache,
+      { "docker.io": [...listed["docker.io"], old] },
+      { requested: [blobOf(index)], maxBytes },
+    );
+    const { contents } = await run(cache, { "docker.io": [] });
+    expect([...(contents["docker.io"]?.blobs.keys() ?? [])].toSorted()).toEqual(
       [...layers, manifest, index].map(blobOf).toSorted(),
     );
   });
 
-  it("goes from the largest on where all of it was asked for: small ones are many, and each costs a request", async () => {
+  it("are left out from the largest one down if all were requested, because each blob costs one request", async () => {
     const cache = memoryCache();
     const large = image("web", "small", "a layer that is larger than all others");
-    await run(cache, { "docker.io": [large] }, { used: blobsOf(large), most: 30 });
-    const { back } = await run(cache, { "docker.io": [] });
-    expect([...(back["docker.io"]?.blobs.keys() ?? [])].toSorted()).toEqual(
+    await run(cache, { "docker.io": [large] }, { requested: blobsOf(large), maxBytes: 30 });
+    const { contents } = await run(cache, { "docker.io": [] });
+    expect([...(contents["docker.io"]?.blobs.keys() ?? [])].toSorted()).toEqual(
       [blobOf("small"), blobOf("manifest of web")].toSorted(),
     );
   });
 
-  it("is kept within the bound, whatever comes", async () => {
+  it("never make the saved blobs exceed it", async () => {
     const cache = memoryCache();
     for (const number of [1, 2, 3, 4, 5]) {
       const next = image(`app-${number}`, `layer ${number}`);
-      await run(cache, { "docker.io": [next] }, { used: blobsOf(next), most: 60 });
+      await run(cache, { "docker.io": [next] }, { requested: blobsOf(next), maxBytes: 60 });
       const { restored } = await run(cache, { "docker.io": [] });
       expect(restored.bytes).toBeLessThanOrEqual(60);
       expect(restored.bytes).toBeGreaterThan(0);
@@ -281,53 +296,53 @@ describe("more than is to be kept", () => {
   });
 });
 
-describe("a cache that does not do its part", () => {
+describe("the blobs of proxies with a cache that does not work", () => {
   it.each([
     ["skipped", { outcome: "skipped", reason: "the job has no cache" }] as const,
     ["failed", { outcome: "failed", reason: "it took longer than 120 s" }] as const,
     ["a miss", { outcome: "miss" }] as const,
-  ])("is no cause for anything else: %s", async (_, result) => {
+  ])("are not restored, and the log says why: %s", async (_, result) => {
     const cache = memoryCache();
     await run(cache, { "docker.io": [web] });
     cache.instead = () => result;
-    const { restored, back, log } = await run(cache, { "docker.io": [] });
+    const { restored, contents, log } = await run(cache, { "docker.io": [] });
     expect(restored).toEqual({ outcome: result.outcome, bytes: 0 });
-    expect(back).toEqual({ "docker.io": { repositories: [], blobs: new Map(), named: new Map() } });
+    expect(contents).toEqual({ "docker.io": { repositories: [], blobs: new Map(), children: new Map() } });
     expect(log.lines.join("\n")).toContain("reason" in result ? result.reason : "");
     expect(log.warnings).toEqual([]);
   });
 
-  it("has lost a part: the rest is used, and the part is saved again when it was pulled", async () => {
+  it("are restored without those of a missing pack, which is saved again", async () => {
     const cache = memoryCache();
-    const [part = ""] = (await run(cache, { "docker.io": [web] })).saved;
+    const [pack = ""] = (await run(cache, { "docker.io": [web] })).saved;
     await run(cache, { "docker.io": [api] });
-    cache.entries.delete(part);
-    const { back, restored, saved } = await run(cache, { "docker.io": [web, api] });
-    const [repository] = back["docker.io"]?.repositories ?? [];
+    cache.entries.delete(pack);
+    const { contents, restored, saved } = await run(cache, { "docker.io": [web, api] });
+    const [repository] = contents["docker.io"]?.repositories ?? [];
     expect(repository).toMatchObject({ name: "shop/api", manifests: [blobOf(api.manifest)] });
     expect(restored.outcome).toBe("hit");
-    expect(saved).toContain(part);
-    expect((await run(cache, { "docker.io": [] })).back).toEqual(
+    expect(saved).toContain(pack);
+    expect((await run(cache, { "docker.io": [] })).contents).toEqual(
       await afterPulling({ "docker.io": [web, api] }),
     );
   });
 
-  it("fails in the middle: what has come is used, and nothing is taken for lost", async () => {
+  it("are restored up to a failure, and packs that failed are not saved again", async () => {
     const cache = memoryCache();
-    const [part = ""] = (await run(cache, { "docker.io": [web] })).saved;
+    const [pack = ""] = (await run(cache, { "docker.io": [web] })).saved;
     await run(cache, { "docker.io": [api] });
     cache.instead = (call) =>
-      call === `restore ${part}` ? { outcome: "failed", reason: "the connection ended" } : undefined;
-    const { restored, back, saved } = await run(cache, { "docker.io": [web] });
+      call === `restore ${pack}` ? { outcome: "failed", reason: "the connection ended" } : undefined;
+    const { restored, contents, saved } = await run(cache, { "docker.io": [web] });
     expect(restored).toEqual({
       outcome: "hit",
       bytes: ["manifest of shop/api", "config of api", "layer of api"].join("").length,
     });
-    expect(back["docker.io"]?.repositories.map(({ name }) => name)).toEqual(["shop/api"]);
+    expect(contents["docker.io"]?.repositories.map(({ name }) => name)).toEqual(["shop/api"]);
     expect(saved).toEqual([]);
   });
 
-  it("takes not all that is to be saved: then no index names it", async () => {
+  it("get no index if a pack cannot be saved", async () => {
     const cache = memoryCache();
     cache.instead = (call) =>
       call.startsWith("save kind-action-blobs") ? { outcome: "failed", reason: "no quota" } : undefined;
@@ -336,10 +351,12 @@ describe("a cache that does not do its part", () => {
     expect(left).toEqual({});
     cache.instead = () => undefined;
     await run(cache, { "docker.io": [web] });
-    expect((await run(cache, { "docker.io": [] })).back).toEqual(await afterPulling({ "docker.io": [web] }));
+    expect((await run(cache, { "docker.io": [] })).contents).toEqual(
+      await afterPulling({ "docker.io": [web] }),
+    );
   });
 
-  it("has an entry that another job was faster to save: that one counts", async () => {
+  it("use a pack that another job saved first", async () => {
     const cache = memoryCache();
     cache.instead = (call) =>
       call.startsWith("save kind-action-blobs") ? { outcome: "exists", key: call.slice(5) } : undefined;
@@ -348,4 +365,27 @@ describe("a cache that does not do its part", () => {
   });
 });
 
-const isIndexKey = new RegExp(`^${prefix}[0-9a-f]{32}$`);
+const isIndexKey = new RegExp(`^${keyPrefix}[0-9a-f]{32}$`);
+
+describe("the key prefix of proxies", () => {
+  const job = { workflow: "CI", id: "test", architecture: "amd64" };
+
+  it("depends on the workflow, the job and the architecture", () => {
+    const others = [
+      { ...job, workflow: "Nightly" },
+      { ...job, id: "lint" },
+      { ...job, architecture: "arm64" },
+    ];
+    const prefixes = [job, ...others].map(proxyKeyPrefix);
+    expect(new Set(prefixes).size).toBe(4);
+    expect(prefixes[0]).toMatch(/^kind-action-proxies-v1-amd64-[0-9a-f]{16}-$/);
+  });
+
+  it("is the same for all combinations of a matrix", () => {
+    expect(proxyKeyPrefix({ ...job })).toBe(proxyKeyPrefix(job));
+  });
+
+  it("is the key of the cache entry", () => {
+    expect(proxyBlobsEntry.key({ job, folders: new Map() })).toBe(proxyKeyPrefix(job));
+  });
+});

@@ -5,8 +5,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { sha256File } from "../../../src/lib/sha256.ts";
 import { cacheJob } from "../../fixtures/cache-job.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
-import type { Fault } from "../../runner/results-service/faults.ts";
-import { type ResultsServiceOptions, startResultsService } from "../../runner/results-service/server.ts";
+import type { Fault } from "../../harness/results-service/faults.ts";
+import { type ResultsServiceOptions, startResultsService } from "../../harness/results-service/server.ts";
 
 async function service(options: Omit<ResultsServiceOptions, "dir"> = {}) {
   const started = await startResultsService({ dir: temporaryFolder(), ...options });
@@ -16,11 +16,11 @@ async function service(options: Omit<ResultsServiceOptions, "dir"> = {}) {
 
 const entry = { path: "file", key: "key" };
 
-describe("a large entry", () => {
+describe("a large cache entry", () => {
   const megabytes = 300;
 
   it.each(["azure", "loopback"] as const)(
-    "comes back as it was, where storage is found as %s",
+    "is restored unchanged with storage at %s",
     async (blobHost) => {
       const results = await service({ blobHost });
       const first = await cacheJob(results);
@@ -35,37 +35,39 @@ describe("a large entry", () => {
   );
 });
 
-describe("a service that fails", () => {
+describe("a failing cache service", () => {
   const onEveryCall: Fault[] = ["rpc-401", "rpc-429", "rpc-500", "rpc-html", "rpc-reset", { rpcDelay: 20 }];
 
-  it.each(onEveryCall)("is done without, with one warning, in the time there is: %j", async (fault) => {
+  it.each(onEveryCall)("causes one warning, and is not used any more: %j", async (fault) => {
     const results = await service({ faults: [fault] });
-    const { store, warnings } = await cacheJob(results, { deadline: 1_500 });
+    const { store, warnings } = await cacheJob(results, { timeoutMs: 1_500 });
     await writeFile(join(store.folder, "file"), "content");
     expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
     expect(await store.restore({ ...entry, key: "other" })).toMatchObject({ outcome: "skipped" });
     expect(await store.save(entry)).toMatchObject({ outcome: "skipped" });
     expect(warnings).toEqual([
-      expect.stringMatching(/^The Actions cache is not used any further, because restoring key failed: ./),
+      expect.stringMatching(
+        /^The Actions cache is disabled for the rest of this step, because restoring key failed: ./,
+      ),
     ]);
   });
 
   it.each<Fault>(["blob-truncated", "blob-corrupt", "blob-stall", "blob-503"])(
-    "gives nothing that is taken for what was saved: %s",
+    "does not make a damaged entry a hit: %s",
     async (fault) => {
       const results = await service();
       const first = await cacheJob(results);
       await writeFile(join(first.store.folder, "file"), randomBytes(3_000_000));
       await first.store.save(entry);
       results.inject(fault);
-      const { store, warnings } = await cacheJob(results, { deadline: 2_000 });
+      const { store, warnings } = await cacheJob(results, { timeoutMs: 2_000 });
       expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
       expect(warnings).toHaveLength(1);
     },
     20_000,
   );
 
-  it("does not take what it promised to take: that is a warning", async () => {
+  it("causes a warning if it does not complete an upload", async () => {
     const results = await service({ faults: ["finalize-fail"] });
     const { store, warnings } = await cacheJob(results);
     await writeFile(join(store.folder, "file"), "content");
@@ -74,8 +76,8 @@ describe("a service that fails", () => {
   });
 });
 
-describe("two jobs that save the same at once", () => {
-  it("leave one entry, and neither is told of the other", async () => {
+describe("two jobs that save the same entry at the same time", () => {
+  it("leave one entry, without warnings", async () => {
     const results = await service();
     const jobs = await Promise.all([cacheJob(results), cacheJob(results)]);
     const saved = await Promise.all(

@@ -4,19 +4,22 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { getPriority } from "node:os";
 import { join, resolve } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { z } from "zod";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import * as z from "zod";
 import { type CacheStore, openCacheStore } from "../../../src/cache/transport/store.ts";
 import { createWorkerSpawner } from "../../../src/lib/worker-process.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 import { bytesOf, serve } from "../../fixtures/web-server.ts";
 
+// Workers start slowly on a busy machine.
+vi.setConfig({ testTimeout: 30_000 });
+
 const program = [process.execPath, resolve(import.meta.dirname, "../../../dist/cache-worker.js")];
 
-/** Opens a cache in a folder of the test's own, with a service that answers so; without one where none is given. */
+/** Opens a cache in a new folder, with a cache service that responds as given, or without one. */
 async function opened(
-  answer?: RequestListener,
-  more: { mode?: string; deadline?: number } = {},
+  respond?: RequestListener,
+  options: { mode?: string; timeoutMs?: number } = {},
 ): Promise<{ store: CacheStore; warnings: string[]; folder: string; started: () => number }> {
   const folder = temporaryFolder();
   const environment: Record<string, string> = {
@@ -27,19 +30,19 @@ async function opened(
     ACTIONS_CACHE_SERVICE_V2: "true",
     ACTIONS_RUNTIME_TOKEN: "token",
   };
-  if (answer !== undefined) environment.ACTIONS_RESULTS_URL = `${(await serve(answer)).url}/`;
-  const converse = createWorkerSpawner(randomUUID(), environment);
+  if (respond !== undefined) environment.ACTIONS_RESULTS_URL = `${(await serve(respond)).url}/`;
+  const spawnWorker = createWorkerSpawner(randomUUID(), environment);
   let started = 0;
   const warnings: string[] = [];
   const store = await openCacheStore(join(folder, "cache"), {
     spawnWorker: (...argv) => {
       started++;
-      return converse(...argv);
+      return spawnWorker(...argv);
     },
     program,
-    deadline: more.deadline ?? 20_000,
-    mode: more.mode,
-    warn: (message) => warnings.push(message),
+    timeoutMs: options.timeoutMs ?? 20_000,
+    mode: options.mode,
+    log: { warning: (message) => warnings.push(message) },
   });
   onTestFinished(() => store.close());
   return { store, warnings, folder, started: () => started };
@@ -57,7 +60,7 @@ const refusing =
 
 const entry = { path: "kind", key: "key" };
 
-/** What a process of this machine was started as: nothing where it has ended meanwhile. */
+/** Returns the command line of a process, or an empty string if it has ended. */
 function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8");
@@ -66,8 +69,8 @@ function commandOf(pid: string): string {
   }
 }
 
-describe("a job without a cache service", () => {
-  it("does without, and is no cause for a warning", async () => {
+describe("openCacheStore in a job without a cache service", () => {
+  it("skips all calls without a warning", async () => {
     const { store, warnings } = await opened();
     const skipped = { outcome: "skipped", reason: "the job has no cache" };
     expect(await store.restore(entry)).toEqual(skipped);
@@ -76,14 +79,14 @@ describe("a job without a cache service", () => {
   });
 });
 
-describe("a job that the service lets do less", () => {
-  it.each(["none", "write-only"])("restores nothing in the mode %s, and nobody is asked", async (mode) => {
+describe("openCacheStore in a job with restricted access", () => {
+  it.each(["none", "write-only"])("skips restores in the mode %s, without a request", async (mode) => {
     const { store, warnings } = await opened(json({}), { mode });
     expect(await store.restore(entry)).toMatchObject({ outcome: "skipped" });
     expect(warnings).toEqual([]);
   });
 
-  it.each(["none", "read"])("saves nothing in the mode %s, and nobody is asked", async (mode) => {
+  it.each(["none", "read"])("skips saves in the mode %s, without a request", async (mode) => {
     const { store, warnings } = await opened(json({}), { mode });
     expect(await store.save(entry)).toMatchObject({ outcome: "skipped" });
     expect(warnings).toEqual([]);
@@ -96,7 +99,7 @@ describe("a job that the service lets do less", () => {
     expect(await store.restore(entry)).toMatchObject({ outcome: "hit" });
   });
 
-  it("is told so without a warning where the service refuses", async () => {
+  it("skips a restore without a warning if the service denies it", async () => {
     const { store, warnings } = await opened(refusing("cache read denied: not on this event"));
     expect(await store.restore(entry)).toMatchObject({
       outcome: "skipped",
@@ -106,14 +109,14 @@ describe("a job that the service lets do less", () => {
   });
 });
 
-describe("the Actions cache", () => {
-  it("misses what it does not have", async () => {
+describe("openCacheStore", () => {
+  it("reports a miss for an entry that does not exist", async () => {
     const { store, warnings } = await opened(json({ ok: false }));
     expect(await store.restore(entry)).toEqual({ outcome: "miss" });
     expect(warnings).toEqual([]);
   });
 
-  it("keeps an entry that is there, and nothing is packed for it", async () => {
+  it("does not pack files for an entry that exists", async () => {
     const { store, warnings } = await opened(json({ ok: true, matched_key: "key" }));
     expect(await store.save({ path: "not-even-there", key: "key" })).toEqual({
       outcome: "exists",
@@ -122,14 +125,14 @@ describe("the Actions cache", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("leaves an entry to another job that was faster", async () => {
+  it("reports that an entry exists if another job saves it first", async () => {
     const { store, warnings } = await opened(json({ ok: false }));
     await writeFile(join(store.folder, "kind"), "a program");
     expect(await store.save(entry)).toEqual({ outcome: "exists", key: "key" });
     expect(warnings).toEqual([]);
   });
 
-  it("brings back on one runner what another one saved, wherever they keep their folders", async () => {
+  it("restores an entry of another runner, whose folders have other paths", async () => {
     const service = cacheService();
     const { store: first } = await opened(service);
     await writeFile(join(first.folder, "kind"), "a program");
@@ -140,36 +143,36 @@ describe("the Actions cache", () => {
     expect(await readFile(join(second.folder, "kind"), "utf8")).toBe("a program");
     expect(await second.restore({ path: "kubectl", key: "key-1" })).toEqual({ outcome: "miss" });
     expect(warnings).toEqual([]);
-    // Nothing is left outside of its folder.
+    // No files are left outside of the store's folder.
     expect(await readdir(folder)).toEqual(["cache"]);
   });
 
-  it("is asked by one client for one entry after another, and by more for several at once", async () => {
+  it("reuses one worker for sequential requests, and starts more for parallel ones", async () => {
     const { store, started } = await opened(json({ ok: false }));
     for (const key of ["a", "b", "c"]) await store.restore({ path: "kind", key });
     expect(started()).toBe(1);
     await Promise.all(["d", "e", "f"].map((key) => store.restore({ path: "kind", key })));
     expect(started()).toBe(3);
     await store.close();
-    // Whoever asks then is answered as well.
+    // A request after close() starts a new worker.
     expect(await store.restore(entry)).toEqual({ outcome: "miss" });
   });
 
-  it("leaves the processors to others where an entry is restored in the background", async () => {
-    /** How far the priorities of all clients are above this process's, at each request. */
-    const above: number[][] = [];
+  it("lowers the priority of workers that restore in the background", async () => {
+    /** The priorities of all workers relative to this process, at each request. */
+    const priorities: number[][] = [];
     const { store, folder } = await opened((request, response) => {
-      const clients = readdirSync("/proc").filter((pid) => commandOf(pid).includes(join(folder, "cache")));
-      above.push(clients.map((pid) => getPriority(Number(pid)) - getPriority()).toSorted());
+      const workers = readdirSync("/proc").filter((pid) => commandOf(pid).includes(join(folder, "cache")));
+      priorities.push(workers.map((pid) => getPriority(Number(pid)) - getPriority()).toSorted());
       json({ ok: false })(request, response);
     });
     await store.restore(entry);
     await store.restore({ ...entry, background: true });
     await store.restore(entry);
-    expect(above).toEqual([[0], [0, 10], [0, 10]]);
+    expect(priorities).toEqual([[0], [0, 10], [0, 10]]);
   });
 
-  it("finds the newest entry whose key begins so", async () => {
+  it("restores the newest entry whose key has a prefix", async () => {
     const { store } = await opened(cacheService());
     await mkdir(join(store.folder, "index"));
     await store.save({ path: "index", key: "index-2" });
@@ -180,21 +183,21 @@ describe("the Actions cache", () => {
   });
 });
 
-describe("an Actions cache that fails", () => {
-  it("is not waited for longer than the deadline, and this is said", async () => {
-    const { store, warnings } = await opened(() => {}, { deadline: 500 });
+describe("openCacheStore with a failing cache", () => {
+  it("ends a call at the timeout of all calls, with a warning", async () => {
+    const { store, warnings } = await opened(() => {}, { timeoutMs: 500 });
     expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
     expect(warnings).toEqual([
-      "The Actions cache is not used any further, because restoring key failed: it took longer than 0.5 s",
+      "The Actions cache is disabled for the rest of this step, because restoring key failed: it took longer than 0.5 s",
     ]);
   });
 
-  it("is not waited for longer than an entry is worth, and asked for others still", async () => {
+  it("ends a call at its own timeout, and executes later calls", async () => {
     let slow = true;
     const { store, warnings } = await opened((request, response) => {
       if (!slow) json({ ok: false })(request, response);
     });
-    expect(await store.restore({ ...entry, deadline: 300 })).toEqual({
+    expect(await store.restore({ ...entry, timeoutMs: 300 })).toEqual({
       outcome: "failed",
       reason: "it took longer than 0.3 s",
     });
@@ -203,13 +206,13 @@ describe("an Actions cache that fails", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("is not asked where it may take no time", async () => {
-    const { store, warnings } = await opened(json({}), { deadline: 0 });
+  it("skips all calls if the timeout is 0", async () => {
+    const { store, warnings } = await opened(json({}), { timeoutMs: 0 });
     expect(await store.restore(entry)).toMatchObject({ outcome: "skipped" });
     expect(warnings).toEqual([]);
   });
 
-  it("is asked no more, and only one warning says so", async () => {
+  it("skips all calls after a failure, with one warning", async () => {
     let calls = 0;
     const { store, warnings } = await opened((request, response) => {
       calls++;
@@ -225,42 +228,42 @@ describe("an Actions cache that fails", () => {
   });
 
   it.each([
-    ["a key that the client does not take", { path: "kind", key: "a,b" }, "cannot contain commas"],
-    ["nothing to save", { path: "not-there", key: "key" }, "do(es) not exist"],
-  ])("says why: %s", async (_, wrong, reason) => {
+    ["an invalid key", { path: "kind", key: "a,b" }, "cannot contain commas"],
+    ["a missing path", { path: "not-there", key: "key" }, "do(es) not exist"],
+  ])("reports the reason: %s", async (_, wrong, reason) => {
     const { store, warnings } = await opened(json({ ok: false }));
     expect(await store.save(wrong)).toMatchObject({ outcome: "failed" });
     expect(warnings[0]).toContain(reason);
   });
 
-  it("is said to fail when its client ends without a word", async () => {
+  it("fails a call if the worker exits without a reply", async () => {
     const warnings: string[] = [];
     const store = await openCacheStore(join(temporaryFolder(), "cache"), {
       spawnWorker: createWorkerSpawner(randomUUID(), {}),
       program: ["true"],
-      deadline: 10_000,
+      timeoutMs: 10_000,
       mode: undefined,
-      warn: (message) => warnings.push(message),
+      log: { warning: (message) => warnings.push(message) },
     });
     expect(await store.restore(entry)).toMatchObject({ outcome: "failed" });
-    expect(warnings).toEqual([expect.stringContaining("ended without an answer")]);
+    expect(warnings).toEqual([expect.stringContaining("exited without a response")]);
   });
 });
 
-/** A service for one entry: found by its key together with the paths it was saved under, which `version` is made of. */
+/** A cache service for one entry, which is identified by its key and by `version`, a hash of the saved paths. */
 function cacheService(): RequestListener {
   let entry = { key: "", version: "" };
   let blob: Buffer = Buffer.alloc(0);
-  // Azure's client, which does the upload, wants a path of an account, a container and a blob.
-  const place = "/account/container/blob";
-  const asked = z.object({
+  // The Azure client, which uploads, needs a path of account, container and blob.
+  const blobPath = "/account/container/blob";
+  const requestSchema = z.object({
     key: z.string(),
     version: z.string(),
     restore_keys: z.array(z.string()).default([]),
   });
   return async (request, response) => {
     const body = await bytesOf(request);
-    const blobUrl = `http://${request.headers.host}${place}`;
+    const blobUrl = `http://${request.headers.host}${blobPath}`;
     const [, call] = /CacheService\/(\w+)$/.exec(request.url ?? "") ?? [];
     if (call === undefined) {
       if (request.method === "PUT") blob = body;
@@ -269,11 +272,11 @@ function cacheService(): RequestListener {
       response.end(request.method === "GET" ? blob : undefined);
       return;
     }
-    const { key, version, restore_keys } = asked.parse(JSON.parse(body.toString()));
+    const { key, version, restore_keys } = requestSchema.parse(JSON.parse(body.toString()));
     if (call === "CreateCacheEntry") entry = { key, version };
-    const fits = [key, ...restore_keys].some((wanted) => entry.key !== "" && entry.key.startsWith(wanted));
+    const matches = [key, ...restore_keys].some((prefix) => entry.key !== "" && entry.key.startsWith(prefix));
     json({
-      ok: fits && entry.version === version,
+      ok: matches && entry.version === version,
       signed_upload_url: blobUrl,
       signed_download_url: blobUrl,
       matched_key: entry.key,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseCniManifest } from "../../../src/cluster/fast-start/kindnet-manifest.ts";
 
-const on = { podSubnet: "10.244.0.0/16", endpoint: "shop-control-plane:6443" };
+const values = { podSubnet: "10.244.0.0/16", endpoint: "shop-control-plane:6443" };
 
 /** kind's own manifest, shortened: images/kindnetd. */
 const kindnet = `# kindnetd networking manifest
@@ -40,9 +40,9 @@ spec:
           value: {{ .PodSubnet }}
 `;
 
-describe("kind's network add-on", () => {
-  it("is a list of objects, each with where it is made", () => {
-    expect(parseCniManifest(kindnet, on)?.map(({ path }) => path)).toEqual([
+describe("parseCniManifest", () => {
+  it("returns the objects, each with the path that creates it", () => {
+    expect(parseCniManifest(kindnet, values)?.map(({ path }) => path)).toEqual([
       "/apis/rbac.authorization.k8s.io/v1/clusterroles",
       "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
       "/api/v1/namespaces/kube-system/serviceaccounts",
@@ -50,8 +50,8 @@ describe("kind's network add-on", () => {
     ]);
   });
 
-  it("has the cluster's pod subnet and the control plane's address, as kind gives them", () => {
-    expect(parseCniManifest(kindnet, on)?.at(-1)?.body).toMatchObject({
+  it("sets the pod subnet and the address of the control plane, as kind does", () => {
+    expect(parseCniManifest(kindnet, values)?.at(-1)?.body).toMatchObject({
       metadata: { name: "kindnet" },
       spec: {
         template: {
@@ -70,29 +70,27 @@ describe("kind's network add-on", () => {
     });
   });
 
-  it("is taken as it is where it does not ask for more", () => {
+  it("does not change a manifest that requests no changes", () => {
     const plain = kindnet.replace(/^# would.*\n/gm, "").replace("{{ .PodSubnet }}", "10.1.0.0/16");
-    expect(parseCniManifest(plain, on)?.at(-1)?.body).toMatchObject({
+    expect(parseCniManifest(plain, values)?.at(-1)?.body).toMatchObject({
       spec: { template: { spec: { containers: [{ env: [{ name: "POD_SUBNET", value: "10.1.0.0/16" }] }] } } },
     });
   });
-});
 
-describe("a manifest is left to kind", () => {
   it.each([
     {
-      why: "that templates more",
+      why: "has other template actions",
       text: kindnet.replace("{{ .PodSubnet }}", "{{ if .PodSubnet }}x{{ end }}"),
     },
     {
-      why: "with objects of another kind",
+      why: "has an object of another kind",
       text: `${kindnet}---\nkind: Pod\napiVersion: v1\nmetadata: {name: x}\n`,
     },
-    { why: "that is no YAML", text: "a: [" },
-    { why: "without a DaemonSet", text: kindnet.slice(0, kindnet.indexOf("apiVersion: apps/v1")) },
-    { why: "whose DaemonSet has nowhere to say it", text: kindnet.replace(/ {8}env:[\s\S]*/, "") },
-    { why: "that is empty", text: "" },
-  ])("$why", ({ text }) => {
-    expect(parseCniManifest(text, on)).toBeUndefined();
+    { why: "is not valid YAML", text: "a: [" },
+    { why: "has no DaemonSet", text: kindnet.slice(0, kindnet.indexOf("apiVersion: apps/v1")) },
+    { why: "has a DaemonSet without environment variables", text: kindnet.replace(/ {8}env:[\s\S]*/, "") },
+    { why: "is empty", text: "" },
+  ])("returns undefined for a manifest that $why", ({ text }) => {
+    expect(parseCniManifest(text, values)).toBeUndefined();
   });
 });

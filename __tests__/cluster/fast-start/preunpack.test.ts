@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { preunpackImages, preunpackOrder } from "../../../src/cluster/fast-start/preunpack.ts";
+import { NodeSessions } from "../../../src/node/sessions.ts";
 import { noise } from "../../archive/tar-files.ts";
 import { machine } from "../../fixtures/machine.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -20,8 +21,8 @@ const names = new Map([
   ["registry.k8s.io/kube-proxy:v1.34.4", "sha256:id-without-a-digest"],
 ]);
 
-describe("a node's own images are unpacked in the order in which it needs them, each once", () => {
-  it("on a control plane", () => {
+describe("preunpackOrder", () => {
+  it("returns the images of a control plane in the order of need, each once", () => {
     expect(preunpackOrder({ idByName: names }, "control-plane")).toEqual([
       "sha256:pause",
       "sha256:etcd",
@@ -30,27 +31,35 @@ describe("a node's own images are unpacked in the order in which it needs them, 
     ]);
   });
 
-  it("on a worker", () => {
+  it("returns only the images that a worker runs", () => {
     expect(preunpackOrder({ idByName: names }, "worker")).toEqual(["sha256:pause", "sha256:kindnet"]);
   });
 });
 
-describe("a cluster that starts", () => {
-  it("unpacks ahead on every node, and nothing goes on when that is done", async () => {
-    const to = await machine(["shop-control-plane", "shop-worker"]);
+describe("preunpackImages", () => {
+  it("unpacks the images in all nodes, and no program runs in them after the sessions are closed", async () => {
+    const target = await machine(["shop-control-plane", "shop-worker"]);
+    const sessions = new NodeSessions(target.daemon.engine, "shop");
+    onTestFinished(() => sessions.close());
     const pause = imageIn(temporaryFolder(), ["registry.k8s.io/pause:3.10"], [noise("pause", 1_000)]);
     const digest = pause.stored.target;
-    for (const { containerd } of to.nodes)
+    for (const { containerd } of target.nodes)
       containerd.store(pause.stored, "registry.k8s.io/pause:3.10", `docker.io/library/import-1@${digest}`);
-    await preunpackImages(
-      to.daemon.engine,
-      { name: "shop", nodes: ["shop-control-plane", "shop-worker"] },
-      5_000,
-    );
-    for (const { containerd } of to.nodes)
+    await preunpackImages(sessions, ["shop-control-plane", "shop-worker"], 5_000);
+    for (const { containerd } of target.nodes)
       await expect
         .poll(() => containerd.unpacked.map(({ target }) => target), { timeout: 4_000 })
         .toEqual([digest]);
-    await to.idle();
+    sessions.close();
+    await target.idle();
+  });
+
+  it("fails if a node does not start in time", async () => {
+    const target = await machine(["shop-control-plane"]);
+    const sessions = new NodeSessions(target.daemon.engine, "shop");
+    onTestFinished(() => sessions.close());
+    await expect(preunpackImages(sessions, ["shop-control-plane", "shop-worker"], 50)).rejects.toThrow(
+      "shop-worker",
+    );
   });
 });

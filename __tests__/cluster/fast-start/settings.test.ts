@@ -1,18 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { parseClusterConfig, renderClusterConfig } from "../../../src/cluster/config.ts";
-import { manifestPatchesFolder, planFastStart } from "../../../src/cluster/fast-start/settings.ts";
+import { renderClusterConfig } from "../../../src/cluster/config.ts";
+import { fastStartSettings, manifestPatchesFolder } from "../../../src/cluster/fast-start/settings.ts";
+import { configOf } from "../../fixtures/cluster-config.ts";
 
-const header = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n";
-
-function configOf(text: string) {
-  const read = parseClusterConfig(header + text);
-  if ("problems" in read) throw new Error(read.problems.join("\n"));
-  return read.config;
-}
-
-const plan = (text = "", mounts = true) => planFastStart(configOf(text), mounts);
+const settingsOf = (text = "", mounts = true) => fastStartSettings(configOf(text), mounts);
 
 type Json = { [key: string]: unknown };
 const object = z.record(z.string(), z.unknown());
@@ -30,7 +23,7 @@ function merge(target: unknown, patch: unknown): unknown {
 
 const operations = z.array(z.object({ op: z.literal("add"), path: z.string(), value: z.unknown() }));
 
-/** RFC 6902, as far as it adds to the end of a list that has to be there. */
+/** RFC 6902, only `add` at the end of an existing list. */
 function append(target: unknown, patch: string): void {
   for (const { path, value } of operations.parse(parse(patch))) {
     const keys = path.split("/").slice(1, -1);
@@ -40,10 +33,10 @@ function append(target: unknown, patch: string): void {
   }
 }
 
-/** What kubeadm reads of a document of kind's, after the configuration's patches. */
+/** Returns a kubeadm configuration document of kind after the patches of the rendered configuration. */
 function patched(document: Json, text = "") {
   const config = configOf(text);
-  const { patches, json6902 } = planFastStart(config, true);
+  const { patches, json6902 } = fastStartSettings(config, true);
   const rendered = object.parse(
     parse(
       renderClusterConfig(config, "shop", ["node"], {
@@ -66,7 +59,7 @@ function patched(document: Json, text = "") {
   return object.parse(result);
 }
 
-/** What kind writes: pkg/cluster/internal/kubeadm/config.go. */
+/** Documents that kind writes: pkg/cluster/internal/kubeadm/config.go. */
 const v1beta3 = {
   apiVersion: "kubeadm.k8s.io/v1beta3",
   kind: "ClusterConfiguration",
@@ -80,8 +73,8 @@ const v1beta4 = {
   scheduler: { extraArgs: null },
 };
 
-describe("a cluster that starts fast", () => {
-  it("has its settings beside kind's own, as fields, in kubeadm's v1beta3", () => {
+describe("fastStartSettings", () => {
+  it("adds arguments to those of kind, as fields, in kubeadm's v1beta3", () => {
     expect(patched(v1beta3)).toMatchObject({
       controllerManager: {
         extraArgs: {
@@ -96,7 +89,7 @@ describe("a cluster that starts fast", () => {
     });
   });
 
-  it("has them as items of lists in v1beta4", () => {
+  it("adds arguments to those of kind, as list items, in kubeadm's v1beta4", () => {
     expect(patched(v1beta4)).toMatchObject({
       controllerManager: {
         extraArgs: [
@@ -114,13 +107,13 @@ describe("a cluster that starts fast", () => {
   it.each([
     { why: "feature gates", text: "featureGates:\n  SomeGate: true\n" },
     { why: "IPv6", text: "networking:\n  ipFamily: ipv6\n" },
-  ])("keeps what kind gives the scheduler for $why in v1beta4", ({ text }) => {
-    const own = { name: "bind-address", value: "::1" };
-    const { scheduler } = patched({ ...v1beta4, scheduler: { extraArgs: [own] } }, text);
-    expect(scheduler).toEqual({ extraArgs: [own, { name: "leader-elect", value: "false" }] });
+  ])("keeps the scheduler arguments of kind for $why in v1beta4", ({ text }) => {
+    const existing = { name: "bind-address", value: "::1" };
+    const { scheduler } = patched({ ...v1beta4, scheduler: { extraArgs: [existing] } }, text);
+    expect(scheduler).toEqual({ extraArgs: [existing, { name: "leader-elect", value: "false" }] });
   });
 
-  it("tells kubeadm where the patches of its manifests are, at init and at join", () => {
+  it("sets the folder of kubeadm's patches, at init and at join", () => {
     for (const kind of ["InitConfiguration", "JoinConfiguration"])
       for (const apiVersion of ["kubeadm.k8s.io/v1beta3", "kubeadm.k8s.io/v1beta4"])
         expect(patched({ apiVersion, kind })).toMatchObject({
@@ -128,7 +121,7 @@ describe("a cluster that starts fast", () => {
         });
   });
 
-  it("has kubelets that pull several images at once", () => {
+  it("enables parallel image pulls in kubelets", () => {
     const document = {
       apiVersion: "kubelet.config.k8s.io/v1beta1",
       kind: "KubeletConfiguration",
@@ -141,15 +134,15 @@ describe("a cluster that starts fast", () => {
     });
   });
 
-  it("leaves documents of other versions alone", () => {
+  it("does not change documents of other kubeadm versions", () => {
     for (const kind of ["ClusterConfiguration", "InitConfiguration"]) {
       const document = { apiVersion: "kubeadm.k8s.io/v1beta2", kind };
       expect(patched(document)).toEqual(document);
     }
   });
 
-  it("gives up a probe that fails as late as kubeadm's own periods of ten seconds do", () => {
-    const { manifests } = plan();
+  it("shortens probe periods without a shorter time until a restart", () => {
+    const { manifests } = settingsOf();
     expect(Object.keys(manifests).toSorted()).toEqual([
       "corednsdeployment+strategic.yaml",
       "etcd+strategic.yaml",
@@ -171,36 +164,36 @@ describe("a cluster that starts fast", () => {
     });
   });
 
-  it("lists what it does", () => {
-    expect(plan().settings).toEqual([
+  it("describes the settings", () => {
+    expect(settingsOf().settings).toEqual([
       "controller manager: `leader-elect=false`",
       "controller manager: `kube-api-qps=300`",
       "controller manager: `kube-api-burst=400`",
       "scheduler: `leader-elect=false`",
       "etcd: `unsafe-no-fsync=true`",
       "kubelet: `maxParallelImagePulls=5`",
-      "control plane: first probes after a second, then each second",
-      "CoreDNS: asked each second whether it is ready",
+      "control plane: startup probes after 1 s, then every second",
+      "CoreDNS: readiness probe every second",
     ]);
   });
-});
 
-describe("several control planes", () => {
-  it("elect their leaders", () => {
+  it("keeps leader election with several control planes", () => {
     const text = "nodes:\n- role: control-plane\n- role: control-plane\n- role: worker\n";
-    expect(plan(text).settings.filter((setting) => setting.includes("leader"))).toEqual([]);
+    expect(settingsOf(text).settings.filter((setting) => setting.includes("leader"))).toEqual([]);
     expect(patched(v1beta3, text)).toMatchObject({
       controllerManager: { extraArgs: { "kube-api-qps": "300" } },
       etcd: { local: { extraArgs: { "unsafe-no-fsync": "true" } } },
     });
-    expect(JSON.stringify([plan(text).patches, plan(text).json6902])).not.toContain("leader-elect");
+    expect(JSON.stringify([settingsOf(text).patches, settingsOf(text).json6902])).not.toContain(
+      "leader-elect",
+    );
   });
 });
 
-describe("what the user's patches name", () => {
+describe("fastStartSettings with patches of the user", () => {
   const asPatch = (yaml: string) => `kubeadmConfigPatches:\n- |\n${yaml.replace(/^/gm, "  ")}\n`;
 
-  /** Every argument that is set, with its component and a value of the user's. */
+  /** All arguments that fast start sets, each with another value. */
   const fields = [
     { component: "controllerManager", name: "leader-elect", value: "true" },
     { component: "scheduler", name: "leader-elect", value: "true" },
@@ -212,28 +205,28 @@ describe("what the user's patches name", () => {
     component === "etcd" ? { etcd: { local: { extraArgs: given } } } : { [component]: { extraArgs: given } };
   const pathOf = (component: string) =>
     component === "etcd" ? "/etcd/local/extraArgs" : `/${component}/extraArgs`;
-  const ways = [
+  const forms = [
     {
-      way: "a patch of the cluster",
+      form: "a merge patch of the cluster",
       text: ({ component, name, value }: (typeof fields)[number]) =>
         asPatch(JSON.stringify({ kind: "ClusterConfiguration", ...under(component, { [name]: value }) })),
     },
     {
-      way: "a patch of a node",
+      form: "a merge patch of a node",
       text: ({ component, name, value }: (typeof fields)[number]) => {
         const patch = { kind: "ClusterConfiguration", ...under(component, [{ name, value }]) };
         return `nodes:\n- role: control-plane\n  kubeadmConfigPatches: ['${JSON.stringify(patch)}']\n`;
       },
     },
     {
-      way: "JSON 6902, of the cluster",
+      form: "a JSON 6902 patch of the cluster",
       text: ({ component, name, value }: (typeof fields)[number]) => {
         const patch = [{ op: "add", path: `${pathOf(component)}/-`, value: { name, value } }];
         return `kubeadmConfigPatchesJSON6902:\n- group: kubeadm.k8s.io\n  version: v1beta4\n  kind: ClusterConfiguration\n  patch: '${JSON.stringify(patch)}'\n`;
       },
     },
     {
-      way: "JSON 6902, of a node",
+      form: "a JSON 6902 patch of a node",
       text: ({ component, name, value }: (typeof fields)[number]) => {
         const patch = [{ op: "add", path: `${pathOf(component)}/${name}`, value }];
         return `nodes:\n- role: control-plane\n  kubeadmConfigPatchesJSON6902:\n  - group: kubeadm.k8s.io\n    version: v1beta3\n    kind: ClusterConfiguration\n    patch: '${JSON.stringify(patch)}'\n`;
@@ -241,38 +234,38 @@ describe("what the user's patches name", () => {
     },
   ];
 
-  describe.each(ways)("by $way", ({ text }) => {
-    it.each(fields)("is left to them, and nothing else is: $name of $component", (field) => {
-      const all = plan().settings;
-      const { settings, patches, json6902 } = plan(text(field));
+  describe.each(forms)("in the form of $form", ({ text }) => {
+    it.each(fields)("leaves out only $name of $component", (field) => {
+      const all = settingsOf().settings;
+      const { settings, patches, json6902 } = settingsOf(text(field));
       expect(settings).toEqual(all.filter((setting) => !setting.includes(field.name)));
       expect(JSON.stringify([patches, json6902])).not.toContain(field.name);
     });
   });
 
   it.each(["serializeImagePulls: true", "maxParallelImagePulls: 2"])(
-    "may be how kubelets pull: %s",
+    "leaves out parallel image pulls for `%s`",
     (field) => {
-      const { settings, patches } = plan(asPatch(`kind: KubeletConfiguration\n${field}`));
-      expect(settings).toEqual(plan().settings.filter((setting) => !setting.startsWith("kubelet")));
+      const { settings, patches } = settingsOf(asPatch(`kind: KubeletConfiguration\n${field}`));
+      expect(settings).toEqual(settingsOf().settings.filter((setting) => !setting.startsWith("kubelet")));
       expect(patches.join()).not.toMatch(/ImagePulls/);
     },
   );
 
-  it("may be an etcd of their own, and a folder of patches of their own", () => {
-    const etcd = plan(
+  it("leaves out etcd for an external etcd, and the probes for another folder of patches", () => {
+    const etcd = settingsOf(
       asPatch("kind: ClusterConfiguration\netcd:\n  external:\n    endpoints: [https://etcd:2379]"),
     );
     expect(etcd.settings.filter((setting) => setting.startsWith("etcd"))).toEqual([]);
-    const folder = plan(asPatch("kind: InitConfiguration\npatches:\n  directory: /mine"));
+    const folder = settingsOf(asPatch("kind: InitConfiguration\npatches:\n  directory: /mine"));
     expect(folder.manifests).toEqual({});
     expect(folder.patches.join()).not.toContain(manifestPatchesFolder);
   });
 });
 
-describe("a daemon that does not see this machine's folders", () => {
-  it("makes clusters without what takes one", () => {
-    const { settings, manifests, patches } = plan("", false);
+describe("fastStartSettings without mounts", () => {
+  it("leaves out the settings that need a folder of this machine", () => {
+    const { settings, manifests, patches } = settingsOf("", false);
     expect(manifests).toEqual({});
     expect(patches.join()).not.toContain("directory");
     expect(settings).toHaveLength(6);

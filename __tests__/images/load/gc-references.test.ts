@@ -12,14 +12,14 @@ function image() {
   return { web, manifest, config };
 }
 
-describe("what a document of an image refers to", () => {
-  it("is the config and all layers, of a manifest", () => {
+describe("childDigests", () => {
+  it("returns the config and all layers of a manifest", () => {
     const { web, manifest } = image();
     const layers = web.content.layers.map(({ digest }) => digest);
     expect(childDigests(manifest, web.content)).toEqual([web.id, ...layers]);
   });
 
-  it("is what the image has of it, of an index: the other platforms are not brought", () => {
+  it("returns the manifests of an index that the image has, without those of other platforms", () => {
     const { manifest, config } = image();
     const { mediaType, digest, size } = manifest;
     const other = { mediaType, digest: `sha256:${"e".repeat(64)}`, size };
@@ -31,7 +31,7 @@ describe("what a document of an image refers to", () => {
     expect(childDigests(document, { manifests: [document, manifest, config] })).toEqual([digest]);
   });
 
-  it("is nothing, of a config", () => {
+  it("returns nothing for a config", () => {
     const { web, config } = image();
     expect(childDigests(config, web.content)).toEqual([]);
   });

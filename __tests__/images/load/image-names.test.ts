@@ -7,8 +7,8 @@ import { imageIn } from "./source-images.ts";
 
 const image = (...names: string[]) => imageIn(temporaryFolder(), names, [noise("a", 100)]);
 
-describe("the names of an image in a node", () => {
-  it("are its own, and that by digest, for pods that ask for an OCI image by it", () => {
+describe("imageNames", () => {
+  it("adds a name with the digest to those of an OCI image, for pods that use it", () => {
     const web = image("localhost:5000/shop/web:1", "localhost:5000/shop/web:2");
     expect(imageNames(web)).toEqual([
       "localhost:5000/shop/web:1",
@@ -17,7 +17,7 @@ describe("the names of an image in a node", () => {
     ]);
   });
 
-  it("are its own alone where it is in Docker's format: its manifest was made here, and is in no registry", () => {
+  it("returns the names of an image in Docker's format unchanged: its manifest is in no registry", () => {
     const web = image("docker.io/library/web:1");
     const target = { ...web.content.target, mediaType: mediaTypes.dockerManifest };
     expect(imageNames({ ...web, content: { ...web.content, target } })).toEqual(["docker.io/library/web:1"]);

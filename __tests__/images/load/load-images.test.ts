@@ -10,7 +10,7 @@ import {
   loadImages,
 } from "../../../src/images/load/load-images.ts";
 import { ProgramError, type RunProgram } from "../../../src/lib/subprocess.ts";
-import { type ClusterNode, listNodes } from "../../../src/node/nodes.ts";
+import { type ConnectedNode, NodeSessions } from "../../../src/node/sessions.ts";
 import { dockerSaveNew, ociImage, type Sample, type Saved, sample } from "../../archive/archives.ts";
 import { tar } from "../../archive/tar-files.ts";
 import { type Machine, machine } from "../../fixtures/machine.ts";
@@ -36,7 +36,7 @@ function stored(image: Sample) {
   };
 }
 
-/** What the nodes know of an image. */
+/** The IDs of an image in the nodes. */
 const idsOf = ({ nodes }: Machine, name: string) => nodes.map(({ containerd }) => containerd.idOf(name));
 
 const noCli: RunProgram = async (program, args) => {
@@ -44,35 +44,32 @@ const noCli: RunProgram = async (program, args) => {
   throw new ProgramError(program, args, output, "failed with exit code 1");
 };
 
-/** Loads into all nodes of a machine, or into those that there will be. */
-async function load(
-  to: Machine,
-  plan: Partial<LoadPlan>,
-  { nodes, run = noCli, ...cluster }: Partial<LoadTarget> & { run?: RunProgram } = {},
-) {
-  const { engine, endpoint } = to.daemon;
+/** Loads images into all nodes of a machine, and closes the sessions with them afterwards. */
+async function load(to: Machine, plan: Partial<LoadPlan>, { nodes, ...target }: Partial<LoadTarget> = {}) {
+  const { engine } = to.daemon;
   const log = recordingLog();
+  const sessions = new NodeSessions(engine, "shop");
   const outcome = loadImages(
     { archives: [], images: [], folder: join(temporaryFolder(), "images"), ...plan },
     {
       platform: amd64,
-      nodes: nodes ?? listNodes(engine, "shop"),
+      nodes: nodes ?? sessions.waitFor([], 5_000),
       into: to.nodes.map(({ name }) => name),
-      starting: 300_000,
+      startTimeoutMs: 300_000,
       alwaysPulls: false,
-      ...cluster,
+      ...target,
     },
-    { engine, endpoint, run, labels: {} },
+    { engine, runProgram: noCli, labels: {} },
     log,
-  );
+  ).finally(() => sessions.close());
   outcome.catch(() => {});
   return { outcome, log };
 }
 
 const twoNodes = ["shop-control-plane", "shop-worker"];
 
-describe("loading", () => {
-  it("brings the images of several archives into all nodes, plain and compressed ones", async () => {
+describe("loadImages", () => {
+  it("loads the images of several archives into all nodes, uncompressed and compressed ones", async () => {
     const to = await machine(twoNodes);
     const folder = temporaryFolder();
     const [web, api] = [sample("web"), sample("api")];
@@ -104,13 +101,13 @@ describe("loading", () => {
     expect(idsOf(to, "docker.io/library/api:1")).toEqual([api.id, api.id]);
     expect(log.lines).toEqual([
       expect.stringMatching(
-        /^docker.io\/library\/web:1, docker.io\/library\/web:dev: loaded into shop-control-plane, shop-worker, 0\.0 MB, \d+\.\d s$/,
+        /^docker.io\/library\/web:1, docker.io\/library\/web:dev: loaded into shop-control-plane, shop-worker, \d+\.\d kB, \d+\.\d s$/,
       ),
       expect.stringMatching(/^docker.io\/library\/api:1: loaded into shop-control-plane, shop-worker, /),
     ]);
   });
 
-  it("leaves no program in any node", async () => {
+  it("leaves no program in a node once the sessions are closed", async () => {
     const to = await machine(twoNodes);
     const archives = [
       await archive(temporaryFolder(), "web.tar", [{ image: sample("web"), tags: ["web:1"] }]),
@@ -120,18 +117,20 @@ describe("loading", () => {
     await to.idle();
   });
 
-  it("reads archives while the nodes are yet to come up", async () => {
+  it("reads archives while the nodes are starting", async () => {
     const to = await machine(twoNodes);
     const archives = [
       await archive(temporaryFolder(), "web.tar", [{ image: sample("web"), tags: ["web:1"] }]),
     ];
-    const nodes = Promise.withResolvers<readonly ClusterNode[]>();
+    const sessions = new NodeSessions(to.daemon.engine, "shop");
+    const nodes = Promise.withResolvers<readonly ConnectedNode[]>();
     const { outcome } = await load(to, { archives }, { nodes: nodes.promise });
-    nodes.resolve(await listNodes(to.daemon.engine, "shop"));
+    nodes.resolve(await sessions.waitFor(twoNodes, 5_000));
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
+    sessions.close();
   });
 
-  it("tells what was there already and what got another name", async () => {
+  it("reports images that the nodes had, and those that got another name", async () => {
     const to = await machine(twoNodes);
     const [web, api] = [sample("web"), sample("api")];
     for (const { containerd } of to.nodes) {
@@ -145,7 +144,7 @@ describe("loading", () => {
       ]),
     ];
     const { outcome, log } = await load(to, { archives });
-    expect((await outcome).map(({ outcome: what, bytes }) => [what, bytes])).toEqual([
+    expect((await outcome).map(({ outcome: result, bytes }) => [result, bytes])).toEqual([
       ["already there", 0],
       ["re-tagged", 0],
     ]);
@@ -156,12 +155,12 @@ describe("loading", () => {
   });
 });
 
-describe("of the nodes", () => {
+describe("loadImages with selected nodes", () => {
   const web = async () => [
     await archive(temporaryFolder(), "web.tar", [{ image: sample("web"), tags: ["web:latest"] }]),
   ];
 
-  it("those that are named get the images", async () => {
+  it("loads images into these nodes alone", async () => {
     const to = await machine(twoNodes);
     const { outcome } = await load(to, { archives: await web() }, { into: ["shop-worker"] });
     expect(await outcome).toMatchObject([{ nodes: ["shop-worker"] }]);
@@ -172,7 +171,7 @@ describe("of the nodes", () => {
     { cluster: ["shop-control-plane"], unpacks: "shop-control-plane" },
     { cluster: ["shop-control-plane", "shop-worker"], unpacks: "shop-worker" },
     { cluster: ["shop-control-plane", "shop-worker", "shop-worker2"], unpacks: undefined },
-  ])("$unpacks begins to unpack in a cluster of $cluster", async ({ cluster, unpacks }) => {
+  ])("unpacks in $unpacks in a cluster of $cluster", async ({ cluster, unpacks }) => {
     const to = await machine(cluster);
     const { outcome } = await load(to, { archives: await web() });
     await outcome;
@@ -181,17 +180,19 @@ describe("of the nodes", () => {
     expect(unpacking.map(({ name }) => name)).toEqual(unpacks === undefined ? [] : [unpacks]);
   });
 
-  it("those that pull though an image is loaded are warned of", async () => {
+  it("warns of images that pods pull nevertheless", async () => {
     const to = await machine(twoNodes);
     const { outcome, log } = await load(to, { archives: await web() });
     await outcome;
     expect(log.warnings).toEqual([
-      expect.stringMatching(/^docker.io\/library\/web:latest: Kubernetes pulls an image tagged latest/),
+      expect.stringMatching(
+        /^docker.io\/library\/web:latest: Kubernetes always pulls images with the tag latest/,
+      ),
     ]);
   });
 });
 
-describe("loading from the Docker daemon", () => {
+describe("loadImages from the Docker daemon", () => {
   /** A daemon that has these images, and exports them. */
   async function withImages(to: Machine, images: Readonly<Record<string, Sample>>) {
     const folder = temporaryFolder();
@@ -211,7 +212,7 @@ describe("loading from the Docker daemon", () => {
     return exports;
   }
 
-  it("exports all that a node lacks at once, and the others not at all", async () => {
+  it("exports the images that a node lacks into one archive, and no others", async () => {
     const to = await machine(twoNodes);
     const images = { "web:1": sample("web"), "api:1": sample("api"), "db:1": sample("db") };
     const exports = await withImages(to, images);
@@ -220,7 +221,7 @@ describe("loading from the Docker daemon", () => {
     to.nodes[0]?.containerd.store(stored(images["api:1"]), "docker.io/library/api:1");
     const { outcome } = await load(to, { images: ["web:1", "api:1", "db:1"] });
     const outcomes = Object.fromEntries(
-      (await outcome).map(({ names: [name = ""], outcome: what }) => [name, what]),
+      (await outcome).map(({ names: [name = ""], outcome: result }) => [name, result]),
     );
     expect(outcomes).toEqual({
       "docker.io/library/web:1": "loaded",
@@ -232,7 +233,7 @@ describe("loading from the Docker daemon", () => {
     expect(idsOf(to, "docker.io/library/api:1")).toEqual([images["api:1"].id, images["api:1"].id]);
   });
 
-  it("exports nothing where every node has the images, maybe under other names", async () => {
+  it("exports nothing if every node has the images, maybe under other names", async () => {
     const to = await machine(twoNodes);
     const web = sample("web");
     const exports = await withImages(to, { "web:2": web });
@@ -243,15 +244,15 @@ describe("loading from the Docker daemon", () => {
     expect(exports).toEqual([]);
   });
 
-  it("is told by the name that the user gave where an image cannot be had", async () => {
+  it("rejects with the name of an image that cannot be pulled", async () => {
     const to = await machine(twoNodes);
     await withImages(to, { "web:1": sample("web") });
     const { outcome } = await load(to, { images: ["web:1", "wbe:1"] });
-    await expect(outcome).rejects.toThrow(/^The image wbe:1 cannot be pulled: /);
+    await expect(outcome).rejects.toThrow(/^Could not pull image wbe:1: /);
     expect(idsOf(to, "docker.io/library/web:1")).toEqual([undefined, undefined]);
   });
 
-  it("may be beside archives: an image that is in both is loaded once", async () => {
+  it("loads an image once that is in an archive, too", async () => {
     const to = await machine(twoNodes);
     const web = sample("web");
     await withImages(to, { "web:dev": web });
@@ -264,8 +265,8 @@ describe("loading from the Docker daemon", () => {
   });
 });
 
-describe("what cannot be loaded", () => {
-  it("is two archives with different images of one name: both are told, and no node gets either", async () => {
+describe("loadImages with an invalid archive or node", () => {
+  it("rejects two archives with different images of one name, before a node is changed", async () => {
     const to = await machine(twoNodes);
     const folder = temporaryFolder();
     const archives = [
@@ -274,14 +275,14 @@ describe("what cannot be loaded", () => {
     ];
     const { outcome } = await load(to, { archives });
     await expect(outcome).rejects.toThrow(
-      `${folder}/new.tar cannot be loaded: its docker.io/library/web:1 is another image than that of ${folder}/old.tar, and a node has one of a name. ` +
+      `${folder}/new.tar: its docker.io/library/web:1 differs from the image of that name in ${folder}/old.tar, and a node can have only one of them. ` +
         "Load one of the two, or give them different tags.",
     );
     expect(idsOf(to, "docker.io/library/web:1")).toEqual([undefined, undefined]);
     await to.idle();
   });
 
-  it("is an archive that is none: no node gets anything of the others", async () => {
+  it("rejects a file that is no archive, before a node is changed", async () => {
     const to = await machine(twoNodes);
     const folder = temporaryFolder();
     const path = join(folder, "readme.tar");
@@ -291,46 +292,45 @@ describe("what cannot be loaded", () => {
       { path, bytes: 19 },
     ];
     const { outcome } = await load(to, { archives });
-    await expect(outcome).rejects.toThrow(`${path} cannot be loaded: `);
+    await expect(outcome).rejects.toThrow(path);
     expect(idsOf(to, "docker.io/library/web:1")).toEqual([undefined, undefined]);
     await to.idle();
   });
 
-  it("is told as soon as it is known, though the nodes are yet to come up", async () => {
+  it("rejects without waiting for the nodes", async () => {
     const to = await machine(twoNodes);
     const path = join(temporaryFolder(), "readme.tar");
     await writeFile(path, "This is no archive.");
     const never = new Promise<never>(() => {});
     const { outcome } = await load(to, { archives: [{ path, bytes: 19 }] }, { nodes: never });
-    await expect(outcome).rejects.toThrow(`${path} cannot be loaded: `);
+    await expect(outcome).rejects.toThrow(path);
   });
 
-  it("is what a node that dies while it is asked was to get: it is named, and nothing is left in the others", async () => {
+  it("rejects with the node that ends while its images are listed, and leaves no program in the others", async () => {
     const to = await machine(twoNodes);
-    const nodes = await listNodes(to.daemon.engine, "shop");
     const [first, second] = to.nodes;
-    const answered = Promise.withResolvers<void>();
+    const listed = Promise.withResolvers<void>();
     if (first !== undefined)
       first.containerd.afterwards = (call) => {
-        if (call === "ImageService/ListImages") answered.resolve();
+        if (call === "ImageService/ListImages") listed.resolve();
       };
     if (second !== undefined)
       second.containerd.fail = async () => {
-        await answered.promise;
+        await listed.promise;
         to.daemon.kill(second.id);
         return "killed";
       };
     const archives = [
       await archive(temporaryFolder(), "web.tar", [{ image: sample("web"), tags: ["web:1"] }]),
     ];
-    const { outcome } = await load(to, { archives }, { nodes: Promise.resolve(nodes) });
+    const { outcome } = await load(to, { archives });
     await expect(outcome).rejects.toThrow("shop-worker");
     await to.idle();
   });
 });
 
-describe("a plan", () => {
-  it("has images where an archive or an image of the daemon's is named", () => {
+describe("hasImages", () => {
+  it("is true for archives and for images of the daemon", () => {
     expect(hasImages({ archives: [], images: [] })).toBe(false);
     expect(hasImages({ archives: [{ path: "/a.tar", bytes: 1 }], images: [] })).toBe(true);
     expect(hasImages({ archives: [], images: ["web"] })).toBe(true);

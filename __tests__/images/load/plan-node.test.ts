@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { InvalidArchiveError } from "../../../src/archive/read-archive.ts";
+import { InvalidArchiveError } from "../../../src/archive/errors.ts";
 import { mergeImages, planNodeLoad, type SourceImage } from "../../../src/images/load/plan-node.ts";
 import type { NodeInventory } from "../../../src/node/containerd/client.ts";
 
@@ -52,56 +52,56 @@ const hasImages = (images: readonly SourceImage[]): NodeInventory =>
 
 const namesOf = (blobs: readonly { digest: string }[]) => blobs.map(({ digest: each }) => each);
 
-describe("a node", () => {
+describe("planNodeLoad", () => {
   const web = image("web:1", [layer("base"), layer("app")]);
 
-  it("that has nothing is brought everything", () => {
+  it("imports everything into a node that has nothing", () => {
     const plan = planNodeLoad([web], has(), false);
     expect(plan.import).toEqual([web]);
     expect(plan.upload).toEqual([
       { digest: digest("base"), size: megabytes, offset: 0, file: "/archives/web:1.tar" },
       { digest: digest("app"), size: megabytes, offset: 0, file: "/archives/web:1.tar" },
     ]);
-    expect(plan).toMatchObject({ present: [], retag: [], link: [] });
+    expect(plan).toMatchObject({ present: [], retag: [], hardlink: [] });
   });
 
-  it("that has some layers is brought the others", () => {
+  it("imports only the layers that a node lacks", () => {
     const plan = planNodeLoad([web], has({ blobDigests: new Set([digest("base")]) }), false);
     expect(namesOf(plan.upload)).toEqual([digest("app")]);
   });
 
-  it("that has the image under its name is brought nothing", () => {
+  it("imports nothing into a node that has the image under its name", () => {
     expect(planNodeLoad([web], hasImages([web]), true)).toEqual({
       present: [web],
       retag: [],
-      bring: [],
-      link: [],
-      send: [],
+      import: [],
+      hardlink: [],
+      upload: [],
     });
   });
 
-  it("that has lost a layer of the image is brought that", () => {
-    const inventory = { ...hasImages([web]), content: new Set([digest("base")]) };
-    const { import: bring, upload: send } = planNodeLoad([web], inventory, true);
-    expect(bring).toEqual([web]);
-    expect(namesOf(send)).toEqual([digest("app")]);
-    // What the node image brought is as it is: its layers may be there unpacked alone.
+  it("imports a layer that a node has lost", () => {
+    const inventory = { ...hasImages([web]), blobDigests: new Set([digest("base")]) };
+    const plan = planNodeLoad([web], inventory, true);
+    expect(plan.import).toEqual([web]);
+    expect(namesOf(plan.upload)).toEqual([digest("app")]);
+    // The layers of an image of the node image may only exist unpacked.
     expect(planNodeLoad([web], { ...inventory, preloadedIds: new Set([web.id]) }, true).present).toEqual([
       web,
     ]);
   });
 
-  it("that has the image under another name is told the name alone", () => {
-    const there = { ...web, names: ["docker.io/library/old:1"] };
-    expect(planNodeLoad([web], hasImages([there]), true)).toMatchObject({
+  it("only adds a name in a node that has the image under another name", () => {
+    const present = { ...web, names: ["docker.io/library/old:1"] };
+    expect(planNodeLoad([web], hasImages([present]), true)).toMatchObject({
       present: [],
       retag: [{ image: web, names: web.names }],
-      bring: [],
-      send: [],
+      import: [],
+      upload: [],
     });
   });
 
-  it("is told those names alone that it lacks, or has for another image", () => {
+  it("adds only names that the node lacks, or has for another image", () => {
     const [lacking, moved] = ["docker.io/library/web:lacking", "docker.io/library/web:moved"];
     const all = { ...web, names: [...web.names, lacking, moved] };
     const other = image("other:1", [], [moved]);
@@ -109,22 +109,22 @@ describe("a node", () => {
     expect(retag).toEqual([{ image: all, names: [lacking, moved] }]);
   });
 
-  it("gets what images share once", () => {
+  it("imports layers that images share once", () => {
     const api = image("api:1", [layer("base"), layer("more")]);
     const plan = planNodeLoad([web, api], has(), false);
     expect(namesOf(plan.upload)).toEqual([digest("base"), digest("app"), digest("more")]);
   });
 
-  it("keeps what it runs itself: nothing takes the name of an image that the node image brought", () => {
+  it("rejects an image that would replace one of the node image", () => {
     const name = "registry.k8s.io/kube-apiserver:v1.34.11";
     const own = image("own", [], [name]);
-    const inventory = { ...hasImages([own]), own: new Set([own.id]) };
+    const inventory = { ...hasImages([own]), preloadedIds: new Set([own.id]) };
     const replace = () =>
       planNodeLoad([{ ...web, names: ["docker.io/library/web:1", name] }], inventory, true);
     expect(replace).toThrow(InvalidArchiveError);
     expect(replace).toThrow(
-      `web:1.tar cannot be loaded: it would replace ${name}, which the node image brought and the cluster itself runs. ` +
-        "Give the image another name; for another Kubernetes, take another node image.",
+      `web:1.tar: it would replace ${name}, which is part of the node image and which the cluster itself runs. ` +
+        "Give the image another name. For another Kubernetes version, use another node image.",
     );
     // The same image may be loaded again, also under another name.
     expect(planNodeLoad([own], inventory, true).present).toEqual([own]);
@@ -134,22 +134,22 @@ describe("a node", () => {
     ]);
   });
 
-  it("gets a new image under a name that another image of the user's has", () => {
+  it("replaces another image of the user", () => {
     const old = image("old", [], web.names);
     expect(planNodeLoad([web], hasImages([old]), false).import).toEqual([web]);
   });
 
-  it("cannot have a layer that neither it nor the archive holds", () => {
+  it("rejects an image with a layer that neither the node nor the archive has", () => {
     const partial = image("web:1", [layer("base"), { ...layer("app"), offset: undefined }]);
     expect(() => planNodeLoad([partial], has(), false)).toThrow(
-      `web:1.tar cannot be loaded: it does not hold the layer ${digest("app")} of docker.io/library/web:1, and neither does a node. ` +
-        "Save the image again: with Docker's containerd image store, by `docker save --platform`.",
+      `web:1.tar: layer ${digest("app")} of docker.io/library/web:1 is neither in the archive nor in the node. ` +
+        "Save the image again; with Docker's containerd image store, use `docker save --platform`.",
     );
     const plan = planNodeLoad([partial], has({ blobDigests: new Set([digest("app")]) }), false);
     expect(namesOf(plan.upload)).toEqual([digest("base")]);
   });
 
-  it("gets a layer from one archive that another lacks, whichever was named first", () => {
+  it("imports a layer that one archive lacks from another, in any order", () => {
     const partial = image("web:1", [{ ...layer("base"), offset: undefined }]);
     const whole = image("api:1", [layer("base")]);
     const blob = { digest: digest("base"), size: megabytes, offset: 0, file: "/archives/api:1.tar" };
@@ -157,36 +157,36 @@ describe("a node", () => {
     expect(planNodeLoad([partial, whole], has(), false).upload).toEqual([blob]);
   });
 
-  it("cannot be brought an image of which only the name is known", () => {
+  it("rejects an image without content that the node lacks", () => {
     expect(() => planNodeLoad([{ ...web, content: undefined }], has(), false)).toThrow("web:1.tar");
     expect(planNodeLoad([{ ...web, content: undefined }], hasImages([web]), false).present).toHaveLength(1);
   });
 });
 
-describe("what is linked rather than sent", () => {
+describe("planNodeLoad with hard links", () => {
   const plan = (sizes: readonly number[], canLink = true) => {
     const layers = sizes.map((size, index) => layer(`${index}`, size));
-    const { hardlink: link, upload: send } = planNodeLoad([image("web:1", layers)], has(), canLink);
-    const megabytesOf = (blobs: typeof link) => blobs.map(({ size }) => size / megabytes);
-    return { link: megabytesOf(link), send: megabytesOf(send) };
+    const { hardlink, upload } = planNodeLoad([image("web:1", layers)], has(), canLink);
+    const megabytesOf = (blobs: typeof hardlink) => blobs.map(({ size }) => size / megabytes);
+    return { hardlink: megabytesOf(hardlink), upload: megabytesOf(upload) };
   };
 
-  it("are large blobs, where they are much together", () => {
-    expect(plan([40, 1, 5, 0.1])).toEqual({ link: [40, 5], send: [1, 0.1] });
-    expect(plan([8, 8, 8, 8])).toEqual({ link: [8, 8, 8, 8], send: [] });
+  it("links large blobs if their total is large", () => {
+    expect(plan([40, 1, 5, 0.1])).toEqual({ hardlink: [40, 5], upload: [1, 0.1] });
+    expect(plan([8, 8, 8, 8])).toEqual({ hardlink: [8, 8, 8, 8], upload: [] });
   });
 
-  it("is nothing where little is missing: a container for it would cost more", () => {
-    expect(plan([5, 5])).toEqual({ link: [], send: [5, 5] });
-    expect(plan(Array.from({ length: 40 }, () => 1)).link).toEqual([]);
+  it("links nothing if the total is small: the helper container would cost more", () => {
+    expect(plan([5, 5])).toEqual({ hardlink: [], upload: [5, 5] });
+    expect(plan(Array.from({ length: 40 }, () => 1)).hardlink).toEqual([]);
   });
 
-  it("is nothing where links are impossible", () => {
-    expect(plan([40, 1], false)).toEqual({ link: [], send: [40, 1] });
+  it("links nothing if links are impossible", () => {
+    expect(plan([40, 1], false)).toEqual({ hardlink: [], upload: [40, 1] });
   });
 });
 
-describe("any images and any node", () => {
+describe("planNodeLoad of any images and any node", () => {
   const layerNames = ["a", "b", "c", "d", "e"];
   const imageNames = ["u", "v", "w", "x", "y"];
   const layers = fc.subarray(layerNames).map((names) =>
@@ -202,13 +202,13 @@ describe("any images and any node", () => {
     )
     .map((drawn) => {
       const taken = new Set<string>();
-      return drawn.flatMap(([id, content, wanted]) => {
-        const names = wanted.filter((name) => !taken.has(name));
+      return drawn.flatMap(([id, content, candidates]) => {
+        const names = candidates.filter((name) => !taken.has(name));
         for (const name of names) taken.add(name);
         return names.length === 0 ? [] : [image(id, content, names)];
       });
     });
-  /** Names of the node's images: some that are loaded, some others, some of the cluster's own. */
+  /** Names of the node's images: some that are loaded, some others, some of the node image. */
   const inventory = fc.record({
     names: fc.dictionary(
       fc.constantFrom(...imageNames, "other"),
@@ -218,10 +218,10 @@ describe("any images and any node", () => {
     own: fc.subarray(["own", "1"]),
   });
 
-  it("are planned so that the node has all of them, each part once, and nothing that it had", () => {
+  it("imports exactly the blobs and names that the node lacks, each once", () => {
     let refused = 0;
     fc.assert(
-      fc.property(images, inventory, fc.boolean(), (wanted, drawn, canLink) => {
+      fc.property(images, inventory, fc.boolean(), (sources, drawn, canLink) => {
         const idOf = (name: string) => digest(`id of ${name}`);
         const node = has({
           idByName: new Map(Object.entries(drawn.names).map(([name, id]) => [name, idOf(id)])),
@@ -229,7 +229,7 @@ describe("any images and any node", () => {
           preloadedIds: new Set(drawn.own.map(idOf)),
           blobDigests: new Set(drawn.content.map(digest)),
         });
-        const replaced = wanted.some(({ names, id }) =>
+        const replaced = sources.some(({ names, id }) =>
           names.some((name) => {
             const before = node.idByName.get(name);
             return before !== undefined && before !== id && node.preloadedIds.has(before);
@@ -237,57 +237,51 @@ describe("any images and any node", () => {
         );
         if (replaced) {
           refused++;
-          expect(() => planNodeLoad(wanted, node, canLink)).toThrow(InvalidArchiveError);
+          expect(() => planNodeLoad(sources, node, canLink)).toThrow(InvalidArchiveError);
           return;
         }
-        const {
-          present,
-          retag,
-          import: bring,
-          hardlink: link,
-          upload: send,
-        } = planNodeLoad(wanted, node, canLink);
+        const { present, retag, import: imported, hardlink, upload } = planNodeLoad(sources, node, canLink);
         // Every image is in one of the three.
-        const planned = [...present, ...retag.map((each) => each.image), ...bring];
-        expect(planned.map(({ id }) => id).toSorted()).toEqual(wanted.map(({ id }) => id).toSorted());
-        for (const { id, content } of bring) {
+        const planned = [...present, ...retag.map((each) => each.image), ...imported];
+        expect(planned.map(({ id }) => id).toSorted()).toEqual(sources.map(({ id }) => id).toSorted());
+        for (const { id, content } of imported) {
           const whole = content.layers.every((each) => node.blobDigests.has(each.digest));
           expect(node.imageIds.has(id) && (whole || node.preloadedIds.has(id))).toBe(false);
         }
         // Afterwards every name is right, and no other has changed.
         const after = new Map(node.idByName);
-        for (const { names, id } of bring) for (const name of names) after.set(name, id);
+        for (const { names, id } of imported) for (const name of names) after.set(name, id);
         for (const {
           image: { id },
           names,
         } of retag)
           for (const name of names) after.set(name, id);
         const right = new Map(node.idByName);
-        for (const { names, id } of wanted) for (const name of names) right.set(name, id);
+        for (const { names, id } of sources) for (const name of names) right.set(name, id);
         expect(after).toEqual(right);
-        // Just what is missing is brought, each blob once, either way.
-        const missing = bring
+        // Exactly the missing blobs are imported, each once, by either method.
+        const missing = imported
           .flatMap(({ content }) => content.layers.map((each) => each.digest))
           .filter((each) => !node.blobDigests.has(each));
-        expect(namesOf([...link, ...send]).toSorted()).toEqual([...new Set(missing)].toSorted());
-        if (!canLink) expect(link).toEqual([]);
+        expect(namesOf([...hardlink, ...upload]).toSorted()).toEqual([...new Set(missing)].toSorted());
+        if (!canLink) expect(hardlink).toEqual([]);
       }),
       { numRuns: 300 },
     );
-    // Otherwise nothing was seen of images of the cluster's own.
+    // Otherwise images of the node image were not covered.
     expect(refused).toBeGreaterThan(10);
   });
 });
 
-describe("the images of several archives", () => {
+describe("mergeImages", () => {
   const web = image("web:1", [layer("a")]);
 
-  it("are one list, in their order", () => {
+  it("returns the images of all archives in their order", () => {
     const api = image("api:1", [layer("b")]);
     expect(mergeImages([web, api])).toEqual([web, api]);
   });
 
-  it("are each there once, with all the names that the archives give it", () => {
+  it("returns each image once, with all its names", () => {
     const again = {
       ...web,
       names: ["docker.io/library/web:1", "docker.io/library/web:latest"],
@@ -301,16 +295,16 @@ describe("the images of several archives", () => {
     });
   });
 
-  it("cannot be two of one name", () => {
+  it("rejects two images of one name", () => {
     const other = { ...image("other", [layer("b")], web.names), from: "other.tar" };
     expect(() => mergeImages([web, other])).toThrow(InvalidArchiveError);
     expect(() => mergeImages([web, other])).toThrow(
-      "other.tar cannot be loaded: its docker.io/library/web:1 is another image than that of web:1.tar, and a node has one of a name. " +
+      "other.tar: its docker.io/library/web:1 differs from the image of that name in web:1.tar, and a node can have only one of them. " +
         "Load one of the two, or give them different tags.",
     );
   });
 
-  it("may be an image of the daemon's that is in an archive, too", () => {
+  it("merges an image of the daemon with the same image in an archive", () => {
     const known = { ...web, names: ["docker.io/library/web:dev"], from: "web:dev", content: undefined };
     expect(mergeImages([web, known])).toEqual([
       { ...web, names: ["docker.io/library/web:1", "docker.io/library/web:dev"] },

@@ -5,7 +5,7 @@ import type { MissingImage } from "../../../src/images/load/plan-node.ts";
 import { imageOf, ociImage } from "../../archive/archives.ts";
 import type { StoredImage } from "../../fixtures/simulated-containerd.ts";
 
-/** An image of layers with these bytes, whole in a file of a folder, as an archive has it. */
+/** Creates an image of these layers in a file of a folder, at offsets as in an archive. */
 export function imageIn(
   folder: string,
   names: readonly string[],
@@ -42,7 +42,7 @@ export function imageIn(
 
 const made = new Map<string, ReturnType<typeof makeImage>>();
 
-/** Layers are told apart by how they begin: the large ones are hashed once. */
+/** Returns the image of these layers, which is created once: large layers take long to hash. Compares their first bytes. */
 function ociImageOf(layers: readonly Buffer[]) {
   const key = layers.map((layer) => `${layer.length} ${layer.toString("hex", 0, 64)}`).join();
   const image = made.get(key) ?? makeImage(layers);
@@ -55,8 +55,8 @@ function makeImage(layers: readonly Buffer[]) {
   return { id: image.id, ...ociImage(image, "none") };
 }
 
-/** A layer's bytes, the same for the same seed, and cheap however many they are. */
+/** Returns the bytes of a layer, the same for the same seed. */
 export const layerOf = (seed: string, bytes: number): Buffer => Buffer.alloc(bytes, `${seed} `);
 
-/** Large enough for linking to pay. */
+/** The size of a layer that is hard-linked, in bytes. */
 export const large = 32_000_000;

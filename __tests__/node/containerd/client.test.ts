@@ -2,7 +2,6 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Containerd } from "../../../src/node/containerd/client.ts";
-import { unpackImages } from "../../../src/node/unpack.ts";
 import { digestOf } from "../../archive/archives.ts";
 import { machine } from "../../fixtures/machine.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
@@ -11,12 +10,12 @@ import { imageIn, layerOf } from "../../images/load/source-images.ts";
 const soon = 5_000;
 const created = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
-/** A conversation with the containerd of a node. */
-async function openNode({ started = true, deadline = soon } = {}) {
+/** A client of the containerd of a node. */
+async function openNode({ started = true, timeoutMs = soon } = {}) {
   const { daemon, nodes, running, idle } = await machine(["shop-worker"], { started });
   const [node] = nodes;
   if (node === undefined) throw new Error("there is a node");
-  const containerd = await Containerd.connect(daemon.engine, { id: node.id, created }, deadline);
+  const containerd = await Containerd.connect(daemon.engine, { id: node.id, created }, timeoutMs);
   return { containerd, node, simulated: node.containerd, daemon, running, idle };
 }
 
@@ -29,7 +28,7 @@ const image = (name: string, ...layers: string[]) =>
 
 const blobOf = (content: Buffer) => ({ digest: digestOf(content), size: content.length });
 
-/** A blob whose bytes are in a content store that containerd was not told of, as a link puts them there. */
+/** A blob whose file is in the content store and that containerd does not know, like a hard link. */
 async function unknownBlob(folder: string, content: Buffer) {
   const blob = blobOf(content);
   await writeFile(join(folder, blob.digest.replace("sha256:", "")), content);
@@ -40,43 +39,43 @@ async function* pieces(content: Buffer, length = content.length) {
   for (let at = 0; at < content.length; at += length) yield content.subarray(at, at + length);
 }
 
-describe("what a node has", () => {
-  it("is its images by their names, and the digests of all content", async () => {
+describe("Containerd.inventory", () => {
+  it("returns the IDs of images by name, and the digests of all blobs", async () => {
     const { containerd, simulated } = await openNode();
     const web = image("web", "a", "b");
     simulated.store(web.stored, "docker.io/library/web:1", "docker.io/library/web:2");
     const byDigest = `docker.io/library/web@${web.content.target.digest}`;
     simulated.names.set(byDigest, web.content.target.digest);
-    const has = await containerd.inventory(soon);
-    expect(has.idByName).toEqual(
+    const inventory = await containerd.inventory(soon);
+    expect(inventory.idByName).toEqual(
       new Map([
         ["docker.io/library/web:1", web.id],
         ["docker.io/library/web:2", web.id],
         [byDigest, web.id],
       ]),
     );
-    expect(has.imageIds).toEqual(new Set([web.id]));
-    expect(has.blobDigests).toEqual(new Set(web.stored.blobs.keys()));
+    expect(inventory.imageIds).toEqual(new Set([web.id]));
+    expect(inventory.blobDigests).toEqual(new Set(web.stored.blobs.keys()));
   });
 
-  it("is only what containerd knows of, whatever files there are", async () => {
+  it("omits files that containerd does not know", async () => {
     const { containerd, simulated } = await openNode();
     const unknown = await unknownBlob(simulated.folder, layerOf("b", 3_000));
     expect((await containerd.inventory(soon)).blobDigests).toEqual(new Set());
     expect(await containerd.hasBlob(unknown)).toBe(false);
   });
 
-  it("tells what the node image brought, the cluster's own, from what came since", async () => {
+  it("tells images of the node image from those that were loaded since", async () => {
     const { containerd, simulated } = await openNode();
     const [own, loaded] = [image("own", "a"), image("web", "b")];
     simulated.bringWithNode(own.stored, "registry.k8s.io/kube-apiserver:v1.34.11");
     simulated.store(loaded.stored, "docker.io/library/web:1");
-    const has = await containerd.inventory(soon);
-    expect(has.preloadedIds).toEqual(new Set([own.id]));
-    expect(has.imageIds).toEqual(new Set([own.id, loaded.id]));
+    const inventory = await containerd.inventory(soon);
+    expect(inventory.preloadedIds).toEqual(new Set([own.id]));
+    expect(inventory.imageIds).toEqual(new Set([own.id, loaded.id]));
   });
 
-  it("is seen anew each time it is asked for", async () => {
+  it("returns the current images each time", async () => {
     const { containerd, simulated } = await openNode();
     expect((await containerd.inventory(soon)).imageIds).toEqual(new Set());
     const web = image("web", "a");
@@ -84,33 +83,33 @@ describe("what a node has", () => {
     expect((await containerd.inventory(soon)).imageIds).toEqual(new Set([web.id]));
   });
 
-  it("can be asked before its containerd listens: the answer comes when it does", async () => {
+  it("waits for a containerd that does not listen yet", async () => {
     const { containerd, node } = await openNode({ started: false });
-    const asked = containerd.inventory(soon);
-    asked.catch(() => {});
+    const inventory = containerd.inventory(soon);
+    inventory.catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(node.containerd.calls).toEqual([]);
     await node.start();
-    expect((await asked).imageIds).toEqual(new Set());
+    expect((await inventory).imageIds).toEqual(new Set());
   });
 
-  it("is not waited for longer than a containerd may take to come up", async () => {
-    const { containerd, idle } = await openNode({ started: false, deadline: 1_000 });
+  it("rejects when containerd does not listen within the timeout of connect", async () => {
+    const { containerd, idle } = await openNode({ started: false, timeoutMs: 1_000 });
     await expect(containerd.inventory(soon)).rejects.toThrow(
-      /^containerd: ImageService\/ListImages failed: .*nobody listens on \S+\.sock: No such file or directory$/,
+      /^containerd: ImageService\/ListImages failed: .*could not connect to \S+\.sock: No such file or directory$/,
     );
     await idle();
   });
 
-  it("is not waited for longer than an answer may take", async () => {
+  it("rejects when containerd does not respond within the timeout", async () => {
     const { containerd, simulated } = await openNode();
     simulated.fail = () => new Promise(() => {});
-    await expect(containerd.inventory(50)).rejects.toThrow(
-      /^containerd: \S+ failed: no answer within 0\.05 s$/,
+    await expect(containerd.inventory(100)).rejects.toThrow(
+      /^containerd: \S+ failed: no response within 0\.1 s$/,
     );
   });
 
-  it("cannot be told when containerd refuses to, and its reason is", async () => {
+  it("rejects with the reason when containerd refuses, and works later", async () => {
     const { containerd, simulated } = await openNode();
     simulated.fail = (call) =>
       call === "ImageService/ListImages" ? "server is not initialized yet" : undefined;
@@ -122,8 +121,8 @@ describe("what a node has", () => {
   });
 });
 
-describe("a blob that is written", () => {
-  it("is there, however it is cut to pieces", async () => {
+describe("ContentStore.write", () => {
+  it("writes a blob in chunks of any size", async () => {
     const { containerd, simulated } = await openNode();
     const [whole, cut, empty] = [layerOf("a", 5_000), layerOf("b", 5_000), Buffer.alloc(0)];
     await containerd.withLease(async (store) => {
@@ -136,7 +135,7 @@ describe("a blob that is written", () => {
     for (const content of [whole, cut, empty]) expect(await containerd.hasBlob(blobOf(content))).toBe(true);
   });
 
-  it("is left as it was when it is there", async () => {
+  it("accepts a blob that exists", async () => {
     const { containerd, simulated } = await openNode();
     const content = layerOf("a", 5_000);
     const write = () => containerd.withLease((store) => store.write(blobOf(content), pieces(content)));
@@ -145,7 +144,7 @@ describe("a blob that is written", () => {
     expect(simulated.known).toEqual(new Set([digestOf(content)]));
   });
 
-  it("is not there when its bytes are not what its digest says", async () => {
+  it("rejects bytes that do not have the digest", async () => {
     const { containerd, simulated } = await openNode();
     const [content, other] = [layerOf("a", 5_000), layerOf("b", 5_000)];
     await expect(
@@ -155,7 +154,7 @@ describe("a blob that is written", () => {
     expect(simulated.leases).toBe(0);
   });
 
-  it("is given up when its bytes cannot be read, with that reason", async () => {
+  it("rejects with the error of the bytes to write", async () => {
     const { containerd, simulated } = await openNode();
     const content = layerOf("a", 5_000);
     // biome-ignore lint/correctness/useYield: It fails before its first piece.
@@ -169,7 +168,7 @@ describe("a blob that is written", () => {
     expect(simulated.leases).toBe(0);
   });
 
-  it("fails with the words of containerd", async () => {
+  it("rejects with the message of containerd", async () => {
     const { containerd, simulated } = await openNode();
     simulated.fail = (call) => (call.startsWith("Content/Write") ? "no space left on device" : undefined);
     const content = layerOf("a", 5_000);
@@ -179,8 +178,8 @@ describe("a blob that is written", () => {
   });
 });
 
-describe("a blob whose file is in the store", () => {
-  it("is adopted, and nothing of it is sent", async () => {
+describe("ContentStore.commitExisting and Containerd.pinBlob", () => {
+  it("commit a blob without its bytes", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
     await containerd.withLease((store) => store.commitExisting(blob));
@@ -189,7 +188,7 @@ describe("a blob whose file is in the store", () => {
     expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
   });
 
-  it("is kept for good, though nothing refers to it", async () => {
+  it("pinBlob protects a blob from garbage collection though nothing refers to it", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
     await containerd.pinBlob(blob);
@@ -199,7 +198,7 @@ describe("a blob whose file is in the store", () => {
     expect(simulated.calls).toContain(`Content/Write ${blob.digest} of a file`);
   });
 
-  it("is not adopted when it is shorter than it should be, or not there", async () => {
+  it("commitExisting rejects a file that is too short or missing", async () => {
     const { containerd, simulated } = await openNode();
     const blob = await unknownBlob(simulated.folder, layerOf("a", 5_000));
     await expect(
@@ -213,8 +212,8 @@ describe("a blob whose file is in the store", () => {
   });
 });
 
-describe("the garbage collector", () => {
-  it("takes nothing that is being brought", async () => {
+describe("Containerd.withLease", () => {
+  it("protects what is written from garbage collection until it ends", async () => {
     const { containerd, simulated } = await openNode();
     const content = layerOf("a", 5_000);
     await containerd.withLease(async (store) => {
@@ -226,39 +225,39 @@ describe("the garbage collector", () => {
     expect(await containerd.hasBlob(blobOf(content))).toBe(false);
   });
 
-  it.each(["is new", "was there"])("takes nothing that something named refers to, which %s", async (when) => {
+  it.each(["new", "existing"])("keeps blobs that a named blob refers to: a %s one", async (state) => {
     const { containerd, simulated } = await openNode();
     const [parent, child] = [layerOf("parent", 500), layerOf("child", 500)];
-    if (when === "was there") simulated.store({ target: "", blobs: new Map([[digestOf(parent), parent]]) });
+    if (state === "existing") simulated.store({ target: "", blobs: new Map([[digestOf(parent), parent]]) });
     await containerd.withLease(async (store) => {
       await store.write(blobOf(child), pieces(child));
       await store.write(blobOf(parent), pieces(parent), [digestOf(child)]);
-      await containerd.name("docker.io/library/web:1", { mediaType: "", ...blobOf(parent) });
+      await containerd.nameImage("docker.io/library/web:1", { mediaType: "", ...blobOf(parent) });
     });
     simulated.collectGarbage();
     expect(simulated.known).toEqual(new Set([parent, child].map(digestOf)));
   });
 });
 
-describe("a name", () => {
-  it("can be given to an image that is there, found by its ID", async () => {
+describe("Containerd.nameImage", () => {
+  it("adds a name to an image that getTarget finds by its ID", async () => {
     const { containerd, simulated } = await openNode();
     const web = image("web", "a");
     simulated.store(web.stored, "docker.io/library/web:1");
-    await containerd.name("docker.io/library/web:2", await containerd.getTarget(web.id));
+    await containerd.nameImage("docker.io/library/web:2", await containerd.getTarget(web.id));
     expect(simulated.idOf("docker.io/library/web:2")).toBe(web.id);
   });
 
-  it("can be taken from another image", async () => {
+  it("takes the name from another image", async () => {
     const { containerd, simulated } = await openNode();
     const [old, new_] = [image("old", "a"), image("new", "b")];
     simulated.store(old.stored, "docker.io/library/web:1");
     simulated.store(new_.stored, "docker.io/library/web:2");
-    await containerd.name("docker.io/library/web:1", await containerd.getTarget(new_.id));
+    await containerd.nameImage("docker.io/library/web:1", await containerd.getTarget(new_.id));
     expect(simulated.idOf("docker.io/library/web:1")).toBe(new_.id);
   });
 
-  it("cannot be given to an image that is not there", async () => {
+  it("cannot name a missing image: getTarget rejects", async () => {
     const { containerd } = await openNode();
     await expect(containerd.getTarget("sha256:aa")).rejects.toThrow(
       'containerd: Images/Get failed: image "sha256:aa": not found',
@@ -266,32 +265,8 @@ describe("a name", () => {
   });
 });
 
-describe("unpacking", () => {
-  it("goes on in the node by itself, for the snapshotter that the node's pods use", async () => {
-    const { daemon, node, simulated, idle, containerd } = await openNode();
-    containerd.close();
-    const started = Promise.withResolvers<void>();
-    const going = Promise.withResolvers<undefined>();
-    simulated.fail = () => {
-      started.resolve();
-      return going.promise;
-    };
-    await unpackImages(daemon.engine, node.id, ["sha256:aa", "sha256:bb"]);
-    await started.promise;
-    going.resolve(undefined);
-    const snapshotter = "fuse-overlayfs";
-    await expect
-      .poll(() => simulated.unpacked, { timeout: 4_000 })
-      .toEqual([
-        { target: "sha256:aa", snapshotter },
-        { target: "sha256:bb", snapshotter },
-      ]);
-    await idle();
-  });
-});
-
-describe("what runs in the node", () => {
-  it("ends with the conversation", async () => {
+describe("Containerd", () => {
+  it("ends its program in the node on close", async () => {
     const { containerd, running, idle } = await openNode();
     await containerd.inventory(soon);
     expect(running()).toBe(1);
@@ -299,7 +274,7 @@ describe("what runs in the node", () => {
     await idle();
   });
 
-  it("ends with the node, and nothing more is waited for", async () => {
+  it("rejects all calls when the node ends", async () => {
     const { containerd, daemon, node, simulated } = await openNode();
     simulated.fail = () => {
       daemon.kill(node.id);
@@ -309,7 +284,7 @@ describe("what runs in the node", () => {
     await expect(containerd.getTarget("sha256:aa")).rejects.toThrow(/^containerd: Images\/Get failed: /);
   });
 
-  it("is one program, however much is asked of it", async () => {
+  it("makes all calls through one program in the node", async () => {
     const { containerd, daemon } = await openNode();
     const content = layerOf("a", 5_000);
     await containerd.inventory(soon);

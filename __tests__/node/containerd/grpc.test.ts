@@ -15,9 +15,9 @@ const echo: Method<{ text: string }, { text: string }> = {
   request: Text,
   response: Text,
 };
-const settings = { headers: { "x-lease": "l1" }, deadline: 5_000 };
+const settings = { headers: { "x-lease": "l1" }, timeoutMs: 5_000 };
 
-/** A connection to a server that does as it is told with every call. */
+/** A connection to a server that handles every call with a function. */
 async function connected(answer: (stream: ServerHttp2Stream, server: Http2Server) => void) {
   const server = createServer().on("stream", (stream, headers) => {
     stream.on("error", () => {});
@@ -41,14 +41,14 @@ async function* texts(count: number, length: number) {
   for (let index = 0; index < count; index++) yield { text: String(index).padEnd(length, ".") };
 }
 
-describe("a call", () => {
-  it("sends its messages, and gets the server's", async () => {
+describe("GrpcConnection.call", () => {
+  it("sends messages, and returns those of the server", async () => {
     const { connection } = await connected(async (stream) => endCall(stream, 0, "", await buffer(stream)));
     const sent = [{ text: "a" }, { text: "" }, { text: "ü".repeat(100) }];
     expect(await connection.call(echo, sent, settings)).toEqual(sent);
   });
 
-  it("may be long, and beside others", async () => {
+  it("transfers long streams of concurrent calls", async () => {
     const { connection } = await connected(async (stream) => endCall(stream, 0, "", await buffer(stream)));
     const answers = await Promise.all([
       connection.call(echo, texts(40, 100_000), settings),
@@ -60,34 +60,34 @@ describe("a call", () => {
     ).toBe(true);
   });
 
-  it("fails with the server's code and words", async () => {
+  it("rejects with the server's status and message", async () => {
     const { connection } = await connected((stream) => endCall(stream, 6, "it's 100% there"));
     const failed = connection.call(echo, [{ text: "a" }], settings);
     await expect(failed).rejects.toThrow(new GrpcError(codes.alreadyExists, "it's 100% there"));
     await expect(failed).rejects.toMatchObject({ code: codes.alreadyExists });
   });
 
-  it("fails when it is refused before it is read, and sends no more", async () => {
+  it("rejects when the server refuses the call at once, and sends no further messages", async () => {
     const { connection } = await connected((stream) => {
       stream.respond(
         { ":status": 200, "content-type": "application/grpc", "grpc-status": "6", "grpc-message": "there" },
         { endStream: true },
       );
     });
-    let asked = 0;
+    let requested = 0;
     async function* endless() {
       for (;;) {
-        asked++;
+        requested++;
         yield { text: "x".repeat(100_000) };
       }
     }
     await expect(connection.call(echo, endless(), settings)).rejects.toThrow("there");
-    const before = asked;
+    const before = requested;
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(asked).toBe(before);
+    expect(requested).toBe(before);
   });
 
-  it("fails when its answer is cut off", async () => {
+  it("rejects when the response is cut off", async () => {
     const { connection } = await connected((stream) => {
       stream.respond({ ":status": 200, "content-type": "application/grpc" });
       stream.write(Buffer.from([0, 0, 0, 0, 9]));
@@ -95,11 +95,11 @@ describe("a call", () => {
     });
     await expect(connection.call(echo, [{ text: "a" }], settings)).rejects.toMatchObject({
       code: codes.unavailable,
-      message: "the connection ended",
+      message: "the connection was closed",
     });
   });
 
-  it("fails when the connection does, and so does every call after it", async () => {
+  it("rejects when the connection is lost, as do all later calls", async () => {
     const { connection, socket } = await connected(() => socket.destroy());
     for (let call = 0; call < 2; call++)
       await expect(connection.call(echo, [{ text: "a" }], settings)).rejects.toMatchObject({
@@ -107,7 +107,7 @@ describe("a call", () => {
       });
   });
 
-  it("fails when the server speaks something else", async () => {
+  it("rejects when the server does not speak HTTP/2", async () => {
     const server = createTcpServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     const connection = new GrpcConnection(connect(await listen(server), "127.0.0.1"));
     await expect(connection.call(echo, [{ text: "a" }], settings)).rejects.toMatchObject({
@@ -115,7 +115,7 @@ describe("a call", () => {
     });
   });
 
-  it("fails with words that are not encoded as they should be", async () => {
+  it("rejects with a message that is not percent-encoded", async () => {
     const { connection } = await connected((stream) => {
       const trailers = { "grpc-status": "2", "grpc-message": "100% full" };
       stream.respond(
@@ -126,18 +126,18 @@ describe("a call", () => {
     await expect(connection.call(echo, [{ text: "a" }], settings)).rejects.toThrow("100% full");
   });
 
-  it("fails when its time is over, and the next is made as if nothing had been", async () => {
+  it("rejects when the timeout has passed, and keeps the connection", async () => {
     let calls = 0;
     const { connection } = await connected(async (stream) => {
       if (++calls > 1) endCall(stream, 0, "", await buffer(stream));
     });
-    await expect(connection.call(echo, [{ text: "a" }], { ...settings, deadline: 50 })).rejects.toThrow(
-      "no answer within 0.05 s",
+    await expect(connection.call(echo, [{ text: "a" }], { ...settings, timeoutMs: 100 })).rejects.toThrow(
+      "no response within 0.1 s",
     );
     expect(await connection.call(echo, [{ text: "b" }], settings)).toEqual([{ text: "b" }]);
   });
 
-  it("fails with the reason why its messages cannot be had", async () => {
+  it("rejects with the error of the messages to send", async () => {
     const { connection } = await connected(() => {});
     // biome-ignore lint/correctness/useYield: It fails before its first piece.
     async function* none(): AsyncGenerator<{ text: string }> {

@@ -8,7 +8,7 @@ import { WriteAction } from "../../../src/node/containerd/generated/services/con
 // protoc 3.21 reads api.proto when ` [debug_redact = true]` is removed from it.
 
 describe("the generated messages", () => {
-  it("write a blob as protoc does", () => {
+  it("encode a request to write a blob as protoc does", () => {
     // -I containerd --encode=containerd.services.content.v1.WriteContentRequest services/content/v1/content.proto
     // action: COMMIT ref: "r" total: 300 expected: "sha256:e" offset: 1099511627776 data: "\x00\xff" labels { key: "k" value: "v" }
     const bytes = "080212017218ac0222087368613235363a6528808080808020320200ff3a060a016b120176";
@@ -26,7 +26,7 @@ describe("the generated messages", () => {
     expect(type.fromBinary(Buffer.from(bytes, "hex"))).toEqual(request);
   });
 
-  it("read the list of blobs as protoc writes it", () => {
+  it("decode the list of blobs of protoc", () => {
     // -I containerd --encode=containerd.services.content.v1.ListContentResponse services/content/v1/content.proto
     // info { digest: "sha256:d" size: 300 created_at { seconds: 1767323045 nanos: 678000000 } labels { key: "k" value: "v" } }
     // info { digest: "sha256:e" }
@@ -45,7 +45,7 @@ describe("the generated messages", () => {
     });
   });
 
-  it("read the list of images as protoc writes it", () => {
+  it("decode the list of images of protoc", () => {
     // -I cri/pkg/apis --encode=runtime.v1.ListImagesResponse runtime/v1/api.proto
     // images { id: "sha256:i" repo_tags: ["docker.io/library/web:1", "web:2"] repo_digests: "web@sha256:d" size: 300 pinned: true }
     const bytes =

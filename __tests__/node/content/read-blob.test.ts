@@ -13,9 +13,9 @@ async function* copies(pieces: AsyncIterable<Uint8Array>) {
   for await (const piece of pieces) yield Buffer.from(piece);
 }
 
-describe("a blob's bytes", () => {
+describe("readBlob", () => {
   it.each([0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk])(
-    "are those of its place in the file, all %i of them",
+    "reads the %i bytes at the blob's offset",
     async (size) => {
       const file = join(temporaryFolder(), "archive.tar");
       const [before, content] = [noise("before", 700), noise("content", size)];
@@ -25,11 +25,11 @@ describe("a blob's bytes", () => {
     },
   );
 
-  it("cannot be read when the file has become shorter, rather than be something else", async () => {
+  it("rejects when the file has become shorter", async () => {
     const file = join(temporaryFolder(), "archive.tar");
     await writeFile(file, noise("content", 5_000));
     await truncate(file, 3_000);
     const bytes = buffer(Readable.from(copies(readBlob({ digest: "", size: 5_000, file, offset: 0 }))));
-    await expect(bytes).rejects.toThrow(`${file} became shorter while it was loaded.`);
+    await expect(bytes).rejects.toThrow(`${file} became shorter while it was being loaded.`);
   });
 });

@@ -1,72 +1,41 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import {
-  type ProxiedBlob,
-  proxiedBlobs,
-  proxyMounts,
-  symlinkBlobs,
-} from "../../../src/node/content/symlink.ts";
-import { waitForNodeContainers } from "../../../src/node/nodes.ts";
-import { readStorage } from "../../../src/registries/storage.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { symlinkBlobs, type VisibleBlob } from "../../../src/node/content/symlink.ts";
+import { NodeSessions } from "../../../src/node/sessions.ts";
+import { hexOf } from "../../../src/oci/digest.ts";
 import { machine } from "../../fixtures/machine.ts";
-import { blobOf, storeImage } from "../../fixtures/registry-storage.ts";
+import { blobOf } from "../../fixtures/registry-storage.ts";
 import { temporaryFolder } from "../../fixtures/temporary-folder.ts";
 import { imageIn, layerOf } from "../../images/load/source-images.ts";
 
-describe("what proxies hold, as a node sees it", () => {
-  it("is every layer and every config, each once; manifests it asks for", async () => {
-    const [one, other] = [temporaryFolder(), temporaryFolder()];
-    await storeImage(one, { repository: "web", manifest: "manifest of web", layers: ["config", "layer"] });
-    await storeImage(other, { repository: "api", manifest: "manifest of api", layers: ["layer", "another"] });
-    const held = new Map([
-      ["docker.io", await readStorage(one)],
-      ["localhost:5000", await readStorage(other)],
-    ]);
-    const blobs = proxiedBlobs(held);
-    expect(blobs.map(({ digest, size }) => [digest, size]).toSorted()).toEqual(
-      ["config", "layer", "another"].map((of) => [`sha256:${blobOf(of)}`, of.length]).toSorted(),
-    );
-    const another = blobOf("another");
-    expect(blobs.find(({ digest }) => digest === `sha256:${another}`)?.path).toBe(
-      `/kind-action/proxies/localhost-5000/docker/registry/v2/blobs/sha256/${another.slice(0, 2)}/${another}/data`,
-    );
-  });
+/** A node, and blobs in files that are mounted into it. */
+async function openNode() {
+  const { daemon, nodes } = await machine(["shop-worker"]);
+  const sessions = new NodeSessions(daemon.engine, "shop");
+  onTestFinished(() => sessions.close());
+  const [simulated] = nodes;
+  const [node] = await sessions.waitFor(["shop-worker"], 1_000);
+  if (simulated === undefined || node === undefined) throw new Error("there is a node");
+  const { containerd, id } = simulated;
+  // The simulated node has the target's content in place of a link.
+  const blob = async (content: string): Promise<VisibleBlob> => {
+    const hex = blobOf(content);
+    await writeFile(join(containerd.folder, hex), content);
+    return { digest: `sha256:${hex}`, size: content.length, path: `/kind-action/proxies/${hex}` };
+  };
+  const symlink = (blobs: readonly VisibleBlob[]) => symlinkBlobs(daemon.engine, node.session, blobs, 5_000);
+  return { containerd, blob, symlink, written: () => daemon.written.get(id) ?? [] };
+}
 
-  it("comes from one folder, if the proxies have any", () => {
-    expect(proxyMounts(undefined)).toEqual([]);
-    expect(proxyMounts({ folders: undefined })).toEqual([]);
-    expect(proxyMounts({ folders: { shared: "/temp/shared", own: "/temp/run/own" } })).toEqual([
-      { hostPath: "/temp/shared", containerPath: "/kind-action/proxies" },
-    ]);
-  });
-});
-
-describe("a node that is given what proxies hold", () => {
-  /** A node, and blobs whose files it sees as a mount shows them. */
-  async function node() {
-    const { daemon, nodes } = await machine(["shop-worker"]);
-    const [simulated] = nodes;
-    const [running] = await waitForNodeContainers(daemon.engine, "shop", ["shop-worker"], 1_000);
-    if (simulated === undefined || running === undefined) throw new Error("there is a node");
-    const { containerd, id } = simulated;
-    // The simulated node has what a link leads to in the link's place.
-    const blob = async (content: string): Promise<ProxiedBlob> => {
-      const hex = blobOf(content);
-      await writeFile(join(containerd.folder, hex), content);
-      return { digest: `sha256:${hex}`, size: content.length, path: `/kind-action/proxies/${hex}` };
-    };
-    const give = (blobs: readonly ProxiedBlob[]) => symlinkBlobs(daemon.engine, running, blobs, 5_000);
-    return { containerd, blob, give, written: () => daemon.written.get(id) ?? [] };
-  }
-
-  it("has them as links, and keeps them whatever its garbage collector takes", async () => {
-    const { containerd, blob, give, written } = await node();
+describe("symlinkBlobs", () => {
+  it("links blobs into the content store, and protects them from garbage collection", async () => {
+    const { containerd, blob, symlink, written } = await openNode();
     const blobs = [await blob("a config"), await blob("a layer")];
-    await give(blobs);
+    await symlink(blobs);
     expect(written()).toMatchObject(
       blobs.map(({ digest, path }) => ({
-        name: `var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/${digest.slice("sha256:".length)}`,
+        name: `var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/${hexOf(digest)}`,
         target: path,
       })),
     );
@@ -74,23 +43,23 @@ describe("a node that is given what proxies hold", () => {
     expect(containerd.known).toEqual(new Set(blobs.map(({ digest }) => digest)));
   });
 
-  it("keeps its own files of what it has already", async () => {
-    const { containerd, blob, give, written } = await node();
-    const own = imageIn(temporaryFolder(), ["web"], [layerOf("own", 3_000)]);
-    containerd.store(own.stored, "docker.io/library/web:1");
-    const blobs = [...own.stored.blobs].map(([digest, bytes]) => ({
+  it("does not replace blobs that the node has", async () => {
+    const { containerd, blob, symlink, written } = await openNode();
+    const present = imageIn(temporaryFolder(), ["web"], [layerOf("present", 3_000)]);
+    containerd.store(present.stored, "docker.io/library/web:1");
+    const blobs = [...present.stored.blobs].map(([digest, bytes]) => ({
       digest,
       size: bytes.length,
       path: "/elsewhere",
     }));
-    await give([...blobs, await blob("a layer")]);
+    await symlink([...blobs, await blob("a layer")]);
     expect(written()).toHaveLength(1);
   });
 
-  it("does not take what it cannot see there", async () => {
-    const { containerd, give } = await node();
-    const unseen = { digest: `sha256:${"f".repeat(64)}`, size: 5, path: "/nowhere/data" };
-    await expect(give([unseen])).rejects.toThrow("containerd: Content/Write failed");
+  it("rejects a blob whose file the node does not see", async () => {
+    const { containerd, symlink } = await openNode();
+    const missing = { digest: `sha256:${"f".repeat(64)}`, size: 5, path: "/nowhere/data" };
+    await expect(symlink([missing])).rejects.toThrow("containerd: Content/Write failed");
     expect(containerd.known).toEqual(new Set());
   });
 });

@@ -1,4 +1,4 @@
 import { runAction } from "../../runner/run-action.ts";
 import { createCluster } from "../../workflows/create-cluster.ts";
 
-await runAction(createCluster, { afterwards: "The post step removes what was made." });
+await runAction(createCluster, { onCancel: "The post step removes what was created." });

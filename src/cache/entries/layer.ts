@@ -4,84 +4,91 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { CacheResult, CacheStore } from "../transport/store.ts";
 
-/** A layer has an entry of its own, named by the SHA-256 of its tar in hexadecimal: images share it. */
-const pathOf = (diffId: string) => `layer-${diffId}`;
-const keyOf = (diffId: string) => `kind-action-layer-v1-${diffId}`;
+/** Each layer is a cache entry, because images share layers. It is named by its diff ID, in hexadecimal. */
+const layerPath = (diffId: string) => `layer-${diffId}`;
+const layerKey = (diffId: string) => `kind-action-layer-v1-${diffId}`;
 
-/** A layer in the folder of a cache, or on its way there. */
+/** A layer that several images use at the same time. Its file is in the folder of the store, or being restored. */
 interface SharedLayer {
   readonly written: Promise<void>;
-  /** How many images need it: some are restored at once. */
+  /** The number of images that use the layer. */
   users: number;
-  /** Set when nobody needs it any more. */
+  /** Set when no image uses the layer any more. */
   removal?: Promise<void>;
 }
 
 const sharedLayers = new WeakMap<CacheStore, Map<string, SharedLayer>>();
 
-/** A layer, as one image has it. */
+/** A layer, as one image uses it. */
 export interface RestoredLayer {
-  /** Its file, which may still be written. */
+  /** The path of the layer's tar archive, which may still be written. */
   readonly path: string;
-  /** Settles when all of it is there. */
+  /** Resolves when the file is complete. Rejects when the layer cannot be restored. */
   readonly written: Promise<void>;
-  /** Removes the file, unless another image needs it. It may be said more than once. */
+  /** Removes the file, unless another image uses it. Only the first call has an effect. */
   readonly release: () => Promise<void>;
 }
 
 /**
- * A layer, restored once for all images that need it now. Each of them has to leave it.
+ * Restores a layer, once for all images that use it at the same time. Each image must release the layer.
  *
- * @param background whether others are needed sooner
+ * @param options.background whether other restores have priority
  */
 export function acquireLayer(
-  cache: CacheStore,
+  store: CacheStore,
   diffId: string,
   { background }: { background: boolean },
 ): RestoredLayer {
-  const layers = sharedLayers.get(cache) ?? new Map<string, SharedLayer>();
-  sharedLayers.set(cache, layers);
-  const before = layers.get(diffId);
+  const layers = sharedLayers.get(store) ?? new Map<string, SharedLayer>();
+  sharedLayers.set(store, layers);
+  const previous = layers.get(diffId);
   const layer =
-    before?.removal === undefined && before !== undefined
-      ? before
+    previous?.removal === undefined && previous !== undefined
+      ? previous
       : {
-          written: Promise.resolve(before?.removal).then(() => restoreLayer(cache, diffId, background)),
+          written: Promise.resolve(previous?.removal).then(() => restoreLayer(store, diffId, background)),
           users: 0,
         };
   layers.set(diffId, layer);
   layer.users++;
-  // Whoever waits for it is told. Nobody may have come to that.
+  // Callers await it; this avoids an unhandled rejection if none does.
   layer.written.catch(() => {});
-  const path = join(cache.folder, pathOf(diffId));
-  let left: Promise<void> | undefined;
-  return { path, written: layer.written, release: () => (left ??= leave(layer, path)) };
+  const path = join(store.folder, layerPath(diffId));
+  let released: Promise<void> | undefined;
+  return { path, written: layer.written, release: () => (released ??= release(layer, path)) };
 }
 
-async function leave(layer: SharedLayer, path: string): Promise<void> {
+async function release(layer: SharedLayer, path: string): Promise<void> {
   if (--layer.users > 0) return;
   layer.removal = rm(path, { force: true, recursive: true });
   await layer.removal;
 }
 
-async function restoreLayer(cache: CacheStore, diffId: string, background: boolean): Promise<void> {
-  const { outcome, reason } = await cache.restore({ path: pathOf(diffId), key: keyOf(diffId), background });
-  if (outcome !== "hit") throw new Error(`the layer sha256:${diffId}: ${reason ?? outcome}`);
-  const file = join(cache.folder, pathOf(diffId));
-  if (!(await lstat(file)).isFile()) throw new Error(`the layer sha256:${diffId} is no file`);
+async function restoreLayer(store: CacheStore, diffId: string, background: boolean): Promise<void> {
+  const { outcome, reason } = await store.restore({
+    path: layerPath(diffId),
+    key: layerKey(diffId),
+    background,
+  });
+  if (outcome !== "hit") throw new Error(`layer sha256:${diffId}: ${reason ?? outcome}`);
+  const file = join(store.folder, layerPath(diffId));
+  if (!(await lstat(file)).isFile()) throw new Error(`layer sha256:${diffId} is not a regular file`);
 }
 
-/** Keeps a layer. @param from where its bytes are */
+/** Saves a layer. @param source the part of an archive that is the layer's tar */
 export async function saveLayer(
-  cache: CacheStore,
+  store: CacheStore,
   diffId: string,
-  from: { file: string; offset: number; size: number },
+  source: { file: string; offset: number; size: number },
 ): Promise<CacheResult> {
-  const path = join(cache.folder, pathOf(diffId));
+  const path = join(store.folder, layerPath(diffId));
   try {
-    const bytes = createReadStream(from.file, { start: from.offset, end: from.offset + from.size - 1 });
+    const bytes = createReadStream(source.file, {
+      start: source.offset,
+      end: source.offset + source.size - 1,
+    });
     await pipeline(bytes, createWriteStream(path));
-    return await cache.save({ path: pathOf(diffId), key: keyOf(diffId) });
+    return await store.save({ path: layerPath(diffId), key: layerKey(diffId) });
   } finally {
     await rm(path, { force: true });
   }

@@ -1,7 +1,10 @@
-import { link, lstat, mkdir, rm, statfs } from "node:fs/promises";
+import { link, lstat, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { mapConcurrently } from "../../lib/concurrency.ts";
 import type { Log } from "../../lib/log.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
+import { formatBytes } from "../../lib/units.ts";
 import {
   addBlob,
   linkBlobs,
@@ -10,127 +13,190 @@ import {
   type RepositoryContents,
   readStorage,
   repositoryContents,
+  requestedBlobs,
   storageBlobPath,
 } from "../../registries/storage.ts";
+import { type CacheReport, defineEntry } from "../entry.ts";
 import { readIndex, writeIndex } from "../index-file.ts";
 import type { CacheStore } from "../transport/store.ts";
 import { type BlobPack, hashLines, packSchema, planPacks, selectBlobs, sum } from "./blob-packs.ts";
+import type { CacheContext } from "./context.ts";
+import { lackOfSpace } from "./free-space.ts";
 
-/** What of the proxies is in the cache. */
+/** The index of a job's proxies in the cache. */
 const index = z.strictObject({
   version: z.literal(1),
-  parts: z.array(packSchema).max(1_000),
-  /** By the upstream's name. */
+  packs: z.array(packSchema).max(1_000),
+  /** The contents of the proxies, by the upstream's name. */
   upstreams: z.record(z.string(), z.array(repositoryContents)),
 });
 type Index = z.infer<typeof index>;
 
-/** Where the index lies in the cache's folder. */
+/** The path of the index in the folder of the store. */
 const indexPath = "proxies-index";
-/** The index that was restored, unless there is none, or it is not what it should be. */
-const indexIn = (cache: CacheStore): Promise<Index | undefined> =>
-  readIndex(cache, indexPath, index).catch(() => undefined);
 
-/** So many parts are on their way at once. */
-const atOnce = 4;
+/** Reads the restored index. @returns undefined if it does not exist or is invalid */
+const restoredIndex = (store: CacheStore): Promise<Index | undefined> =>
+  readIndex(store, indexPath, index).catch(() => undefined);
 
-/** What came back. */
-export interface RestoredProxies {
-  readonly outcome: "hit" | "miss" | "skipped" | "failed";
-  readonly bytes: number;
+/** The number of packs that are restored or saved at the same time. */
+const concurrency = 4;
+
+/** The proxies of a job. Each job of a workflow has an index, which all combinations of its matrix share. */
+interface ProxiesTarget {
+  readonly job: { readonly workflow: string; readonly id: string; readonly architecture: string };
+  /** The folders of proxies, by the upstream's name. */
+  readonly folders: ReadonlyMap<string, string>;
 }
 
+/** Returns the prefix of the keys of a job's index. */
+export function proxyKeyPrefix({ workflow, id, architecture }: ProxiesTarget["job"]): string {
+  const name = sha256Hex(`${workflow}\n${id}`).slice(0, 16);
+  return `kind-action-proxies-v1-${architecture}-${name}-`;
+}
+
+/** The proxies that post saves. */
+const pendingProxies = z.strictObject({
+  /** The container IDs of the proxies, by the upstream's name. */
+  containers: z.record(z.string(), z.string()),
+  /** The folders of the proxies, by the upstream's name. */
+  folders: z.record(z.string(), z.string()),
+  keyPrefix: z.string(),
+  /** The maximum size of all saved blobs, in bytes. */
+  maxBytes: z.number(),
+  /** The SHA-256 of blobs that were requested in this run. */
+  requested: z.array(z.string()).default([]),
+});
+type PendingProxies = z.output<typeof pendingProxies>;
+
+/** The blobs in the storage of the pull-through caches. */
+export const proxyBlobsEntry = defineEntry<CacheContext, ProxiesTarget, PendingProxies>({
+  name: "proxies",
+  optional: true,
+  key: ({ job }) => proxyKeyPrefix(job),
+  restore: ({ job, folders }, { store }, log) => restoreProxies(store, folders, proxyKeyPrefix(job), log),
+  pending: pendingProxies,
+  async collect(pending, { engine }) {
+    const containers = Object.values(pending.containers);
+    const logs = await Promise.all(containers.map((id) => engine.containers.logs(id).catch(() => "")));
+    return { ...pending, requested: [...new Set(logs.flatMap((text) => [...requestedBlobs(text)]))] };
+  },
+  save: ({ folders, requested, ...options }, { store }, log) =>
+    saveProxies(store, new Map(Object.entries(folders)), new Set(requested), options, log),
+});
+
 /**
- * Gives proxies back what they held in an earlier run. Only blobs come out of the cache, each of which has to be what
- * it is called; a tag is asked for at the upstream each time. So nothing is served that the upstream does not name.
+ * Restores the blobs that proxies had in an earlier run. Each blob is verified by its digest. Tags are not restored: the
+ * proxies resolve them at the upstream, so they serve only images that the upstream has.
  *
- * @param folders of the proxies, by the upstream's name
- * @param prefix of the keys of the index
+ * @param folders the folders of the proxies, by the upstream's name
+ * @param keyPrefix the prefix of the keys of the index
  */
 export async function restoreProxies(
-  cache: CacheStore,
+  store: CacheStore,
   folders: ReadonlyMap<string, string>,
-  prefix: string,
+  keyPrefix: string,
   log: Log,
-): Promise<RestoredProxies> {
+): Promise<CacheReport> {
   if (folders.size === 0) {
-    log.line("Nothing is restored: the Docker daemon does not see this machine's folders.");
+    log.line("Proxy blobs were not restored: the Docker daemon cannot mount folders of this machine.");
     return { outcome: "skipped", bytes: 0 };
   }
-  const found = await cache.restore({ path: indexPath, key: prefix, prefixes: [prefix] });
+  const found = await store.restore({ path: indexPath, key: keyPrefix, prefixes: [keyPrefix] });
   if (found.outcome !== "hit") {
-    if (found.reason !== undefined) log.line(`Nothing is restored: ${found.reason}`);
-    return {
-      outcome: found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss",
-      bytes: 0,
-    };
+    if (found.reason !== undefined) log.line(`Proxy blobs were not restored: ${found.reason}`);
+    const outcome = found.outcome === "skipped" || found.outcome === "failed" ? found.outcome : "miss";
+    return { outcome, bytes: 0 };
   }
-  const read = await indexIn(cache);
-  if (read === undefined) {
-    log.line(`The entry ${found.key} is not what it should be, and is not used.`);
+  const entry = await restoredIndex(store);
+  if (entry === undefined) {
+    log.line(`Cache entry ${found.key} is not usable: its index is invalid.`);
     return { outcome: "miss", bytes: 0 };
   }
-  const wanted = new Map<string, Set<string>>();
-  const there = new Map<string, ReadonlyMap<string, number>>();
-  for (const [name, folder] of folders) {
-    const { blobs } = await readStorage(folder);
-    const repositories = read.upstreams[name] ?? [];
-    const all = repositories.flatMap(({ manifests, layers }) => [...manifests, ...layers]);
-    // Another cluster of the job may have brought them.
-    wanted.set(folder, new Set(all.filter((blob) => !blobs.has(blob))));
-    there.set(folder, blobs);
-  }
-  const parts = read.parts.filter(({ blobs }) =>
-    Object.keys(blobs).some((blob) => [...wanted.values()].some((of) => of.has(blob))),
+  const existing = await existingBlobs(folders);
+  const wanted = missingBlobs(entry, folders, existing);
+  const packs = entry.packs.filter(({ blobs }) =>
+    Object.keys(blobs).some((blob) => [...wanted.values()].some((each) => each.has(blob))),
   );
-  const needed = 2 * sum(parts.flatMap(({ blobs }) => Object.values(blobs)));
-  const { bavail, bsize } = await statfs(cache.folder);
-  if (bavail * bsize < needed + spare) {
-    log.line(
-      `Nothing is restored: the disk has ${megabytes(bavail * bsize)} free, and it takes ${megabytes(needed)}.`,
-    );
+  const reason = await lackOfSpace(store.folder, 2 * sum(packs.flatMap(({ blobs }) => Object.values(blobs))));
+  if (reason !== undefined) {
+    log.line(`Proxy blobs were not restored: ${reason}`);
     return { outcome: "skipped", bytes: 0 };
   }
-  const restored = new Map<string, number>();
-  const missing = new Set<BlobPack>();
-  await eachOf(parts, atOnce, async (each) => {
-    const { key, blobs } = each;
-    const { outcome, reason } = await cache.restore({ path: key, key, background: true });
-    if (outcome === "miss") missing.add(each);
-    if (outcome !== "hit") log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
-    else
-      for (const [blob, bytes] of Object.entries(blobs)) {
-        const homes = [...wanted].filter(([, of]) => of.has(blob)).map(([folder]) => folder);
-        if (homes.length === 0) continue;
-        if (await adopt(join(cache.folder, key), blob, homes)) restored.set(blob, bytes);
-        else log.line(`${key} does not hold the blob sha256:${blob}: it is pulled again.`);
-      }
-    // What resists goes with the run's folder.
-    await rm(join(cache.folder, key), { recursive: true, force: true }).catch(() => {});
-  });
-  // What has gone from the cache is to be saved again.
+  const { restored, missing } = await restorePacks(store, packs, wanted, log);
+  // Without them, saveProxies saves their blobs again.
   if (missing.size > 0)
-    await writeIndex(cache, indexPath, { ...read, parts: read.parts.filter((each) => !missing.has(each)) });
+    await writeIndex(store, indexPath, { ...entry, packs: entry.packs.filter((pack) => !missing.has(pack)) });
   for (const [name, folder] of folders)
     await linkBlobs(
       folder,
-      read.upstreams[name] ?? [],
-      (blob) => restored.has(blob) || there.get(folder)?.has(blob) === true,
+      entry.upstreams[name] ?? [],
+      (blob) => restored.has(blob) || existing.get(folder)?.has(blob) === true,
     );
-  const bytes = sum([...restored.values()]);
-  log.line(`Restored ${megabytes(bytes)} in ${restored.size} blobs from ${found.key}`);
-  return { outcome: parts.length > 0 && restored.size === 0 ? "miss" : "hit", bytes };
+  const bytes = sum(restored.values());
+  log.line(`Restored ${restored.size} blobs (${formatBytes(bytes)}) from ${found.key}`);
+  return { outcome: packs.length > 0 && restored.size === 0 ? "miss" : "hit", bytes };
 }
 
-/** Puts a blob into folders, if it is what it is called. Whatever else is in its place stays there. */
-async function adopt(
+/** Lists the blobs that folders already have: another cluster of the job may have pulled them. */
+async function existingBlobs(
+  folders: ReadonlyMap<string, string>,
+): Promise<Map<string, ReadonlyMap<string, number>>> {
+  const existing = new Map<string, ReadonlyMap<string, number>>();
+  for (const folder of folders.values()) existing.set(folder, (await readStorage(folder)).blobs);
+  return existing;
+}
+
+/** Selects the blobs that each folder lacks. */
+function missingBlobs(
+  { upstreams }: Index,
+  folders: ReadonlyMap<string, string>,
+  existing: ReadonlyMap<string, ReadonlyMap<string, number>>,
+): Map<string, Set<string>> {
+  return new Map(
+    [...folders].map(([name, folder]) => {
+      const blobs = (upstreams[name] ?? []).flatMap(({ manifests, layers }) => [...manifests, ...layers]);
+      return [folder, new Set(blobs.filter((blob) => !existing.get(folder)?.has(blob)))];
+    }),
+  );
+}
+
+/** Restores packs. @returns the sizes of the restored blobs, and the packs that the cache no longer has */
+async function restorePacks(
+  store: CacheStore,
+  packs: readonly BlobPack[],
+  wanted: ReadonlyMap<string, ReadonlySet<string>>,
+  log: Log,
+): Promise<{ restored: Map<string, number>; missing: Set<BlobPack> }> {
+  const restored = new Map<string, number>();
+  const missing = new Set<BlobPack>();
+  await mapConcurrently(packs, concurrency, async (pack) => {
+    const { key, blobs } = pack;
+    const { outcome, reason } = await store.restore({ path: key, key, background: true });
+    if (outcome === "miss") missing.add(pack);
+    if (outcome !== "hit") log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}`);
+    else
+      for (const [blob, bytes] of Object.entries(blobs)) {
+        const destinations = [...wanted].filter(([, each]) => each.has(blob)).map(([folder]) => folder);
+        if (destinations.length === 0) continue;
+        if (await moveBlob(join(store.folder, key), blob, destinations)) restored.set(blob, bytes);
+        else log.line(`${key} has no valid blob sha256:${blob}; the proxy pulls it again.`);
+      }
+    // Post removes the run's folder, and with it files that cannot be removed now.
+    await rm(join(store.folder, key), { recursive: true, force: true }).catch(() => {});
+  });
+  return { restored, missing };
+}
+
+/** Moves a blob into the first folder and hard-links it into the others. @returns false if its content is wrong */
+async function moveBlob(
   from: string,
   blob: string,
   [first = "", ...others]: readonly string[],
 ): Promise<boolean> {
   const file = join(from, blob);
   try {
-    // A link leads to what is somebody else's.
+    // A symbolic link can lead out of the folder.
     if (!(await lstat(from)).isDirectory() || !(await matchesDigest(file, blob))) return false;
     await addBlob(first, blob, file);
     for (const folder of others) {
@@ -144,111 +210,110 @@ async function adopt(
 }
 
 /**
- * Keeps what proxies hold for later runs, if that is more than the cache has.
+ * Saves the blobs of proxies, if the cache lacks some.
  *
- * @param used blobs that were asked for in this run: where not all fits, what neither is one nor is named by one is left
- *   out first
- * @param on.most bytes in all
+ * @param requested the blobs that nodes requested in this run; if not all blobs fit, only these are saved
+ * @param options.maxBytes the maximum size of all saved blobs
  */
 export async function saveProxies(
-  cache: CacheStore,
+  store: CacheStore,
   folders: ReadonlyMap<string, string>,
-  used: ReadonlySet<string>,
-  on: { readonly prefix: string; readonly most: number },
+  requested: ReadonlySet<string>,
+  { keyPrefix, maxBytes }: { readonly keyPrefix: string; readonly maxBytes: number },
   log: Log,
 ): Promise<void> {
-  const kept = new Map<string, RegistryContents>();
-  for (const [name, folder] of folders) kept.set(name, await readStorage(folder));
-  const all = new Map([...kept.values()].flatMap(({ blobs }) => [...blobs]));
-  const before = await indexIn(cache);
-  const known = new Set(before?.parts.flatMap(({ blobs }) => Object.keys(blobs)));
-  const linked = new Set(linksOf(before?.upstreams ?? {}));
-  const held = Object.fromEntries([...kept].map(([name, { repositories }]) => [name, repositories]));
-  if ([...all.keys()].every((blob) => known.has(blob)) && linksOf(held).every((each) => linked.has(each))) {
-    log.line("Nothing was pulled that is not in the cache already.");
+  const contents = new Map<string, RegistryContents>();
+  for (const [name, folder] of folders) contents.set(name, await readStorage(folder));
+  const blobs = new Map([...contents.values()].flatMap((each) => [...each.blobs]));
+  const before = await restoredIndex(store);
+  if (isSaved(before, contents, blobs)) {
+    log.line("Proxy blobs are not saved: the cache already has all of them.");
     return;
   }
-  const chosen = selectBlobs(all, withNamed(used, [...kept.values()]), on.most);
-  const parts = planPacks(chosen, before?.parts ?? []);
-  const added = parts.filter(({ key }) => !before?.parts.some((old) => old.key === key));
-  const bytes = sum(added.flatMap(({ blobs }) => Object.values(blobs)));
-  const { bavail, bsize } = await statfs(cache.folder);
-  if (bavail * bsize < bytes + spare) {
-    log.line(
-      `Nothing is saved: the disk has ${megabytes(bavail * bsize)} free, and packing takes ${megabytes(bytes)}.`,
-    );
+  const chosen = selectBlobs(blobs, withChildren(requested, [...contents.values()]), maxBytes);
+  const packs = planPacks(chosen, before?.packs ?? []);
+  const added = packs.filter(({ key }) => !before?.packs.some((old) => old.key === key));
+  const bytes = sum(added.flatMap((pack) => Object.values(pack.blobs)));
+  const reason = await lackOfSpace(store.folder, bytes);
+  if (reason !== undefined) {
+    log.line(`Proxy blobs are not saved: ${reason}`);
     return;
   }
-  let complete = true;
-  await eachOf(added, atOnce, async ({ key, blobs }) => {
-    await emptyFolder(join(cache.folder, key));
-    for (const blob of Object.keys(blobs)) {
-      const folder = [...folders].find(([name]) => kept.get(name)?.blobs.has(blob))?.[1] ?? "";
-      await link(join(folder, storageBlobPath(blob)), join(cache.folder, key, blob));
-    }
-    const { outcome, reason } = await cache.save({ path: key, key });
-    log.line(
-      `${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${megabytes(sum(Object.values(blobs)))}`,
-    );
-    if (outcome !== "saved" && outcome !== "exists") complete = false;
-    await rm(join(cache.folder, key), { recursive: true });
-  });
-  if (!complete) return;
+  if (!(await savePacks(store, added, folders, contents, log))) return;
   const upstreams = Object.fromEntries(
-    // In an order of their own, so that another job with the same writes the same.
-    Object.keys(held)
+    // Sorted, so that another job with the same contents writes the same index.
+    [...contents.keys()]
       .toSorted()
-      .map((name) => [name, within(held[name] ?? [], chosen)]),
+      .map((name) => [name, onlyBlobs(contents.get(name)?.repositories ?? [], chosen)]),
   );
-  const text = await writeIndex(cache, indexPath, { version: 1, parts, upstreams });
-  const key = `${on.prefix}${hashLines([text])}`;
-  const { outcome } = await cache.save({ path: indexPath, key });
-  log.line(`${key}: ${outcome}, for ${megabytes(sum([...chosen.values()]))} in ${chosen.size} blobs`);
+  const text = await writeIndex(store, indexPath, { version: 1, packs, upstreams });
+  const key = `${keyPrefix}${hashLines([text])}`;
+  const { outcome } = await store.save({ path: indexPath, key });
+  log.line(`${key}: ${outcome}, ${chosen.size} blobs (${formatBytes(sum(chosen.values()))})`);
 }
 
-/** Nodes may have what a manifest names without asking for it. */
-function withNamed(used: ReadonlySet<string>, kept: readonly RegistryContents[]): Set<string> {
-  const whole = new Set(used);
-  for (const blob of whole)
-    for (const { named } of kept) for (const each of named.get(blob) ?? []) whole.add(each);
-  return whole;
+/** Whether the cache has all blobs of the proxies, in all their repositories. */
+function isSaved(
+  before: Index | undefined,
+  contents: ReadonlyMap<string, RegistryContents>,
+  blobs: ReadonlyMap<string, number>,
+): boolean {
+  const packed = new Set(before?.packs.flatMap((pack) => Object.keys(pack.blobs)));
+  const linked = new Set(linksOf(before?.upstreams ?? {}));
+  const upstreams = Object.fromEntries([...contents].map(([name, { repositories }]) => [name, repositories]));
+  return (
+    [...blobs.keys()].every((blob) => packed.has(blob)) &&
+    linksOf(upstreams).every((each) => linked.has(each))
+  );
 }
 
-function within(repositories: readonly RepositoryContents[], blobs: ReadonlyMap<string, number>) {
-  return repositories.map(({ name, manifests, layers }) => ({
+/** Saves packs. @returns whether the cache has all of them now */
+async function savePacks(
+  store: CacheStore,
+  packs: readonly BlobPack[],
+  folders: ReadonlyMap<string, string>,
+  contents: ReadonlyMap<string, RegistryContents>,
+  log: Log,
+): Promise<boolean> {
+  const outcomes: string[] = [];
+  await mapConcurrently(packs, concurrency, async ({ key, blobs }) => {
+    const folder = join(store.folder, key);
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    for (const blob of Object.keys(blobs)) {
+      const source = [...folders].find(([name]) => contents.get(name)?.blobs.has(blob))?.[1] ?? "";
+      await link(join(source, storageBlobPath(blob)), join(folder, blob));
+    }
+    const { outcome, reason } = await store.save({ path: key, key });
+    const size = formatBytes(sum(Object.values(blobs)));
+    log.line(`${key}: ${outcome}${reason === undefined ? "" : `, ${reason}`}, ${size}`);
+    outcomes.push(outcome);
+    await rm(folder, { recursive: true });
+  });
+  return outcomes.every((outcome) => outcome === "saved" || outcome === "exists");
+}
+
+/** Adds the blobs that manifests refer to: nodes that already have such a blob do not request it. */
+function withChildren(blobs: ReadonlySet<string>, contents: readonly RegistryContents[]): Set<string> {
+  const all = new Set(blobs);
+  for (const blob of all)
+    for (const { children } of contents) for (const child of children.get(blob) ?? []) all.add(child);
+  return all;
+}
+
+const onlyBlobs = (repositories: readonly RepositoryContents[], blobs: ReadonlyMap<string, number>) =>
+  repositories.map(({ name, manifests, layers }) => ({
     name,
     manifests: manifests.filter((blob) => blobs.has(blob)),
     layers: layers.filter((blob) => blobs.has(blob)),
   }));
-}
 
-/** Which blobs are found by which repositories. */
+/** Returns one line for each blob of each repository. */
 function linksOf(upstreams: Readonly<Record<string, readonly RepositoryContents[]>>): string[] {
   return Object.entries(upstreams).flatMap(([upstream, repositories]) =>
     repositories.flatMap(({ name, manifests, layers }) => [
       ...manifests.map((blob) => `${upstream} ${name} manifest ${blob}`),
       ...layers.map((blob) => `${upstream} ${name} layer ${blob}`),
     ]),
-  );
-}
-
-/** Makes a folder, in the place of whatever came out of the cache. */
-async function emptyFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-}
-
-/** Left free on a disk that is not ours alone. */
-const spare = 500_000_000;
-
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-
-/** Does something with each, some of them at once. */
-async function eachOf<T>(items: readonly T[], most: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  await Promise.all(
-    Array.from({ length: most }, async () => {
-      for (const item of queue) await work(item);
-    }),
   );
 }

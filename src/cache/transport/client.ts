@@ -3,11 +3,12 @@ import { isFeatureAvailable, restoreCache, saveCache } from "@actions/cache";
 import type { CacheReply, CacheRequest } from "./protocol.ts";
 
 /**
- * Asks the Actions cache: the only user of its client, which prints why something failed, or throws.
+ * Executes a request with the client of the Actions cache. This is the only use of that client, which reports failures
+ * as workflow commands on stdout, or throws.
  *
- * An entry remembers where its files lay relative to the workspace, and its identity holds the paths as they were
- * written. Runners keep their folders in different places: so both are relative to a folder of our own, which is this
- * process's current one from here on. The client's temporary files, which it leaves behind, go there as well.
+ * The client stores paths relative to the workspace, and hashes the paths as given into the version of an entry. Runners
+ * have different workspaces, so both the workspace and the current directory of this process are set to `folder`. So is
+ * the folder of the client's temporary files, which it does not remove.
  */
 export async function callCache(request: CacheRequest, folder: string): Promise<CacheReply> {
   if (!isFeatureAvailable()) return { outcome: "unavailable" };

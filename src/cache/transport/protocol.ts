@@ -1,14 +1,14 @@
 import * as z from "zod";
 
-/** What the program that talks to the Actions cache is asked for. Paths are relative to its folder. */
+/** A request to the cache worker. Paths are relative to the folder of the worker. */
 const cacheRequest = z.discriminatedUnion("call", [
   z.strictObject({
     call: z.literal("restore"),
     path: z.string(),
     key: z.string(),
-    /** Beginnings of keys: the newest entry of one that fits is taken where there is none of `key`. */
+    /** Prefixes of keys: if no entry has the key, the newest entry with one of them is restored. */
     prefixes: z.array(z.string()),
-    /** Whether others are needed sooner, and get the processors first. */
+    /** Whether other restores have priority: the worker lowers its scheduling priority. */
     background: z.boolean(),
   }),
   z.strictObject({ call: z.literal("find"), path: z.string(), key: z.string() }),
@@ -17,60 +17,61 @@ const cacheRequest = z.discriminatedUnion("call", [
 export type CacheRequest = z.infer<typeof cacheRequest>;
 
 const cacheReply = z.strictObject({
-  /** `none`: there is no such entry, or none was made. */
+  /** `none`: no entry was found, or none was created. `unavailable`: the job has no cache service. */
   outcome: z.enum(["found", "saved", "none", "unavailable", "failed"]),
-  /** That of the entry which was found. */
+  /** The key of the entry that was found. */
   key: z.string().optional(),
-  /** Why it failed. */
+  /** The error message of a request that failed. */
   reason: z.string().optional(),
 });
 export type CacheReply = z.infer<typeof cacheReply>;
 
-const question = z.strictObject({ id: z.uuid(), request: cacheRequest });
+const requestLine = z.strictObject({ id: z.uuid(), request: cacheRequest });
 
 /**
- * A request, as the line that the program reads.
+ * Renders a request as the line that the worker reads.
  *
- * @param id that nobody else can know: keys, which the program prints, may be a stranger's
+ * @param id an unguessable ID: the worker prints keys of entries, which can imitate a reply
  */
 export const renderRequest = (id: string, request: CacheRequest): string => JSON.stringify({ id, request });
 
+/** Parses a request line. @throws ZodError or SyntaxError when the line is invalid */
 export const parseRequest = (line: string): { id: string; request: CacheRequest } =>
-  question.parse(JSON.parse(line));
+  requestLine.parse(JSON.parse(line));
 
-/** Begins the line with which an answer ends. */
-const mark = (id: string) => `kind-action cache reply ${id}: `;
+/** The prefix of the line that contains the reply. */
+const replyPrefix = (id: string) => `kind-action cache reply ${id}: `;
 
 export const renderReply = (id: string, reply: CacheReply): string =>
-  `\n${mark(id)}${JSON.stringify(reply)}\n`;
+  `\n${replyPrefix(id)}${JSON.stringify(reply)}\n`;
 
-export const isReply = (id: string, line: string): boolean => line.startsWith(mark(id));
+export const isReply = (id: string, line: string): boolean => line.startsWith(replyPrefix(id));
 
 /**
- * Reads what the program has printed.
+ * Parses the output of the worker for one request.
  *
- * @returns the reply, if it came to one, and why the client failed, as it says that to the runner
+ * @returns the reply, if there is one; and the reason of the failure, if the request failed
  */
 export function parseOutput(
   id: string,
   output: string,
 ): { reply: CacheReply | undefined; failure: string | undefined } {
-  const last = output.split("\n").find((line) => isReply(id, line));
-  const reply = last === undefined ? undefined : parseReply(last.slice(mark(id).length));
-  return { reply, failure: failureIn(output) ?? reply?.reason };
+  const line = output.split("\n").find((each) => isReply(id, each));
+  const reply = line === undefined ? undefined : parseReply(line.slice(replyPrefix(id).length));
+  return { reply, failure: findFailure(output) ?? reply?.reason };
 }
 
-/** Why the client failed, as it says that to the runner. */
-export function failureIn(output: string): string | undefined {
+/** Finds the reason of a failure in the warnings and errors that the client of the cache prints for the runner. */
+export function findFailure(output: string): string | undefined {
   const failures = output.split("\n").flatMap((line) => {
     const [, text] = /^::(?:warning|error)[^:]*::(.*)$/.exec(line) ?? [];
     return text === undefined ? [] : [text.replace(/^Failed to (restore|save): ?/, "")];
   });
   const [failure] = failures.filter(Boolean);
-  return failures.length === 0 ? undefined : (failure ?? "its client does not say why");
+  return failures.length === 0 ? undefined : (failure ?? "the cache client reported no reason");
 }
 
-/** One that cannot be read is none: the program was ended while it wrote. */
+/** Parses a reply. @returns undefined if it is invalid: the worker was killed while it wrote the line */
 function parseReply(text: string): CacheReply | undefined {
   try {
     return cacheReply.parse(JSON.parse(text));

@@ -1,154 +1,187 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
 import { ProgramError } from "../../lib/subprocess.ts";
+import { formatTimeout } from "../../lib/units.ts";
 import type { SpawnWorker } from "../../lib/worker-process.ts";
-import { type CacheReply, type CacheRequest, failureIn, parseOutput } from "./protocol.ts";
+import { type CacheReply, type CacheRequest, findFailure, parseOutput } from "./protocol.ts";
 import { createCacheWorkers } from "./workers.ts";
 
 /**
- * How a call to the cache ended. `skipped`: the job has no cache, or may not use it so. `failed` includes calls that
- * were not done in time.
+ * The outcome of a call to the cache. `skipped`: the job has no cache, or may not use it for this call. `failed` includes
+ * timeouts.
  */
 export type CacheOutcome = "hit" | "miss" | "saved" | "exists" | "skipped" | "failed";
 
 export interface CacheResult {
   readonly outcome: CacheOutcome;
-  /** The entry's. */
+  /** The key of the entry. */
   readonly key?: string | undefined;
-  /** Why it was skipped, or failed. */
+  /** Why the call was skipped or failed, as a clause. */
   readonly reason?: string;
 }
 
 /**
- * The Actions cache, as hints: no call throws, all of them together end within one deadline, and what comes back is as
- * good as anything a stranger sends. Whoever uses a restored file checks it first. However much fails, one warning says so.
+ * The Actions cache. No call throws, and all calls together end within one timeout. After a failure the cache is not used
+ * any more, and one warning says so. Restored files are not trusted: callers must verify them.
  */
 export interface CacheStore {
-  /** Where entries are laid out: `path` below is relative to it. */
+  /** The folder of restored files, and of files to save. The `path` of an entry is relative to it. */
   readonly folder: string;
   /**
-   * Brings back the files that were saved under a key, or in the newest entry whose key begins so, into `folder`. Files
-   * may be there after a miss, too: broken ones.
+   * Restores the files of the entry with a key, or of the newest entry whose key has one of the prefixes, into `folder`.
+   * After a miss or a failure, there may be incomplete files.
    */
   restore(entry: {
     path: string;
     key: string;
     prefixes?: readonly string[];
-    /** Whether others are needed sooner, and get the processors first. */
+    /** Whether other restores have priority. */
     background?: boolean;
-    /** Milliseconds, where it is worth less than all the time there is. */
-    deadline?: number;
+    /** A limit in milliseconds for this call, if it is shorter than that for all calls. */
+    timeoutMs?: number;
   }): Promise<CacheResult>;
-  /** Whether an entry would be saved: it is worth looking before what goes into it is made. */
+  /** Whether `save` would save an entry. Callers ask before they create its files. */
   isMissing(entry: { path: string; key: string }): Promise<boolean>;
-  /** Saves a path of `folder`. An entry is never replaced: one that is there is found out before anything is packed. */
+  /** Saves a path in `folder`, unless an entry with the key exists. That is checked before files are packed. */
   save(entry: { path: string; key: string }): Promise<CacheResult>;
-  /** Ends what would wait for more calls. */
+  /** Ends idle workers. */
   close(): Promise<void>;
 }
 
-/** What a store needs. */
+/** The options of {@link openCacheStore}. */
 export interface CacheStoreOptions {
   readonly spawnWorker: SpawnWorker;
   /** The command line of the cache worker. */
   readonly program: readonly string[];
-  /** Milliseconds that all calls may take together. */
-  readonly deadline: number;
-  /** ACTIONS_CACHE_MODE: what the service lets this job do. */
+  /** The milliseconds that all calls may take together. */
+  readonly timeoutMs: number;
+  /** ACTIONS_CACHE_MODE: the access that the cache service grants this job. */
   readonly mode: string | undefined;
-  readonly warn: (message: string) => void;
+  readonly log: Pick<Log, "warning">;
 }
 
 /**
- * Opens the cache of this job. Its clients run as programs of their own: they can be ended when the time is up, what they
- * print is not an annotation, and their work delays nothing else.
+ * Opens the cache of this job. Its client runs in worker processes: they can be killed after a timeout, their output does
+ * not create annotations, and compression does not block this process.
  */
-export async function openCacheStore(folder: string, on: CacheStoreOptions): Promise<CacheStore> {
+export async function openCacheStore(folder: string, options: CacheStoreOptions): Promise<CacheStore> {
   await mkdir(folder, { recursive: true });
-  const until = performance.now() + on.deadline;
-  const clients = createCacheWorkers(on.spawnWorker, [...on.program, folder]);
-  let warned = false;
-
-  function failed(what: string, reason: string): CacheResult {
-    if (!warned) on.warn(`The Actions cache is not used any further, because ${what} failed: ${reason}`);
-    warned = true;
-    return { outcome: "failed", reason };
-  }
-
-  async function call(
-    what: string,
-    request: CacheRequest,
-    deadline: number | undefined,
-    result: (reply: CacheReply) => CacheResult,
-  ): Promise<CacheResult> {
-    if (on.deadline === 0) return { outcome: "skipped", reason: "it may take no time" };
-    if (warned) return { outcome: "skipped", reason: "the cache has failed before" };
-    const began = performance.now();
-    if (began >= until) return failed(what, `there was no time left of ${on.deadline / 1000} s`);
-    const left = Math.min(until - began, deadline ?? Number.POSITIVE_INFINITY);
-    try {
-      const { id, output } = await clients.request(request, left);
-      const { reply, failure } = parseOutput(id, output);
-      if (failure !== undefined && denied.test(failure)) return { outcome: "skipped", reason: failure };
-      if (failure !== undefined) return failed(what, failure);
-      if (reply === undefined) return failed(what, "its client said nothing");
-      if (reply.outcome === "unavailable") return { outcome: "skipped", reason: "the job has no cache" };
-      return result(reply);
-    } catch (error) {
-      const now = performance.now();
-      // What is worth less than all the time there is, is no reason to give up on the rest.
-      if (now - began >= left && now < until)
-        return { outcome: "failed", reason: `it took longer than ${left / 1000} s` };
-      if (now >= until) return failed(what, `it took longer than ${Math.round(left / 100) / 10} s`);
-      return failed(what, reasonOf(error));
-    }
-  }
-
-  const mode = on.mode?.trim().toLowerCase();
-  const mayWrite = mode !== "none" && mode !== "read";
+  const call = createCaller(folder, options);
+  const mode = options.mode?.trim().toLowerCase();
+  const isWritable = mode !== "none" && mode !== "read";
   const find = (path: string, key: string) =>
-    call(`looking for ${key}`, { call: "find", path, key }, undefined, (reply) => ({
+    call.request(`looking up ${key}`, { call: "find", path, key }, undefined, (reply) => ({
       outcome: reply.outcome === "found" && reply.key === key ? "exists" : "miss",
       key,
     }));
   return {
     folder,
-    async restore({ path, key, prefixes = [], background = false, deadline }) {
+    async restore({ path, key, prefixes = [], background = false, timeoutMs }) {
       if (mode === "none" || mode === "write-only")
-        return { outcome: "skipped", reason: `this job may not read the cache (${mode})` };
-      return await call(
+        return {
+          outcome: "skipped",
+          reason: `this job may not read the cache (ACTIONS_CACHE_MODE is ${mode})`,
+        };
+      return await call.request(
         `restoring ${key}`,
         { call: "restore", path, key, prefixes: [...prefixes], background },
-        deadline,
+        timeoutMs,
         (reply) => ({ outcome: reply.outcome === "found" ? "hit" : "miss", key: reply.key }),
       );
     },
-    isMissing: async ({ path, key }) => mayWrite && (await find(path, key)).outcome === "miss",
+    isMissing: async ({ path, key }) => isWritable && (await find(path, key)).outcome === "miss",
     async save({ path, key }) {
-      if (!mayWrite) return { outcome: "skipped", reason: `this job may not write to the cache (${mode})` };
+      if (!isWritable)
+        return {
+          outcome: "skipped",
+          reason: `this job may not write the cache (ACTIONS_CACHE_MODE is ${mode})`,
+        };
       if (mode !== "write-only") {
-        const found = await find(path, key);
-        if (found.outcome !== "miss") return found;
+        const existing = await find(path, key);
+        if (existing.outcome !== "miss") return existing;
       }
-      return await call(`saving ${key}`, { call: "save", path, key }, undefined, (reply) => ({
-        // Where none was made and nothing failed, another job was faster.
+      return await call.request(`saving ${key}`, { call: "save", path, key }, undefined, (reply) => ({
+        // If no entry was created and nothing failed, another job has created it.
         outcome: reply.outcome === "saved" ? "saved" : "exists",
         key,
       }));
     },
-    close: () => clients.close(),
+    close: () => call.close(),
   };
 }
 
-/** What the service answers where the job has no right to what it asks. */
-const denied = /cache (read|write) denied:/;
+/** Sends requests to cache workers until one fails. */
+interface CacheCaller {
+  /**
+   * @param action for the warning, such as `restoring KEY`
+   * @param callTimeoutMs a limit for this request
+   * @param toResult interprets the reply
+   */
+  request(
+    action: string,
+    request: CacheRequest,
+    callTimeoutMs: number | undefined,
+    toResult: (reply: CacheReply) => CacheResult,
+  ): Promise<CacheResult>;
+  close(): Promise<void>;
+}
 
-/** Why a worker that ended without a reply failed: what the client printed last, if anything. */
-const reasonOf = (error: unknown): string =>
-  (error instanceof ProgramError ? failureIn(error.output.stdout) : undefined) ?? errorMessage(error);
+function createCaller(
+  folder: string,
+  { spawnWorker, program, timeoutMs, log }: CacheStoreOptions,
+): CacheCaller {
+  const deadlineMs = performance.now() + timeoutMs;
+  const workers = createCacheWorkers(spawnWorker, [...program, folder]);
+  let hasFailed = false;
 
-/** The command line of the cache worker: its file is beside that of the program that runs. */
+  function fail(action: string, reason: string): CacheResult {
+    if (!hasFailed)
+      log.warning(
+        `The Actions cache is disabled for the rest of this step, because ${action} failed: ${reason}`,
+      );
+    hasFailed = true;
+    return { outcome: "failed", reason };
+  }
+
+  return {
+    async request(action, request, callTimeoutMs, toResult) {
+      if (timeoutMs === 0) return { outcome: "skipped", reason: "its timeout is 0" };
+      if (hasFailed) return { outcome: "skipped", reason: "the cache has failed before" };
+      const startMs = performance.now();
+      if (startMs >= deadlineMs) return fail(action, `the timeout of ${formatTimeout(timeoutMs)} has passed`);
+      const limitMs = Math.min(deadlineMs - startMs, callTimeoutMs ?? Number.POSITIVE_INFINITY);
+      try {
+        const { id, output } = await workers.request(request, limitMs);
+        const { reply, failure } = parseOutput(id, output);
+        if (failure !== undefined && accessDenied.test(failure))
+          return { outcome: "skipped", reason: failure };
+        if (failure !== undefined) return fail(action, failure);
+        if (reply === undefined) return fail(action, "the cache worker sent no valid reply");
+        if (reply.outcome === "unavailable") return { outcome: "skipped", reason: "the job has no cache" };
+        return toResult(reply);
+      } catch (error) {
+        const nowMs = performance.now();
+        const timedOut = `it took longer than ${formatTimeout(limitMs)}`;
+        if (nowMs >= deadlineMs) return fail(action, timedOut);
+        // A limit of one call is no failure of the cache.
+        if (nowMs - startMs >= limitMs) return { outcome: "failed", reason: timedOut };
+        return fail(action, failureReason(error));
+      }
+    },
+    close: () => workers.close(),
+  };
+}
+
+/** The error of the cache service when the job's token does not grant the access. */
+const accessDenied = /cache (read|write) denied:/;
+
+/** Returns why a worker ended without a reply: the last failure that the client printed, or the error itself. */
+const failureReason = (error: unknown): string =>
+  (error instanceof ProgramError ? findFailure(error.output.stdout) : undefined) ?? errorMessage(error);
+
+/** Returns the command line of the cache worker. Its file is in the folder of the running program. */
 export const cacheWorkerCommand = (argv: readonly string[] = process.argv): string[] => [
   process.execPath,
   join(argv[1] ?? "", "../cache-worker.js"),

@@ -2,45 +2,49 @@ import { randomUUID } from "node:crypto";
 import type { SpawnWorker, WorkerProcess } from "../../lib/worker-process.ts";
 import { type CacheRequest, isReply, renderRequest } from "./protocol.ts";
 
-/** The programs that talk to the Actions cache. */
+/** A pool of cache workers. */
 export interface CacheWorkers {
   /**
-   * @param deadline milliseconds
-   * @returns the request's ID, and what a client has printed up to its reply
-   * @throws ProgramError when it came to none
+   * Sends a request to an idle worker, or to a new one.
+   *
+   * @param timeoutMs milliseconds
+   * @returns the ID of the request, and the output of the worker up to its reply
+   * @throws ProgramError when the worker does not reply
    */
-  request(request: CacheRequest, deadline: number): Promise<{ id: string; output: string }>;
-  /** Ends those that do nothing. */
+  request(request: CacheRequest, timeoutMs: number): Promise<{ id: string; output: string }>;
+  /** Ends the idle workers. */
   close(): Promise<void>;
 }
 
 /**
- * Starts clients as they are needed, one for each request at a time, and keeps one for the next: to start takes a fifth
- * of a second of a processor. What has a low priority keeps it, so that there is one of each kind.
+ * Creates a pool of cache workers. A worker executes one request at a time; one idle worker is reused, because a start
+ * takes a fifth of a second of CPU time. A worker cannot raise its priority again, so background requests use a separate
+ * worker.
  *
- * @param program with its arguments
+ * @param spawnWorker starts a program
+ * @param command the command line of the worker
  */
 export function createCacheWorkers(
-  start: SpawnWorker,
+  spawnWorker: SpawnWorker,
   [program = "", ...args]: readonly string[],
 ): CacheWorkers {
   const idle = new Map<"background" | "foreground", WorkerProcess>();
   return {
-    async request(request, deadline) {
-      const kind = request.call === "restore" && request.background ? "background" : "foreground";
-      const kept = idle.get(kind);
-      idle.delete(kind);
-      const client = kept?.isRunning ? kept : start(program, args);
+    async request(request, timeoutMs) {
+      const priority = request.call === "restore" && request.background ? "background" : "foreground";
+      const reusable = idle.get(priority);
+      idle.delete(priority);
+      const worker = reusable?.isRunning ? reusable : spawnWorker(program, args);
       const id = randomUUID();
-      const output = await client.request(renderRequest(id, request), (line) => isReply(id, line), deadline);
-      if (idle.has(kind)) void client.close();
-      else idle.set(kind, client);
+      const output = await worker.request(renderRequest(id, request), (line) => isReply(id, line), timeoutMs);
+      if (idle.has(priority)) void worker.close();
+      else idle.set(priority, worker);
       return { id, output };
     },
     async close() {
-      const clients = [...idle.values()];
+      const workers = [...idle.values()];
       idle.clear();
-      await Promise.all(clients.map((client) => client.close()));
+      await Promise.all(workers.map((worker) => worker.close()));
     },
   };
 }

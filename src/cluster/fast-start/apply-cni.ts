@@ -1,13 +1,19 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../../docker/engine.ts";
-import { ShellSession } from "../../docker/shell-session.ts";
 import { ApiError, KubernetesApi, parseAccess } from "../../kubernetes/client.ts";
 import { errorMessage } from "../../lib/errors.ts";
-import { waitForNodeContainers } from "../../node/nodes.ts";
-import type { CniPlan } from "../../plan/plan.ts";
+import { poll } from "../../lib/poll.ts";
+import { formatTimeout } from "../../lib/units.ts";
+import type { NodeSessions } from "../../node/sessions.ts";
 import { type ApiObject, cniManifestPath, parseCniManifest } from "./kindnet-manifest.ts";
+import type { CniPlan } from "./plan.ts";
 
-/** What the node image's network add-on consists of; undefined where kind has to make it, or the user does. */
+/**
+ * Reads the objects of the CNI from the node image.
+ *
+ * @param names the name of each image in the Docker daemon, where it differs from the reference
+ * @param labels labels of the temporary container from which the file is copied
+ * @returns undefined if kind or the user creates the CNI
+ */
 export async function readCniManifest(
   plan: CniPlan | undefined,
   names: ReadonlyMap<string, string>,
@@ -20,80 +26,83 @@ export async function readCniManifest(
   return manifest && parseCniManifest(manifest.toString(), plan);
 }
 
-/** Runs in a control plane. It waits without starting a program, and ends when nobody listens any more. */
-const answers = `
-while read -r command; do
-  cd /etc/kubernetes || exit
-  # The last one that kubeadm writes.
-  until [[ -s scheduler.conf ]]; do
-    read -rt 0.1
-    (( $? > 128 )) || exit 1
-  done
-  # From Kubernetes 1.29 on, admin.conf is allowed nothing until kubeadm has bound it to a role.
-  if [[ -s super-admin.conf ]]; then cat super-admin.conf; else cat admin.conf; fi
-  printf '\\004%d\\n' $?
-done
-`;
-
-/** How often an API that does not answer yet is tried, in milliseconds. */
-const interval = 100;
+/**
+ * The shortest timeout of a command in a node: one that is too short would close the session, which other tasks share.
+ */
+const minCommandMs = 1_000;
 
 /**
- * Makes the objects of a cluster's network as soon as its API answers, while kind still works: nodes are not Ready
- * without it, and kind makes it when kubeadm is done.
+ * Creates the objects of the CNI as soon as the API server accepts them, while kind is still running: nodes are not
+ * Ready without it, and kind would create it after kubeadm.
  *
- * @param cluster.controlPlane the name of the first one
- * @param deadline milliseconds
- * @throws when the API has not taken them in time, or says that they are wrong
+ * @param cluster.controlPlane the name of the first control plane
+ * @throws when the API server does not accept them in time, or rejects one as invalid
  */
 export async function applyCni(
   engine: Engine,
+  sessions: NodeSessions,
   cluster: { name: string; controlPlane: string },
   objects: readonly ApiObject[],
-  deadline: number,
+  timeoutMs: number,
 ): Promise<void> {
-  const until = performance.now() + deadline;
-  const nodes = await waitForNodeContainers(engine, cluster.name, [cluster.controlPlane], deadline);
+  const deadlineMs = performance.now() + timeoutMs;
+  const remainingMs = () => Math.max(0, deadlineMs - performance.now());
+  const nodes = await sessions.waitFor([cluster.controlPlane], timeoutMs);
   const node = nodes.find(({ name }) => name === cluster.controlPlane);
-  const program = await engine.containers.exec(node?.container.id ?? "", ["bash", "-c", answers]);
-  const conversation = new ShellSession(program, cluster.controlPlane);
+  const kubeconfig = await poll(
+    async () => (await node?.session.run(["kubeconfig"], Math.max(remainingMs(), minCommandMs))) || undefined,
+    { intervalMs: 100, timeoutMs: remainingMs() },
+  );
+  if (kubeconfig === undefined)
+    throw new Error(
+      `kubeadm did not write a kubeconfig in ${cluster.controlPlane} within ${formatTimeout(timeoutMs)}.`,
+    );
+  const server = await findApiServer(engine, cluster.name);
+  const api = new KubernetesApi({ ...parseAccess(kubeconfig), server });
   try {
-    const credentials = await conversation.run(["credentials"], until - performance.now());
-    const api = new KubernetesApi({
-      ...parseAccess(credentials),
-      server: await serverOf(engine, cluster.name),
-    });
-    try {
-      await Promise.all(objects.map((object) => create(api, object, until)));
-    } finally {
-      api.close();
-    }
+    await Promise.all(objects.map((object) => create(api, object, remainingMs())));
   } finally {
-    conversation.close();
+    api.close();
   }
 }
 
-/** Where this machine reaches a cluster's API: at its load balancer, if it has one. */
-async function serverOf(engine: Engine, cluster: string): Promise<string> {
+/**
+ * Returns the URL of a cluster's API server for this machine: the published port of the load balancer, or of the
+ * control plane.
+ */
+async function findApiServer(engine: Engine, cluster: string): Promise<string> {
   const containers = await engine.containers.listNodes(cluster);
-  const entrance =
+  const apiContainer =
     containers.find(({ role }) => role === "external-load-balancer") ??
     containers.find(({ role }) => role === "control-plane");
-  const published = (await engine.containers.inspect(entrance?.id ?? ""))?.ports.get("6443/tcp");
-  if (published === undefined) throw new Error(`${entrance?.name ?? cluster} publishes no port for its API.`);
-  return `https://${published}`;
+  const address = (await engine.containers.inspect(apiContainer?.id ?? ""))?.ports.get("6443/tcp");
+  if (address === undefined)
+    throw new Error(
+      `The container ${apiContainer?.name ?? cluster} does not publish the port 6443 of the API server.`,
+    );
+  return `https://${address}`;
 }
 
-async function create(api: KubernetesApi, { path, body }: ApiObject, until: number): Promise<void> {
-  for (;;) {
-    try {
-      return await api.create(path, body);
-    } catch (error) {
-      const status = error instanceof ApiError ? error.status : undefined;
-      if (status === 409) return;
-      if (status === 400 || status === 422 || performance.now() > until)
-        throw new Error(`The cluster's network cannot be made: ${errorMessage(error)}`, { cause: error });
-      await sleep(interval);
-    }
-  }
+/** Creates an object unless it exists. Retries while the API server is starting. */
+async function create(api: KubernetesApi, { path, body }: ApiObject, timeoutMs: number): Promise<void> {
+  let reason: unknown;
+  const created = await poll(
+    async () => {
+      try {
+        await api.create(path, body);
+        return true;
+      } catch (error) {
+        const status = error instanceof ApiError ? error.status : undefined;
+        if (status === 409) return true;
+        if (status === 400 || status === 422) throw cniError(error);
+        reason = error;
+        return undefined;
+      }
+    },
+    { intervalMs: 100, timeoutMs },
+  );
+  if (created === undefined) throw cniError(reason);
 }
+
+const cniError = (reason: unknown) =>
+  new Error(`Could not create the CNI: ${errorMessage(reason)}`, { cause: reason });

@@ -1,10 +1,10 @@
 import { parseAllDocuments } from "yaml";
 import * as z from "zod";
 
-/** Where node images have the network add-on that kind installs. */
+/** The path of the manifest of kind's default CNI, kindnet, in node images. */
 export const cniManifestPath = "/kind/manifests/default-cni.yaml";
 
-/** An object to be made by a POST. */
+/** A Kubernetes object, and the path of the POST request that creates it. */
 export interface ApiObject {
   readonly path: string;
   readonly body: object;
@@ -14,7 +14,7 @@ const namespaced = (group: string, resource: string) => (namespace: string) =>
   `${group}/namespaces/${namespace}/${resource}`;
 const rbac = "/apis/rbac.authorization.k8s.io/v1";
 
-/** Where objects are made, by apiVersion and kind: those that a network add-on consists of. */
+/** The paths of the objects that a CNI manifest may contain, by apiVersion and kind. */
 const paths: Readonly<Record<string, (namespace: string) => string>> = {
   "v1 ServiceAccount": namespaced("/api/v1", "serviceaccounts"),
   "v1 ConfigMap": namespaced("/api/v1", "configmaps"),
@@ -40,40 +40,42 @@ const daemonSet = z.looseObject({
 });
 
 /**
- * The objects of a node image's network add-on, as kind would make them: with the cluster's pod subnet, and the control
- * plane's address where the manifest asks for that (pkg/cluster/internal/create/actions/installcni/cni.go).
+ * Parses the CNI manifest of a node image into the objects that kind would create from it: with the cluster's pod
+ * subnet, and the address of the control plane if the manifest requests it
+ * (pkg/cluster/internal/create/actions/installcni/cni.go).
  *
- * @returns undefined for a manifest that only kind understands
+ * @param values.endpoint the address of the API for nodes: `HOST:PORT`
+ * @returns undefined for a manifest that this function does not support: kind has to create the CNI
  */
 export function parseCniManifest(
   manifest: string,
-  on: { podSubnet: string; endpoint: string },
+  values: { podSubnet: string; endpoint: string },
 ): ApiObject[] | undefined {
   const text = manifest.includes("would you kindly template this file")
-    ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, on.podSubnet)
+    ? manifest.replaceAll(/\{\{\s*\.PodSubnet\s*\}\}/g, values.podSubnet)
     : manifest;
   if (text.includes("{{") && text !== manifest) return undefined;
   const objects: ApiObject[] = [];
   for (const document of parseAllDocuments(text)) {
     const value: unknown = document.errors.length > 0 ? undefined : document.toJS();
     if (value === null && document.errors.length === 0) continue;
-    const read = object.safeParse(value);
-    const path = read.success ? paths[`${read.data.apiVersion} ${read.data.kind}`] : undefined;
-    if (!read.success || path === undefined) return undefined;
-    if (read.data.kind === "DaemonSet" && manifest.includes("would you kindly patch this file")) {
-      const daemons = daemonSet.safeParse(read.data);
-      const [container] = daemons.success ? daemons.data.spec.template.spec.containers : [];
-      if (!daemons.success || container === undefined) return undefined;
-      container.env.push({ name: "CONTROL_PLANE_ENDPOINT", value: on.endpoint });
-      objects.push({ path: path(read.data.metadata.namespace), body: daemons.data });
+    const parsed = object.safeParse(value);
+    const path = parsed.success ? paths[`${parsed.data.apiVersion} ${parsed.data.kind}`] : undefined;
+    if (!parsed.success || path === undefined) return undefined;
+    if (parsed.data.kind === "DaemonSet" && manifest.includes("would you kindly patch this file")) {
+      const patched = daemonSet.safeParse(parsed.data);
+      const [container] = patched.success ? patched.data.spec.template.spec.containers : [];
+      if (!patched.success || container === undefined) return undefined;
+      container.env.push({ name: "CONTROL_PLANE_ENDPOINT", value: values.endpoint });
+      objects.push({ path: path(parsed.data.metadata.namespace), body: patched.data });
     } else {
-      objects.push({ path: path(read.data.metadata.namespace), body: read.data });
+      objects.push({ path: path(parsed.data.metadata.namespace), body: parsed.data });
     }
   }
   return objects.some(({ path }) => path.endsWith("/daemonsets")) ? objects : undefined;
 }
 
-/** kind's defaults: pkg/internal/apis/config/default.go. */
+/** kind's default pod subnets by IP family: pkg/internal/apis/config/default.go. */
 export const defaultPodSubnet = {
   ipv4: "10.244.0.0/16",
   ipv6: "fd00:10:244::/56",

@@ -1,13 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
-import type { Engine } from "../../docker/engine.ts";
-import { ShellSession } from "../../docker/shell-session.ts";
 import type { KubernetesApi } from "../../kubernetes/client.ts";
-import type { ClusterNode } from "../../node/nodes.ts";
+import { poll } from "../../lib/poll.ts";
+import { formatTimeout } from "../../lib/units.ts";
+import type { NodeSession } from "../../node/session.ts";
 
-/** Where a node sends what is for the pods of another. */
+/** A route of a node to the pods of another node. */
 export interface PodRoute {
+  /** The pod subnet of the other node. */
   readonly pods: string;
+  /** The address of the other node. */
   readonly via: string;
 }
 
@@ -26,11 +27,11 @@ const nodeList = z.looseObject({
 const isIpv6 = (address: string) => address.includes(":");
 
 /**
- * The routes of each node to the pods of all others.
+ * Returns the routes of each node to the pods of all other nodes.
  *
- * @param list of the API's nodes
- * @param names of the nodes that the cluster is to have
- * @returns undefined as long as one of them has no range of pods, or no address of its kind
+ * @param list the NodeList of the API
+ * @param names the names of all nodes
+ * @returns undefined if a node has no pod subnet, or no internal address of the IP family of its pod subnet
  */
 export function podRoutes(list: unknown, names: readonly string[]): Map<string, PodRoute[]> | undefined {
   const { items } = nodeList.parse(list);
@@ -38,61 +39,44 @@ export function podRoutes(list: unknown, names: readonly string[]): Map<string, 
   for (const name of names) {
     const node = items.find(({ metadata }) => metadata.name === name);
     const addresses = node?.status.addresses.filter(({ type }) => type === "InternalIP") ?? [];
-    const ranges = node?.spec.podCIDRs ?? [];
-    const to = ranges.flatMap((pods): PodRoute[] => {
+    const podSubnets = node?.spec.podCIDRs ?? [];
+    const toNode = podSubnets.flatMap((pods): PodRoute[] => {
       const via = addresses.find(({ address }) => isIpv6(address) === isIpv6(pods));
       return via === undefined ? [] : [{ pods, via: via.address }];
     });
-    if (ranges.length === 0 || to.length < ranges.length) return undefined;
+    if (podSubnets.length === 0 || toNode.length < podSubnets.length) return undefined;
     for (const other of names.filter((each) => each !== name))
-      routes.set(other, [...(routes.get(other) ?? []), ...to]);
+      routes.set(other, [...(routes.get(other) ?? []), ...toNode]);
   }
   return routes;
 }
 
-/** How often nodes that lack their range are looked at, in milliseconds: they get it when they join. */
-const interval = 200;
-
-/** Runs in a node: each line is a range and an address. */
-const answers = `
-while read -r pods via; do
-  [[ $pods == *:* ]] && family=-6 || family=-4
-  ip "$family" route replace "$pods" via "$via"
-  printf '\\004%d\\n' $?
-done
-`;
-
 /**
- * Gives each node its routes to the pods of all others, which kindnet would give it when it looks for new nodes: every ten
- * seconds. Until then a pod on a worker gets no answer from DNS.
+ * Adds the routes to the pods of all other nodes in each node. kindnet adds them when it next lists the nodes, every
+ * ten seconds; until then, a pod on a worker gets no answer from DNS.
  *
- * @param deadline milliseconds, in which all nodes have to have a range of pods, and their routes
- * @throws when they have not, or a node does not take a route
+ * @param timeoutMs for the nodes to get their pod subnets, and for adding the routes
+ * @throws when a node has no pod subnet in time
+ * @throws ShellSessionError when a node cannot add a route
  */
 export async function addPodRoutes(
-  engine: Engine,
   api: KubernetesApi,
-  nodes: readonly ClusterNode[],
-  deadline: number,
+  nodes: readonly NodeSession[],
+  timeoutMs: number,
 ): Promise<void> {
-  const until = performance.now() + deadline;
+  const deadlineMs = performance.now() + timeoutMs;
   const names = nodes.map(({ name }) => name);
-  let routes = podRoutes(await api.get("/api/v1/nodes"), names);
-  while (routes === undefined) {
-    if (performance.now() > until) throw new Error("Not every node has a range of pods yet.");
-    await sleep(interval);
-    routes = podRoutes(await api.get("/api/v1/nodes"), names);
-  }
+  // A node gets its pod subnet when it joins.
+  const routes = await poll(async () => podRoutes(await api.get("/api/v1/nodes"), names), {
+    intervalMs: 200,
+    timeoutMs,
+  });
+  if (routes === undefined)
+    throw new Error(`Not all nodes got a pod subnet within ${formatTimeout(timeoutMs)}.`);
   await Promise.all(
-    nodes.map(async ({ name, container }) => {
-      const program = await engine.containers.exec(container.id, ["bash", "-c", answers]);
-      const conversation = new ShellSession(program, name);
-      try {
-        for (const { pods, via } of routes.get(name) ?? [])
-          await conversation.run([pods, via], until - performance.now());
-      } finally {
-        conversation.close();
-      }
+    nodes.map(async (node) => {
+      for (const { pods, via } of routes.get(node.name) ?? [])
+        await node.run(["route", pods, via], deadlineMs - performance.now());
     }),
   );
 }

@@ -1,11 +1,9 @@
-import type { Engine } from "../../docker/engine.ts";
 import type { NodeInventory } from "../../node/containerd/client.ts";
-import { type ClusterNode, waitForNodeContainers } from "../../node/nodes.ts";
-import { connectNode } from "../../node/session.ts";
-import { unpackImages } from "../../node/unpack.ts";
+import type { ClusterNode } from "../../node/nodes.ts";
+import type { NodeSessions } from "../../node/sessions.ts";
 
-/** What nodes run first, in that order: parts of the names of images. */
-const wanted: Readonly<Record<ClusterNode["role"], readonly string[]>> = {
+/** The images that nodes run first, in this order: substrings of their names. */
+const imageOrder: Readonly<Record<ClusterNode["role"], readonly string[]>> = {
   "control-plane": [
     "/pause:",
     "/etcd:",
@@ -20,40 +18,39 @@ const wanted: Readonly<Record<ClusterNode["role"], readonly string[]>> = {
   worker: ["/pause:", "/kindnetd:", "/kube-proxy"],
 };
 
-/** The digests that the names of a node's own images stand for, as far as it will run them, in the order of need. */
+/** Returns the digests of the preloaded images that a node runs first, in the order in which it needs them. */
 export function preunpackOrder(
-  { idByName: names }: Pick<NodeInventory, "idByName">,
+  { idByName }: Pick<NodeInventory, "idByName">,
   role: ClusterNode["role"],
 ): string[] {
   const digests = new Map(
-    [...names].flatMap(([name, id]): [string, string][] => {
+    [...idByName].flatMap(([name, id]): [string, string][] => {
       const digest = name.split("@")[1];
       return digest === undefined ? [] : [[id, digest]];
     }),
   );
-  const ids = wanted[role].flatMap((part) =>
-    [...names].filter(([name]) => name.includes(part)).map(([, id]) => id),
+  const ids = imageOrder[role].flatMap((part) =>
+    [...idByName].filter(([name]) => name.includes(part)).map(([, id]) => id),
   );
   return [...new Set(ids)].flatMap((id) => digests.get(id) ?? []);
 }
 
 /**
- * Makes the nodes of a cluster that starts unpack what they will run, while kubeadm still makes certificates: a node
- * image brings its images packed, and the kubelet asks for all of them at once.
+ * Starts to unpack the preloaded images in the nodes of a starting cluster, while kubeadm generates certificates. A
+ * node image contains them packed, and the kubelet needs all of them at the same time.
  *
- * @param deadline milliseconds, in which the nodes have to be up
+ * @param timeoutMs for the nodes to start, and for their containerd to answer
+ * @throws when a node does not start in time, or its containerd does not answer
  */
 export async function preunpackImages(
-  engine: Engine,
-  cluster: { name: string; nodes: readonly string[] },
-  deadline: number,
+  sessions: NodeSessions,
+  nodes: readonly string[],
+  timeoutMs: number,
 ): Promise<void> {
-  const nodes = await waitForNodeContainers(engine, cluster.name, cluster.nodes, deadline);
+  const connected = await sessions.waitFor(nodes, timeoutMs);
   await Promise.all(
-    nodes.map(async (node) => {
-      const { containerd, inventory } = await connectNode(engine, node, deadline);
-      containerd.close();
-      await unpackImages(engine, node.container.id, preunpackOrder(inventory, node.role));
+    connected.map(async ({ role, session }) => {
+      await session.unpack(preunpackOrder(await session.inventory(timeoutMs), role));
     }),
   );
 }

@@ -1,15 +1,18 @@
 import { stringify } from "yaml";
 import type { ClusterConfig, ConfigAdditions, Json6902Patch } from "../config.ts";
 
-/** What a cluster is given so that it is ready sooner. */
+/** The changes to a kind configuration with which a cluster is ready sooner. */
 export interface FastStartSettings extends Pick<ConfigAdditions, "patches" | "json6902"> {
-  /** Each setting, for people. */
+  /** Descriptions of the settings, for the log and the summary. */
   readonly settings: readonly string[];
-  /** kubeadm's patches of the manifests that it writes itself, by file name. None where nodes cannot be given them. */
+  /**
+   * kubeadm's patches of the manifests that it writes, by file name; empty if nodes cannot mount a folder of this
+   * machine.
+   */
   readonly manifests: Readonly<Record<string, string>>;
 }
 
-/** Where nodes find {@link FastStartSettings.manifests}: kubeadm looks there on workers, too. */
+/** The folder of {@link FastStartSettings.manifests} in nodes. kubeadm reads it on workers, too. */
 export const manifestPatchesFolder = "/kind-action/patches";
 
 type Component = "controllerManager" | "scheduler" | "etcd";
@@ -18,38 +21,40 @@ interface Argument {
   readonly component: Component;
   readonly name: string;
   readonly value: string;
-  /** Whether it is for a single control plane alone. */
-  readonly alone?: true;
+  /** Whether it requires a single control plane. */
+  readonly singleOnly?: true;
 }
 
 /**
- * Arguments that change when things happen. With several control planes there is a leader to be elected.
+ * The arguments of control plane components. Leader election can be disabled only with a single control plane.
  *
- * etcd without fsync keeps what it acknowledged when it, its container or the node's container dies: that is in the
- * kernel's memory. It does not survive the machine, which a cluster in containers does not either.
+ * etcd without fsync does not lose acknowledged writes when etcd, its container or the node's container dies, because
+ * they are in the page cache of the kernel. It loses them only when the machine dies, and with it the whole cluster.
  */
-const argumentsOf: readonly Argument[] = [
-  { component: "controllerManager", name: "leader-elect", value: "false", alone: true },
+const fastStartArguments: readonly Argument[] = [
+  { component: "controllerManager", name: "leader-elect", value: "false", singleOnly: true },
   { component: "controllerManager", name: "kube-api-qps", value: "300" },
   { component: "controllerManager", name: "kube-api-burst", value: "400" },
-  { component: "scheduler", name: "leader-elect", value: "false", alone: true },
+  { component: "scheduler", name: "leader-elect", value: "false", singleOnly: true },
   { component: "etcd", name: "unsafe-no-fsync", value: "true" },
 ];
 
 /**
- * Decides how a cluster is made to start fast. Pure. What a patch of the user's names is left to it.
+ * Returns the settings of fast start for a configuration. A setting that a patch of the user names is left out.
  *
- * @param mounts whether the daemon can give nodes a folder of this machine
+ * @param mounts whether nodes can mount a folder of this machine
  */
-export function planFastStart(config: ClusterConfig, mounts: boolean): FastStartSettings {
-  const several = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
-  const named = (text: string | RegExp) => config.patches.some((patch) => patch.search(text) >= 0);
-  const args = argumentsOf.filter(
-    ({ component, name, alone }) =>
-      !(alone && several) && !named(name) && !(component === "etcd" && named(ownEtcd)),
+export function fastStartSettings(config: ClusterConfig, mounts: boolean): FastStartSettings {
+  const isHighlyAvailable = config.nodes.filter(({ role }) => role === "control-plane").length > 1;
+  const isPatched = (pattern: string | RegExp) => config.patches.some((patch) => patch.search(pattern) >= 0);
+  const args = fastStartArguments.filter(
+    ({ component, name, singleOnly }) =>
+      !(singleOnly && isHighlyAvailable) &&
+      !isPatched(name) &&
+      !(component === "etcd" && isPatched(externalEtcd)),
   );
-  const pulls = named(ownPulls) ? [] : [parallelPulls];
-  const manifests = mounts && !named(ownPatches) ? probes : {};
+  const pulls = isPatched(imagePullFields) ? [] : [parallelPulls];
+  const manifests = mounts && !isPatched(patchesFolderField) ? probes : {};
   return {
     settings: [
       ...args.map(({ component, name, value }) => `${titles[component]}: \`${name}=${value}\``),
@@ -59,8 +64,8 @@ export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart
       ...(Object.keys(manifests).length === 0
         ? []
         : [
-            "control plane: first probes after a second, then each second",
-            "CoreDNS: asked each second whether it is ready",
+            "control plane: startup probes after 1 s, then every second",
+            "CoreDNS: readiness probe every second",
           ]),
     ],
     patches: [
@@ -71,16 +76,16 @@ export function planFastStart(config: ClusterConfig, mounts: boolean): FastStart
         asList,
       ),
       ...pulls.map((patch) => stringify(patch)),
-      ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(directory)),
+      ...(Object.keys(manifests).length === 0 ? [] : ["v1beta3", "v1beta4"].flatMap(patchesFolderPatches)),
     ],
-    json6902: appends(args.filter((arg) => hasList(arg.component, config))),
+    json6902: appendArguments(args.filter((arg) => hasList(arg.component, config))),
     manifests,
   };
 }
 
 /**
- * A kubelet pulls one image after another by default: none comes while the last layer of another is unpacked, by one
- * processor.
+ * Parallel image pulls. By default, a kubelet pulls one image at a time, so that no download runs while the last layer
+ * of another image is unpacked, which uses one processor.
  */
 const parallelPulls = {
   apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -88,11 +93,11 @@ const parallelPulls = {
   serializeImagePulls: false,
   maxParallelImagePulls: 5,
 };
-const ownPulls = /\b(?:serializeImagePulls|maxParallelImagePulls)\b/;
+const imagePullFields = /\b(?:serializeImagePulls|maxParallelImagePulls)\b/;
 
-/** kubeadm takes no etcd of its own beside one that is elsewhere. */
-const ownEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
-const ownPatches = /\bpatches["']?\s*:|\/patches/;
+/** Matches an external etcd, beside which kubeadm rejects settings of a local one. */
+const externalEtcd = /\bexternal["']?\s*:|\/etcd\/external/;
+const patchesFolderField = /\bpatches["']?\s*:|\/patches/;
 
 const titles: Readonly<Record<Component, string>> = {
   controllerManager: "controller manager",
@@ -100,44 +105,46 @@ const titles: Readonly<Record<Component, string>> = {
   etcd: "etcd",
 };
 
-/** Arguments as kubeadm takes them up to v1beta3. */
+/** Formats arguments for kubeadm up to v1beta3. */
 const asFields = (args: readonly Argument[]) =>
   Object.fromEntries(args.map(({ name, value }) => [name, value]));
 
-/** Arguments as kubeadm takes them from v1beta4 on, which kind uses from Kubernetes 1.36 on. */
+/** Formats arguments for kubeadm since v1beta4, which kind uses since Kubernetes 1.36. */
 const asList = (args: readonly Argument[]) => args.map(({ name, value }) => ({ name, value }));
 
+/** Returns a merge patch with arguments, for kubeadm's configuration of a version. */
 function mergePatches(
   args: readonly Argument[],
   version: string,
-  form: (args: readonly Argument[]) => object,
+  format: (args: readonly Argument[]) => object,
 ): string[] {
   if (args.length === 0) return [];
-  const of = (component: Component) => args.filter((arg) => arg.component === component);
-  const extra = (component: Component) =>
-    of(component).length === 0 ? undefined : { extraArgs: form(of(component)) };
-  const etcd = extra("etcd");
+  const extraArgs = (component: Component) => {
+    const selected = args.filter((arg) => arg.component === component);
+    return selected.length === 0 ? undefined : { extraArgs: format(selected) };
+  };
+  const etcd = extraArgs("etcd");
   return [
     stringify({
       apiVersion: `kubeadm.k8s.io/${version}`,
       kind: "ClusterConfiguration",
-      controllerManager: extra("controllerManager"),
-      scheduler: extra("scheduler"),
+      controllerManager: extraArgs("controllerManager"),
+      scheduler: extraArgs("scheduler"),
       etcd: etcd && { local: etcd },
     }),
   ];
 }
 
 /**
- * Whether kind gives a component a list of arguments of its own, which a merge would replace:
+ * Whether kind's v1beta4 configuration has a list of arguments for a component, which a merge patch would replace:
  * pkg/cluster/internal/kubeadm/config.go, ConfigTemplateBetaV4.
  */
 const hasList = (component: Component, { hasFeatureGates, ipFamily }: ClusterConfig): boolean =>
   component === "controllerManager" ||
   (component === "scheduler" && (hasFeatureGates || ipFamily === "ipv6"));
 
-/** Arguments at the end of the lists that kind makes. */
-function appends(args: readonly Argument[]): Json6902Patch[] {
+/** Returns a JSON 6902 patch that appends arguments to the lists in kind's v1beta4 configuration. */
+function appendArguments(args: readonly Argument[]): Json6902Patch[] {
   if (args.length === 0) return [];
   const operations = args.map(({ component, name, value }) => ({
     op: "add",
@@ -154,7 +161,8 @@ function appends(args: readonly Argument[]): Json6902Patch[] {
   ];
 }
 
-const directory = (version: string) =>
+/** Patches with which kubeadm reads {@link manifestPatchesFolder}, at init and at join. */
+const patchesFolderPatches = (version: string) =>
   ["InitConfiguration", "JoinConfiguration"].map((kind) =>
     stringify({
       apiVersion: `kubeadm.k8s.io/${version}`,
@@ -164,8 +172,9 @@ const directory = (version: string) =>
   );
 
 /**
- * A kubelet that is younger than a probe's period puts the first one off by a random part of it. What fails until it is
- * given up takes as long as with kubeadm's own periods of 10 s.
+ * Patches with shorter probe periods. A kubelet that has run for less than a probe's period delays the first probe by a
+ * random part of that period. The failure thresholds keep the time until a container is restarted as with kubeadm's
+ * periods of 10 s.
  */
 const probes: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
@@ -182,7 +191,7 @@ const probes: Readonly<Record<string, string>> = {
       }),
     ]),
   ),
-  // Before Kubernetes 1.31, kubeadm says that it ignores this one.
+  // kubeadm before 1.31 ignores this patch, with a message.
   "corednsdeployment+strategic.yaml": stringify({
     apiVersion: "apps/v1",
     kind: "Deployment",

@@ -1,13 +1,14 @@
-import { indexSchema, isIndex, isManifest, manifestSchema } from "../../oci/schemas.ts";
+import { isIndex, isManifest } from "../../oci/media-types.ts";
+import { indexSchema, manifestSchema } from "../../oci/schemas.ts";
 import type { ImageContent } from "./plan-node.ts";
 
 /**
- * The digests of what a document of an image refers to: of a manifest, its config and its layers; of an index, those of
- * its documents that the image has, which is for one platform.
+ * Returns the digests of the blobs that a manifest, index or config of an image refers to: the config and layers of a
+ * manifest; those manifests of an index that the image has, which is for one platform.
  */
 export function childDigests(
   { mediaType, bytes }: ImageContent["manifests"][number],
-  { manifests: documents }: Pick<ImageContent, "manifests">,
+  content: Pick<ImageContent, "manifests">,
 ): string[] {
   if (isManifest(mediaType)) {
     const { config, layers } = manifestSchema.schema.parse(JSON.parse(String(bytes)));
@@ -15,6 +16,6 @@ export function childDigests(
   }
   if (!isIndex(mediaType)) return [];
   const { manifests } = indexSchema.schema.parse(JSON.parse(String(bytes)));
-  const here = new Set(documents.map(({ digest }) => digest));
-  return manifests.map(({ digest }) => digest).filter((digest) => here.has(digest));
+  const available = new Set(content.manifests.map(({ digest }) => digest));
+  return manifests.map(({ digest }) => digest).filter((digest) => available.has(digest));
 }

@@ -1,8 +1,8 @@
 import type { MissingImage } from "./plan-node.ts";
 
 /**
- * The names of an image. One that keeps its registry's digest is there for pods that name it by that, too: an OCI layout
- * does, what is made of an archive in Docker's format has a manifest of its own.
+ * Returns the names that an image gets in a node. An image from an OCI layout has the digest of its registry, and gets a name
+ * with it, for pods that use the digest. The manifest of an image from an archive in Docker's format is in no registry.
  */
 export function imageNames({ names, content: { target } }: MissingImage): string[] {
   if (!target.mediaType.startsWith("application/vnd.oci.")) return [...names];

@@ -1,142 +1,129 @@
 import { mkdir, rm } from "node:fs/promises";
 import type { ArchiveFile } from "../../archive/find-archives.ts";
-import { type ArchiveImage, readArchive } from "../../archive/read-archive.ts";
-import type { Endpoint } from "../../docker/endpoint.ts";
+import type { ArchiveImage } from "../../archive/image-archive.ts";
+import { readArchive } from "../../archive/read-archive.ts";
 import type { Engine } from "../../docker/engine.ts";
-import type { Platform } from "../../docker/images.ts";
+import { mapConcurrently } from "../../lib/concurrency.ts";
 import type { Log } from "../../lib/log.ts";
 import type { RunProgram } from "../../lib/subprocess.ts";
-import { type ClusterNode, soleSchedulableNode } from "../../node/nodes.ts";
-import { connectNode } from "../../node/session.ts";
+import { formatBytes, formatSeconds, secondsSince } from "../../lib/units.ts";
+import { soleSchedulableNode } from "../../node/nodes.ts";
+import type { ConnectedNode } from "../../node/sessions.ts";
+import type { Platform } from "../../oci/platform.ts";
 import { type DaemonImage, findDaemonImages, saveDaemonImages } from "../docker-save.ts";
 import { pullWarnings } from "../pull-warnings.ts";
 import { type ImportedImage, loadIntoNodes, type TargetNode } from "./load-into-nodes.ts";
 import { mergeImages, type SourceImage } from "./plan-node.ts";
 
-/** What is to be in the nodes. */
+/** The images to load. */
 export interface LoadPlan {
   readonly archives: readonly ArchiveFile[];
-  /** Names of images of the runner's Docker daemon. */
+  /** Names of images in the runner's Docker daemon. */
   readonly images: readonly string[];
-  /** A folder of this run's own for exports and decompressed archives: made, and removed afterwards. */
+  /** A folder for exports and decompressed archives. It is created, and removed afterwards. */
   readonly folder: string;
 }
 
-/** An image, as the `images` output lists it. */
+/** An image, as the output `images` lists it. */
 export interface LoadedImage extends ImportedImage {
-  /** From the beginning until every node had it. */
+  /** The time from the start until every node had the image. */
   readonly seconds: number;
 }
 
-/** What images are loaded into. */
+/** The cluster that images are loaded into. */
 export interface LoadTarget {
   readonly platform: Platform;
-  /** All nodes, as soon as their containers run. */
-  readonly nodes: Promise<readonly ClusterNode[]>;
-  /** The names of those to load into. */
+  /** All nodes of the cluster, once their containers run. */
+  readonly nodes: Promise<readonly ConnectedNode[]>;
+  /** The names of the nodes to load into. */
   readonly into: readonly string[];
-  /** How long their containerd may take to come up, in milliseconds. */
-  readonly starting: number;
-  /** Whether every pod pulls its images, whatever is loaded. */
+  /** The time that their containerd may take to start, in milliseconds. */
+  readonly startTimeoutMs: number;
+  /** Whether the cluster runs the admission plugin AlwaysPullImages. */
   readonly alwaysPulls: boolean;
 }
 
-/** What loading works on. */
+/** The Docker daemon that loading works with. */
 export interface LoadContext {
   readonly engine: Engine;
-  readonly endpoint: Endpoint;
-  readonly run: RunProgram;
-  /** On the containers that it takes. */
+  readonly runProgram: RunProgram;
+  /** The labels of helper containers. */
   readonly labels: Record<string, string>;
 }
 
+/** Whether there are images to load. */
 export const hasImages = ({ archives, images }: Pick<LoadPlan, "archives" | "images">): boolean =>
   archives.length + images.length > 0;
 
 /**
- * Brings images into the nodes of a cluster, which may still be starting: archives are read and images looked up
- * meanwhile.
+ * Loads images into the nodes of a cluster. While the nodes are still starting, archives are read and images looked up.
  *
- * @returns what became of each image
- * @throws for what cannot be loaded, with the archive's or the image's name and the reason; for nodes that fail
+ * @returns the outcome for each image
+ * @throws InvalidArchiveError for an archive that cannot be loaded
+ * @throws NodeLoadError when nodes fail
+ * @throws Error naming the image that the Docker daemon cannot pull or export
  */
 export async function loadImages(
   plan: LoadPlan,
-  cluster: LoadTarget,
-  on: LoadContext,
+  target: LoadTarget,
+  ctx: LoadContext,
   log: Log,
 ): Promise<LoadedImage[]> {
-  const began = performance.now();
-  await mkdir(plan.folder, { recursive: true });
-  const targets = cluster.nodes.then((nodes) =>
-    nodes
-      .filter(({ name }) => cluster.into.includes(name))
-      .map(({ name, container }) => {
-        const session = connectNode(on.engine, { name, container }, cluster.starting);
-        // Who needs the answer hears of it.
-        session.catch(() => {});
-        return { name, container, session };
-      }),
-  );
+  const startMs = performance.now();
+  const { platform } = target;
+  const { folder } = plan;
+  await mkdir(folder, { recursive: true });
   try {
     const [fromArchives, daemonImages, nodes] = await Promise.all([
-      readArchives(
-        plan.archives.map(({ path }) => path),
-        cluster.platform,
-        plan.folder,
-      ),
-      findDaemonImages(plan.images, on, log),
-      targets,
+      readArchives(plan.archives, platform, folder),
+      findDaemonImages(plan.images, ctx, log),
+      target.nodes.then((nodes) => targetNodes(nodes, target)),
     ]);
-    const fromDaemon = await missingImages(daemonImages, nodes, cluster.platform, plan.folder, on.engine);
-    const loaded = await loadIntoNodes(mergeImages([...fromArchives, ...fromDaemon]), nodes, {
-      ...on,
+    const fromDaemon = await exportMissing(daemonImages, nodes, platform, folder, ctx.engine);
+    const imported = await loadIntoNodes(mergeImages([...fromArchives, ...fromDaemon]), nodes, {
+      ...ctx,
       log,
-      unpackOn: soleSchedulableNode(await cluster.nodes)?.name,
+      unpackOn: soleSchedulableNode(await target.nodes)?.name,
     });
-    const seconds = Math.round(performance.now() - began) / 1000;
-    const images = loaded.map((image) => ({ ...image, seconds }));
+    const seconds = secondsSince(startMs);
+    const images = imported.map((image) => ({ ...image, seconds }));
     for (const image of images) log.line(describe(image));
     const names = images.flatMap((image) => image.names);
-    for (const warning of pullWarnings(names, cluster.alwaysPulls)) log.warning(warning);
+    for (const warning of pullWarnings(names, target.alwaysPulls)) log.warning(warning);
     return images;
   } finally {
-    // What went wrong is told at once: nobody waits for nodes that are yet to come up.
-    targets
-      .then((nodes) =>
-        Promise.allSettled(nodes.map(async ({ session }) => (await session).containerd.close())),
-      )
-      .catch(() => {});
-    await rm(plan.folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Plain archives are read in milliseconds; each compressed one takes a processor while it is decompressed. */
-const archivesAtOnce = 4;
+/** Returns the nodes to load into, and starts to list their images. */
+const targetNodes = (nodes: readonly ConnectedNode[], { into, startTimeoutMs }: LoadTarget): TargetNode[] =>
+  nodes
+    .filter(({ name }) => into.includes(name))
+    .map(({ session }) => {
+      const inventory = session.inventory(startTimeoutMs);
+      // Consumers await it; this avoids an unhandled rejection if none does.
+      inventory.catch(() => {});
+      return { session, inventory };
+    });
+
+/** Uncompressed archives are read in milliseconds; decompressing takes one processor per archive. */
+const archiveConcurrency = 4;
 
 async function readArchives(
-  paths: readonly string[],
+  archives: readonly ArchiveFile[],
   platform: Platform,
   scratch: string,
 ): Promise<SourceImage[]> {
-  const waiting = [...paths.entries()];
-  const images: SourceImage[][] = [];
-  const worker = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [index, path] = next;
-      const archive = await readArchive(path, { platform, scratch });
-      images[index] = archive.images.map((image) => source(image, path, archive.file));
-    }
-  };
-  await Promise.all(Array.from({ length: archivesAtOnce }, worker));
+  const images = await mapConcurrently(archives, archiveConcurrency, async ({ path }) => {
+    const archive = await readArchive(path, { platform, scratch });
+    return archive.images.map((image) => toSourceImage(image, path, archive.file));
+  });
   return images.flat();
 }
 
-/**
- * Images of the daemon: those that some node lacks are exported, the others have nothing but their name and ID, which
- * is enough to give them another name.
- */
-async function missingImages(
+/** Exports the images that a node lacks. The others have no content: their name and ID are enough to add names. */
+async function exportMissing(
   images: readonly DaemonImage[],
   nodes: readonly TargetNode[],
   platform: Platform,
@@ -144,32 +131,36 @@ async function missingImages(
   engine: Engine,
 ): Promise<SourceImage[]> {
   if (images.length === 0) return [];
-  const session = await Promise.allSettled(nodes.map((node) => node.session));
-  const has = session.flatMap((node) => (node.status === "fulfilled" ? [node.value.inventory.imageIds] : []));
-  const missing = images.filter(({ id }) => !has.every((ids) => ids.has(id)));
-  const known = images.filter((image) => !missing.includes(image));
-  const saved = missing.length === 0 ? [] : await readSaved(missing, platform, folder, engine);
+  const inventories = await Promise.allSettled(nodes.map((node) => node.inventory));
+  const imageIds = inventories.flatMap((result) =>
+    result.status === "fulfilled" ? [result.value.imageIds] : [],
+  );
+  const missing = images.filter(({ id }) => !imageIds.every((ids) => ids.has(id)));
+  const present = images.filter((image) => !missing.includes(image));
+  const exported = missing.length === 0 ? [] : await exportImages(missing, platform, folder, engine);
   return [
-    ...known.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
-    ...saved,
+    ...present.map(({ fullName, id }) => ({ names: [fullName], id, from: fullName, content: undefined })),
+    ...exported,
   ];
 }
 
-async function readSaved(
+async function exportImages(
   images: readonly DaemonImage[],
   platform: Platform,
   folder: string,
   engine: Engine,
 ): Promise<SourceImage[]> {
   const path = await saveDaemonImages(images, { engine, platform, folder });
-  const { file, images: found } = await readArchive(path, { platform, scratch: folder });
+  const archive = await readArchive(path, { platform, scratch: folder });
   const from = images.map(({ reference }) => reference).join(", ");
-  // Docker writes them in an order of its own, which changes.
+  // The order of images in Docker's archives varies.
   const position = ({ names }: ArchiveImage) => images.findIndex(({ fullName }) => names.includes(fullName));
-  return found.toSorted((a, b) => position(a) - position(b)).map((image) => source(image, from, file));
+  return archive.images
+    .toSorted((a, b) => position(a) - position(b))
+    .map((image) => toSourceImage(image, from, archive.file));
 }
 
-const source = ({ names, id, ...content }: ArchiveImage, from: string, file: string): SourceImage => ({
+const toSourceImage = ({ names, id, ...content }: ArchiveImage, from: string, file: string): SourceImage => ({
   names,
   id,
   from,
@@ -178,5 +169,5 @@ const source = ({ names, id, ...content }: ArchiveImage, from: string, file: str
 
 const describe = ({ names, outcome, nodes, bytes, seconds }: LoadedImage) =>
   outcome === "loaded"
-    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${(bytes / 1e6).toFixed(1)} MB, ${seconds.toFixed(1)} s`
+    ? `${names.join(", ")}: loaded into ${nodes.join(", ")}, ${formatBytes(bytes)}, ${formatSeconds(seconds)}`
     : `${names.join(", ")}: ${outcome} in ${nodes.join(", ")}`;

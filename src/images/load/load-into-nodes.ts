@@ -1,15 +1,15 @@
-import { InvalidArchiveError } from "../../archive/read-archive.ts";
-import type { ContainerDetails } from "../../docker/containers.ts";
+import { InvalidArchiveError } from "../../archive/errors.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { errorMessage } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
+import type { NodeInventory } from "../../node/containerd/client.ts";
 import { type FileBlob, findLinkableVolumes, HardlinkImporter } from "../../node/content/hardlink.ts";
 import type { NodeSession } from "../../node/session.ts";
-import { importImages, type Links } from "./import-images.ts";
+import { type Hardlinks, importImages } from "./import-images.ts";
 import { type NodeLoadPlan, planNodeLoad, type SourceImage } from "./plan-node.ts";
 import { createBlobVerifier } from "./verify-blob.ts";
 
-/** What became of an image. */
+/** The outcome of loading an image into nodes. */
 export interface ImportedImage {
   /** All its names. */
   readonly names: readonly string[];
@@ -17,123 +17,135 @@ export interface ImportedImage {
   readonly outcome: "loaded" | "re-tagged" | "already there";
   /** The nodes that have it now. */
   readonly nodes: readonly string[];
-  /** What was brought for it: each blob once, however many nodes lacked it; what images share counts with the first. */
+  /** The bytes of its imported layers. Each layer counts once for all nodes, and a shared one for the first image. */
   readonly bytes: number;
 }
 
 export interface LoadOptions {
   readonly engine: Engine;
-  /** For the container that links blobs. */
+  /** The labels of the hard-link helper container. */
   readonly labels: Record<string, string>;
   readonly log: Log;
-  /** The name of a node that unpacks at once what it gets, in the background: the one that all pods will run on. */
+  /** The name of the node that unpacks images in the background, because all pods run on it. */
   readonly unpackOn?: string | undefined;
 }
 
-/** A node that is being asked what it has. */
+/** A node to load into. */
 export interface TargetNode {
-  readonly name: string;
-  readonly container: ContainerDetails;
-  readonly session: Promise<NodeSession>;
+  readonly session: NodeSession;
+  /** Resolves once the node's containerd has started. */
+  readonly inventory: Promise<NodeInventory>;
 }
 
 /**
- * Brings images into nodes, to each as soon as it has said what it has, and just what it lacks; then sees that they are
- * there.
+ * Loads images into nodes, into each as soon as its containerd has started: imports the blobs that the node lacks, then
+ * verifies the images.
  *
- * @returns what became of each image
- * @throws for an archive that is wrong, before any node names an image of it; for nodes that fail, when the others are done
+ * @returns the outcome for each image
+ * @throws InvalidArchiveError for an invalid archive, before a node has a name of its images
+ * @throws NodeLoadError when nodes fail, after the others are done
  */
 export async function loadIntoNodes(
   images: readonly SourceImage[],
   nodes: readonly TargetNode[],
   { engine, labels, log, unpackOn }: LoadOptions,
 ): Promise<ImportedImage[]> {
-  const place = findLinkableVolumes(nodes.map(({ container }) => container));
-  const verified = createBlobVerifier(
+  const linkable = findLinkableVolumes(nodes.map(({ session }) => session.container));
+  const verifyBlob = createBlobVerifier(
     (file) => images.find(({ content }) => content?.file === file)?.from ?? file,
   );
-  let links: Promise<Links | undefined> | undefined;
-  const placed = nodes.map(() => Promise.withResolvers<void>());
-  const bringing = nodes.map(async ({ name, session: asked }, index): Promise<NodeLoadPlan> => {
-    const done = () => placed[index]?.resolve();
+  let hardlinks: Promise<Hardlinks | undefined> | undefined;
+  const linked = nodes.map(() => Promise.withResolvers<void>());
+  const imports = nodes.map(async ({ session: node, inventory }, index): Promise<NodeLoadPlan> => {
+    const onLinked = () => linked[index]?.resolve();
     try {
-      const node = await asked;
-      const plan = planNodeLoad(images, node.inventory, place !== undefined);
-      if (plan.hardlink.length > 0 && place !== undefined)
-        links ??= openLinks(images, plan.hardlink, node, place, { engine, labels, log });
-      const own = { images, node, plan, links: links ?? Promise.resolve(undefined), onLinked: done };
-      await importImages({ ...own, verified, engine, log, unpack: name === unpackOn });
+      const plan = planNodeLoad(images, await inventory, linkable !== undefined);
+      if (plan.hardlink.length > 0 && linkable !== undefined)
+        hardlinks ??= startHardlinks(images, plan.hardlink, node, linkable, { engine, labels, log });
+      const unpack = node.name === unpackOn;
+      await importImages({
+        images,
+        node,
+        plan,
+        hardlinks: hardlinks ?? Promise.resolve(undefined),
+        verifyBlob,
+        log,
+        unpack,
+        onLinked,
+      });
       return plan;
     } finally {
-      done();
+      onLinked();
     }
   });
-  const closed = Promise.all(placed.map(({ promise }) => promise))
-    .then(async () => (await links)?.blobs.close())
-    .catch((error: unknown) => log.line(`The container that links is not gone: ${errorMessage(error)}`));
-  const settled = await Promise.allSettled(bringing);
+  const closed = Promise.all(linked.map(({ promise }) => promise))
+    .then(async () => (await hardlinks)?.importer.close())
+    .catch((error: unknown) =>
+      log.line(`Could not remove the hard-link helper container: ${errorMessage(error)}`),
+    );
+  const settled = await Promise.allSettled(imports);
   await closed;
-  const failed = nodes.flatMap(({ name }, index): FailedNode[] => {
+  const names = nodes.map(({ session }) => session.name);
+  const failed = names.flatMap((name, index): FailedNode[] => {
     const result = settled[index];
     return result?.status === "rejected" ? [{ name, reason: result.reason }] : [];
   });
-  // A wrong archive is wrong for every node; nodes fail each for itself.
-  const wrong = failed.find(({ reason }) => reason instanceof InvalidArchiveError);
-  if (wrong !== undefined) throw wrong.reason;
+  // An invalid archive fails for every node with the same error.
+  const invalidArchive = failed.find(({ reason }) => reason instanceof InvalidArchiveError);
+  if (invalidArchive !== undefined) throw invalidArchive.reason;
   throwFailures(
     failed,
-    nodes.filter(({ name }) => !failed.some((node) => node.name === name)),
+    names.filter((name) => !failed.some((node) => node.name === name)),
   );
   const plans = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const counted = new Set<string>();
-  return images.map((image) => outcomeOf(image, plans, nodes, counted));
+  return images.map((image) => outcomeOf(image, plans, names, counted));
 }
 
-/** The container that links, where the daemon sees the files. */
-async function openLinks(
+/** Starts the hard-link helper container, if the daemon sees the files. */
+async function startHardlinks(
   images: readonly SourceImage[],
   blobs: readonly FileBlob[],
   { container }: NodeSession,
   { root, volumes }: { root: string; volumes: ReadonlyMap<string, string> },
   { engine, labels, log }: Pick<LoadOptions, "engine" | "labels" | "log">,
-): Promise<Links | undefined> {
+): Promise<Hardlinks | undefined> {
   const archives = [...new Set(images.flatMap(({ content }) => content?.file ?? []))];
   try {
-    const opened = await HardlinkImporter.open(engine, {
+    const importer = await HardlinkImporter.open(engine, {
       volumes: root,
       archives,
       image: container.image,
       labels,
     });
-    // While nodes are told of what comes, and the rest is verified.
-    for (const blob of blobs.slice(0, 2)) opened.stage(blob);
-    return { blobs: opened, volumes };
+    // Copied while manifests are written and the other blobs are verified.
+    for (const blob of blobs.slice(0, 2)) importer.stage(blob);
+    return { importer, volumes };
   } catch (error) {
-    log.line(`Blobs are sent to each node, because they cannot be linked: ${errorMessage(error)}`);
+    log.line(`Could not hard-link blobs; uploading them to each node: ${errorMessage(error)}`);
     return undefined;
   }
 }
 
-/** Why a node does not have the images. */
-export interface FailedNode {
+/** A node that the images could not be loaded into. */
+interface FailedNode {
   readonly name: string;
   readonly reason: unknown;
 }
 
-/** Some nodes do not have the images. */
+/** Images could not be loaded into some nodes. */
 export class NodeLoadError extends Error {
-  override readonly name = "NodesFailed";
+  override readonly name = "NodeLoadError";
 }
 
-/** @throws {NodeLoadError} naming the nodes that failed, each with its reason, and those that did not */
-function throwFailures(failed: readonly FailedNode[], others: readonly { name: string }[]): void {
+/** @throws NodeLoadError naming the nodes that failed, each with its reason, and the others */
+function throwFailures(failed: readonly FailedNode[], others: readonly string[]): void {
   if (failed.length === 0) return;
   throw new NodeLoadError(
     [
-      `The images did not get into ${failed.map(({ name }) => name).join(", ")}.`,
+      `Could not load images into ${failed.map(({ name }) => name).join(", ")}.`,
       ...failed.map(({ name, reason }) => `- ${name}: ${errorMessage(reason)}`),
-      ...(others.length === 0 ? [] : [`They are in ${others.map(({ name }) => name).join(", ")}.`]),
+      ...(others.length === 0 ? [] : [`Loaded into ${others.join(", ")}.`]),
     ].join("\n"),
   );
 }
@@ -141,19 +153,19 @@ function throwFailures(failed: readonly FailedNode[], others: readonly { name: s
 function outcomeOf(
   image: SourceImage,
   plans: readonly NodeLoadPlan[],
-  nodes: readonly TargetNode[],
+  nodes: readonly string[],
   counted: Set<string>,
 ): ImportedImage {
-  const brought = plans.filter(({ import: bring }) => bring.some(({ id }) => id === image.id));
-  const blobs = brought.flatMap(({ hardlink: link, upload: send }) => [...link, ...send]);
-  const own = new Set(image.content?.layers.map(({ digest }) => digest));
+  const imports = plans.filter((plan) => plan.import.some(({ id }) => id === image.id));
+  const blobs = imports.flatMap(({ hardlink, upload }) => [...hardlink, ...upload]);
+  const layers = new Set(image.content?.layers.map(({ digest }) => digest));
   let bytes = 0;
   for (const { digest, size } of blobs) {
-    if (!own.has(digest) || counted.has(digest)) continue;
+    if (!layers.has(digest) || counted.has(digest)) continue;
     counted.add(digest);
     bytes += size;
   }
   const retagged = plans.some(({ retag }) => retag.some((each) => each.image === image));
-  const outcome = brought.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
-  return { names: image.names, id: image.id, outcome, nodes: nodes.map(({ name }) => name), bytes };
+  const outcome = imports.length > 0 ? "loaded" : retagged ? "re-tagged" : "already there";
+  return { names: image.names, id: image.id, outcome, nodes, bytes };
 }

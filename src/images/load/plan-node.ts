@@ -1,21 +1,22 @@
-import { type ArchiveImage, InvalidArchiveError } from "../../archive/read-archive.ts";
+import { InvalidArchiveError } from "../../archive/errors.ts";
+import type { ArchiveImage } from "../../archive/image-archive.ts";
 import type { NodeInventory } from "../../node/containerd/client.ts";
 import type { FileBlob } from "../../node/content/hardlink.ts";
 
-/** An image that is to be in nodes. */
+/** An image to load. */
 export interface SourceImage {
   /** Full names. */
   readonly names: readonly string[];
   readonly id: string;
-  /** Where it is from, in the user's words; for messages. */
+  /** The archive or the image of the Docker daemon, as the user named it; for messages. */
   readonly from: string;
-  /** Undefined for an image that every node has, maybe under another name. */
+  /** Undefined for an image that every node has already, maybe under another name. */
   readonly content: ImageContent | undefined;
 }
 
-/** What an image consists of. */
+/** The blobs of an image. */
 export interface ImageContent extends Pick<ArchiveImage, "target" | "manifests" | "layers"> {
-  /** The plain tar that the offsets of the layers count in. */
+  /** The uncompressed tar that contains the layers, at their offsets. */
   readonly file: string;
 }
 
@@ -24,96 +25,105 @@ export interface MissingImage extends SourceImage {
   readonly content: ImageContent;
 }
 
-/** What one node takes to have all images. */
+/** The steps that load all images into one node. */
 export interface NodeLoadPlan {
-  /** There already, under all their names. */
+  /** Images that the node has under all their names. */
   readonly present: readonly SourceImage[];
-  /** There already, under other names. */
+  /** Images that the node has, and the names that it lacks. */
   readonly retag: readonly { readonly image: SourceImage; readonly names: readonly string[] }[];
+  /** Images that the node lacks, or lacks blobs of. */
   readonly import: readonly MissingImage[];
-  /** Blobs that are linked into the node's content store. */
+  /** Blobs to hard-link into the node's content store. */
   readonly hardlink: readonly FileBlob[];
-  /** Blobs that travel in the archive that the node imports. */
+  /** Blobs to upload to containerd. */
   readonly upload: readonly FileBlob[];
 }
 
-/** From here on a blob is worth linking: it costs 8 ms in all, and sending a megabyte through Docker about 5. */
+/** The minimum size for a hard link: it costs 8 ms in all, and uploading a megabyte through Docker about 5 ms. */
 const minHardlinkBytes = 4_000_000;
-/** From here on the container that links is worth starting: it costs 250 ms of a processor. */
+/** The minimum total size for starting the hard-link helper container: it costs 250 ms of CPU time. */
 const minTotalHardlinkBytes = 32_000_000;
 
 /**
- * Decides what a node needs. Pure.
+ * Plans how to load images into a node. Pure.
  *
- * @param canLink whether blobs can be linked into this node's content store
- * @throws when an image would replace one that the node image brought, or needs what neither the archive nor the node has
+ * @param canLink whether blobs can be hard-linked into the node's content store
+ * @throws InvalidArchiveError when an image would replace one of the node image, or has a layer that neither the archive nor
+ *   the node has
  */
 export function planNodeLoad(
   images: readonly SourceImage[],
-  has: NodeInventory,
+  inventory: NodeInventory,
   canLink: boolean,
 ): NodeLoadPlan {
   const present: SourceImage[] = [];
   const retag: { image: SourceImage; names: readonly string[] }[] = [];
-  const bring: MissingImage[] = [];
+  const missing: MissingImage[] = [];
   for (const image of images) {
-    const names = image.names.filter((name) => has.idByName.get(name) !== image.id);
-    for (const name of names) {
-      const replaced = has.idByName.get(name);
-      if (replaced !== undefined && has.preloadedIds.has(replaced))
-        throw new InvalidArchiveError(
-          image.from,
-          `it would replace ${name}, which the node image brought and the cluster itself runs`,
-          "Give the image another name; for another Kubernetes, take another node image",
-        );
-    }
-    if (!isWhole(image, has)) bring.push(withContent(image));
+    const names = image.names.filter((name) => inventory.idByName.get(name) !== image.id);
+    for (const name of names) assertReplaceable(name, image, inventory);
+    if (!isComplete(image, inventory)) missing.push(withContent(image));
     else if (names.length > 0) retag.push({ image, names });
     else present.push(image);
   }
-  const missing = new Map<string, FileBlob>();
-  for (const { content } of bring) {
-    for (const { digest, size, offset } of content.layers) {
-      if (offset === undefined || has.blobDigests.has(digest) || missing.has(digest)) continue;
-      missing.set(digest, { digest, size, offset, file: content.file });
-    }
-  }
-  for (const image of bring) {
-    for (const { digest } of image.content.layers) {
-      if (!has.blobDigests.has(digest) && !missing.has(digest))
-        throw new InvalidArchiveError(
-          image.from,
-          `it does not hold the layer ${digest} of ${image.names.join(", ")}, and neither does a node`,
-          "Save the image again: with Docker's containerd image store, by `docker save --platform`",
-        );
-    }
-  }
-  const blobs = [...missing.values()];
+  const blobs = missingBlobs(missing, inventory);
   const large = blobs.filter(({ size }) => size >= minHardlinkBytes);
-  const linked = canLink && bytesOf(large) >= minTotalHardlinkBytes ? large : [];
+  const hardlink = canLink && bytesOf(large) >= minTotalHardlinkBytes ? large : [];
   return {
     present,
     retag,
-    import: bring,
-    hardlink: linked,
-    upload: blobs.filter((blob) => !linked.includes(blob)),
+    import: missing,
+    hardlink,
+    upload: blobs.filter((blob) => !hardlink.includes(blob)),
   };
 }
 
+/** @throws InvalidArchiveError when the name belongs to an image of the node image */
+function assertReplaceable(name: string, { from }: SourceImage, inventory: NodeInventory): void {
+  const replaced = inventory.idByName.get(name);
+  if (replaced !== undefined && inventory.preloadedIds.has(replaced))
+    throw new InvalidArchiveError(
+      from,
+      `it would replace ${name}, which is part of the node image and which the cluster itself runs`,
+      "Give the image another name. For another Kubernetes version, use another node image",
+    );
+}
+
+/** Returns the layers that a node lacks, each once. @throws InvalidArchiveError for a layer that no archive contains */
+function missingBlobs(images: readonly MissingImage[], { blobDigests }: NodeInventory): FileBlob[] {
+  const blobs = new Map<string, FileBlob>();
+  for (const { content } of images) {
+    for (const { digest, size, offset } of content.layers) {
+      if (offset === undefined || blobDigests.has(digest) || blobs.has(digest)) continue;
+      blobs.set(digest, { digest, size, offset, file: content.file });
+    }
+  }
+  for (const { from, names, content } of images) {
+    const layer = content.layers.find(({ digest }) => !blobDigests.has(digest) && !blobs.has(digest));
+    if (layer !== undefined)
+      throw new InvalidArchiveError(
+        from,
+        `layer ${layer.digest} of ${names.join(", ")} is neither in the archive nor in the node`,
+        "Save the image again; with Docker's containerd image store, use `docker save --platform`",
+      );
+  }
+  return [...blobs.values()];
+}
+
 /**
- * Whether a node has an image with all its blobs: one may be listed though blobs of it are lost, and no pod would start.
- * What the node image brought is as it is.
+ * Whether a node has an image with all its blobs: a node may list an image whose blobs were lost, and pods could not run it.
+ * Images of the node image are complete, though their layers may only exist unpacked.
  */
-function isWhole({ id, content }: SourceImage, has: NodeInventory): boolean {
-  if (!has.imageIds.has(id)) return false;
-  if (content === undefined || has.preloadedIds.has(id)) return true;
+function isComplete({ id, content }: SourceImage, inventory: NodeInventory): boolean {
+  if (!inventory.imageIds.has(id)) return false;
+  if (content === undefined || inventory.preloadedIds.has(id)) return true;
   const blobs = [...content.manifests, ...content.layers.filter(({ offset }) => offset !== undefined)];
-  return blobs.every(({ digest }) => has.blobDigests.has(digest));
+  return blobs.every(({ digest }) => inventory.blobDigests.has(digest));
 }
 
 function withContent(image: SourceImage): MissingImage {
   const { content } = image;
-  if (content === undefined) throw new Error(`${image.from}: a node that had it has lost it.`);
+  if (content === undefined) throw new Error(`${image.from} was removed from a node meanwhile.`);
   return { ...image, content };
 }
 
@@ -121,9 +131,9 @@ const bytesOf = (blobs: readonly { readonly size: number }[]) =>
   blobs.reduce((sum, { size }) => sum + size, 0);
 
 /**
- * The images of several archives as one list, each once.
+ * Merges the images of several archives into one list, each image once with all its names.
  *
- * @throws when two archives mean different images by one name
+ * @throws InvalidArchiveError when two archives have different images under one name
  */
 export function mergeImages(images: readonly SourceImage[]): SourceImage[] {
   const byId = new Map<string, SourceImage>();
@@ -134,7 +144,7 @@ export function mergeImages(images: readonly SourceImage[]): SourceImage[] {
       if (other !== undefined && other.id !== image.id) {
         throw new InvalidArchiveError(
           image.from,
-          `its ${name} is another image than that of ${other.from}, and a node has one of a name`,
+          `its ${name} differs from the image of that name in ${other.from}, and a node can have only one of them`,
           "Load one of the two, or give them different tags",
         );
       }

@@ -1,58 +1,60 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { InvalidArchiveError } from "../../archive/read-archive.ts";
+import { InvalidArchiveError } from "../../archive/errors.ts";
 import { identityOf } from "../../node/content/file-identity.ts";
 import type { FileBlob } from "../../node/content/hardlink.ts";
 
-/** Sees that a blob's bytes are what its digest says. @returns the identity of the file that they were read from */
+/** Verifies that the bytes of a blob have its digest. @returns the identity of the file at that time */
 export type VerifyBlob = (blob: FileBlob) => Promise<string>;
 
 /**
- * Hashes blobs where they lie, one after another, each once: a node is told of a blob only when it has been verified.
- * A processor with SHA instructions does 1.5 GB a second; what copies the bytes afterwards finds them in memory.
+ * Creates a function that hashes blobs in their files, one after another, each once, before they are imported. A processor
+ * with SHA instructions hashes 1.5 GB per second, and the copy afterwards reads the page cache.
  *
- * @param archiveOf the archive as the user named it, by its file
+ * @param archiveOf returns the archive of a file, as the user named it; for errors
  */
 export function createBlobVerifier(archiveOf: (file: string) => string): VerifyBlob {
-  const known = new Map<string, Promise<string>>();
-  let last: Promise<unknown> = Promise.resolve();
+  const identities = new Map<string, Promise<string>>();
+  let queue: Promise<unknown> = Promise.resolve();
   return (blob) => {
     const key = `${blob.file} ${blob.offset} ${blob.digest}`;
-    const before = known.get(key);
-    if (before !== undefined) return before;
-    const verified = last.then(() => mustMatch(blob, archiveOf(blob.file)));
-    known.set(key, verified);
-    last = verified.catch(() => {});
-    return verified;
+    const existing = identities.get(key);
+    if (existing !== undefined) return existing;
+    const identity = queue.then(() => verify(blob, archiveOf(blob.file)));
+    identities.set(key, identity);
+    queue = identity.catch(() => {});
+    return identity;
   };
 }
 
-async function mustMatch({ file, offset, size, digest }: FileBlob, archive: string): Promise<string> {
+/** @throws InvalidArchiveError when the bytes do not have the digest */
+async function verify({ file, offset, size, digest }: FileBlob, archive: string): Promise<string> {
   const identity = await identityOf(file);
   const hash = createHash("sha256");
   const handle = await open(file);
   try {
-    const buffer = Buffer.allocUnsafe(Math.min(chunk, size));
+    const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size));
     for (let done = 0; done < size; ) {
-      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunk, size - done), offset + done);
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(chunkSize, size - done), offset + done);
       if (bytesRead === 0)
-        throw new InvalidArchiveError(archive, "it became shorter while it was read", again);
+        throw new InvalidArchiveError(archive, "it became shorter while it was being read", advice);
       hash.update(buffer.subarray(0, bytesRead));
       done += bytesRead;
     }
   } finally {
     await handle.close();
   }
-  const found = `sha256:${hash.digest("hex")}`;
-  if (found !== digest) {
+  const actual = `sha256:${hash.digest("hex")}`;
+  if (actual !== digest) {
     throw new InvalidArchiveError(
       archive,
-      `its layer ${digest} has the digest ${found}: it is damaged`,
-      again,
+      `layer ${digest} is damaged: its content has the digest ${actual}`,
+      advice,
     );
   }
   return identity;
 }
 
-const chunk = 1024 * 1024;
-const again = "Make the archive again, and see that all of it is copied";
+/** Bytes. */
+const chunkSize = 1024 * 1024;
+const advice = "Create the archive again, and check that it is copied completely";

@@ -9,40 +9,44 @@ import { WriteAction, type WriteContentRequest } from "./generated/services/cont
 import type { Descriptor } from "./generated/types/descriptor.ts";
 import { type CallSettings, codes, GrpcConnection, GrpcError, type Method } from "./grpc.ts";
 
-/** A node's content store, below the node's /var: containerd's own layout. */
+/** The path of the content store's blobs below the node's /var, in containerd's layout. */
 export const contentStorePath = "lib/containerd/io.containerd.content.v1.content/blobs/sha256";
 
-/** What a node has. */
+/** The images and blobs of a node. */
 export interface NodeInventory {
-  /** The ID of the image that a name stands for. */
+  /** The IDs of images by their names. */
   readonly idByName: ReadonlyMap<string, string>;
-  /** The IDs of all images, also of those without a name. */
+  /** The IDs of all images, with or without a name. */
   readonly imageIds: ReadonlySet<string>;
-  /** The IDs of the images that the node image brought: what the cluster itself runs. */
+  /** The IDs of the images that are part of the node image: the cluster itself runs them. */
   readonly preloadedIds: ReadonlySet<string>;
   /** The digests of all blobs. */
   readonly blobDigests: ReadonlySet<string>;
 }
 
-/** A blob by what it is. */
+/** The digest and size of a blob. */
 export interface BlobDescriptor {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
 }
 
-/** What an image's name stands for: its manifest, or the index which lists that. */
+/** The descriptor that an image's name refers to: a manifest, or the index that lists it. */
 export type ImageTarget = Pick<Descriptor, "mediaType" | "digest" | "size">;
 
-/** Takes blobs into a content store. */
+/** A content store, while a lease protects what is written to it. */
 export interface ContentStore {
-  /** Makes containerd take a blob whose file is in its store already. @throws `outOfRange` when the file is not there, or is shorter */
+  /**
+   * Commits a blob whose file is in the content store already.
+   *
+   * @throws GrpcError with `outOfRange` when the file does not exist or has another size
+   */
   commitExisting(blob: BlobDescriptor): Promise<void>;
   /**
-   * Writes a blob. One that is there is left as it is.
+   * Writes a blob, unless the store has it.
    *
-   * @param references the digests of what must not be collected while this blob is there
-   * @throws when the bytes are not what the digest says
+   * @param references the digests of blobs that the garbage collector keeps as long as this one
+   * @throws GrpcError when the bytes do not have the digest
    */
   write(
     blob: BlobDescriptor,
@@ -51,67 +55,75 @@ export interface ContentStore {
   ): Promise<void>;
 }
 
-/** A node whose container runs; its containerd may still be starting. */
+/** A node whose container runs, and whose containerd may still be starting. */
 export type RunningNode = Pick<ContainerDetails, "id" | "created">;
 
-const seconds = 1_000;
-/** What containerd does not have to wait for anything for. */
-const soon = 60 * seconds;
+/** The timeout of most calls, in milliseconds. */
+const defaultTimeoutMs = 60_000;
+/** The timeout of writing a blob, in milliseconds. */
+const writeTimeoutMs = 600_000;
+/** The time after which a lease expires, if it was not deleted, in milliseconds. */
+const leaseMs = 3_600_000;
 
-/** Talks with the containerd of one node: its own API, and that which it serves to Kubernetes. */
+/** A client of the containerd of one node: of containerd's API, and of the CRI that it serves to the kubelet. */
 export class Containerd {
   readonly #node: RunningNode;
-  readonly #relay: ContainerdStream;
+  readonly #connection: ContainerdStream;
   readonly #grpc: GrpcConnection;
 
-  private constructor(node: RunningNode, relay: ContainerdStream) {
+  private constructor(node: RunningNode, connection: ContainerdStream) {
     this.#node = node;
-    this.#relay = relay;
-    this.#grpc = new GrpcConnection(relay.stream);
+    this.#connection = connection;
+    this.#grpc = new GrpcConnection(connection.stream);
   }
 
-  /** @param deadline milliseconds, in which a containerd that starts must have come up */
-  static async connect(engine: Engine, node: RunningNode, deadline: number): Promise<Containerd> {
-    return new Containerd(node, await dialContainerd(engine, node.id, deadline));
+  /**
+   * Connects to the containerd of a node.
+   *
+   * @param timeoutMs milliseconds within which a containerd that is starting must listen: calls fail otherwise
+   * @throws Error when the container does not run
+   */
+  static async connect(engine: Engine, node: RunningNode, timeoutMs: number): Promise<Containerd> {
+    return new Containerd(node, await dialContainerd(engine, node.id, timeoutMs));
   }
 
-  /** Asks for everything at once. @param deadline milliseconds, in which a containerd that starts must have come up */
-  async inventory(deadline: number): Promise<NodeInventory> {
-    const [{ idByName: names, imageIds: ids }, contents] = await Promise.all([
-      this.images(deadline),
-      this.#call(Content.List, [{}], { deadline }),
+  /** Lists images and blobs. @param timeoutMs milliseconds, within which a containerd that is starting must answer */
+  async inventory(timeoutMs: number): Promise<NodeInventory> {
+    const [{ idByName, imageIds }, contents] = await Promise.all([
+      this.images(timeoutMs),
+      this.#call(Content.List, [{}], { timeoutMs }),
     ]);
-    // Kubernetes writes times to the second; the images of a node image are older than the node by more than that.
-    const made = Math.floor(this.#node.created / 1000);
-    const own = new Set(
-      contents
-        .flatMap(({ info }) => info)
-        .filter(({ createdAt }) => (createdAt?.seconds ?? made) < made)
+    const blobs = contents.flatMap(({ info }) => info);
+    // Whole seconds are enough: the blobs of the node image are much older than the container.
+    const nodeSeconds = Math.floor(this.#node.created / 1000);
+    const preloaded = new Set(
+      blobs
+        .filter(({ createdAt }) => (createdAt?.seconds ?? nodeSeconds) < nodeSeconds)
         .map(({ digest }) => digest),
     );
     return {
-      idByName: names,
-      imageIds: ids,
-      preloadedIds: new Set([...ids].filter((id) => own.has(id))),
-      blobDigests: new Set(contents.flatMap(({ info }) => info.map(({ digest }) => digest))),
+      idByName,
+      imageIds,
+      preloadedIds: new Set([...imageIds].filter((id) => preloaded.has(id))),
+      blobDigests: new Set(blobs.map(({ digest }) => digest)),
     };
   }
 
-  /** The images as Kubernetes sees them, which follows what containerd has by a moment. */
-  async images(deadline: number = soon): Promise<Pick<NodeInventory, "idByName" | "imageIds">> {
-    const listed = await this.#call(ImageService.ListImages, [{}], { deadline });
-    const images = listed.flatMap((each) => each.images);
+  /** Lists the images that the CRI shows, a moment after they changed in containerd. */
+  async images(timeoutMs: number = defaultTimeoutMs): Promise<Pick<NodeInventory, "idByName" | "imageIds">> {
+    const responses = await this.#call(ImageService.ListImages, [{}], { timeoutMs });
+    const images = responses.flatMap((response) => response.images);
     return {
       idByName: new Map(
         images.flatMap(({ id, repoTags, repoDigests }) =>
-          [...repoTags, ...repoDigests].map((nameImage): [string, string] => [nameImage, id]),
+          [...repoTags, ...repoDigests].map((name): [string, string] => [name, id]),
         ),
       ),
       imageIds: new Set(images.map(({ id }) => id)),
     };
   }
 
-  /** Whether the bytes of a blob are there. */
+  /** Whether the content store has the bytes of a blob. */
   async hasBlob({ digest, size }: BlobDescriptor): Promise<boolean> {
     const read = this.#call(Content.Read, [{ digest, offset: 0, size: Math.min(size, 1) }]);
     return await unless(
@@ -121,33 +133,33 @@ export class Containerd {
     );
   }
 
-  /** Makes containerd take a blob whose file is in its store already, for as long as the node is there. */
+  /** Commits a blob whose file is in the content store already, and protects it from garbage collection for good. */
   async pinBlob(blob: BlobDescriptor): Promise<void> {
-    await this.#take(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
+    await this.#commit(blob, { labels: { "containerd.io/gc.root": "kind-action" } });
   }
 
   /**
-   * Lets blobs into the content store, which containerd's garbage collector does not take before this has ended: until
-   * then they may have been given names.
+   * Calls a function with a content store: the garbage collector keeps what it writes until it has ended, by when images
+   * must refer to the blobs.
    */
   async withLease<T>(use: (store: ContentStore) => Promise<T>): Promise<T> {
     const id = `kind-action-${randomBytes(8).toString("hex")}`;
-    // It ends by itself where nobody is left to end it.
-    const expiry = new Date(Date.now() + 3_600 * seconds).toISOString();
+    // In case this process ends before it deletes the lease.
+    const expiry = new Date(Date.now() + leaseMs).toISOString();
     await this.#call(Leases.Create, [{ id, labels: { "containerd.io/gc.expire": expiry } }]);
     try {
       return await use({
-        commitExisting: (blob) => this.#take(blob, { lease: id }),
-        write: (blob, bytes, references = []) => this.#write(blob, bytes, labelsOf(references), id),
+        commitExisting: (blob) => this.#commit(blob, { lease: id }),
+        write: (blob, bytes, references = []) => this.#upload(blob, bytes, labelsOf(references), id),
       });
     } finally {
-      // What it keeps otherwise is kept for an hour.
+      // If this fails, the lease expires.
       await this.#call(Leases.Delete, [{ id, sync: false }]).catch(() => {});
     }
   }
 
-  /** A blob's file that is in the store: whoever wants to write the blob is told that all of it is written. */
-  async #take(
+  /** Commits a blob at the end of its file, without writing to it. */
+  async #commit(
     { digest, size }: BlobDescriptor,
     { labels = {}, lease }: { labels?: Record<string, string>; lease?: string },
   ): Promise<void> {
@@ -156,7 +168,7 @@ export class Containerd {
     await unless(codes.alreadyExists, call, undefined);
   }
 
-  async #write(
+  async #upload(
     blob: BlobDescriptor,
     bytes: AsyncIterable<Uint8Array>,
     labels: Record<string, string>,
@@ -167,57 +179,64 @@ export class Containerd {
       let offset = 0;
       if (size === 0) yield writeOf(blob, { action: WriteAction.COMMIT, offset, labels });
       for await (const data of bytes) {
-        const whole = offset + data.length === size;
+        const isLast = offset + data.length === size;
         yield writeOf(blob, {
-          ...(whole ? { action: WriteAction.COMMIT, labels } : { action: WriteAction.WRITE }),
+          ...(isLast ? { action: WriteAction.COMMIT, labels } : { action: WriteAction.WRITE }),
           offset,
           data,
         });
         offset += data.length;
       }
     }
-    const written = this.#call(Content.Write, writes(), { lease, deadline: 600 * seconds });
+    const written = this.#call(Content.Write, writes(), { lease, timeoutMs: writeTimeoutMs });
     if ((await unless(codes.alreadyExists, written, undefined)) !== undefined) return;
+    // The blob existed, maybe without these labels.
     if (Object.keys(labels).length === 0) return;
     const updateMask = { paths: Object.keys(labels).map((label) => `labels.${label}`) };
     await this.#call(Content.Update, [{ info: { digest, labels }, updateMask }]);
   }
 
-  /** The target of an image's name; its ID is one. @throws `notFound` */
+  /** Returns the target of an image. @param name a name or the ID @throws GrpcError with `notFound` */
   async getTarget(name: string): Promise<ImageTarget> {
-    const [found] = await this.#call(Images.Get, [{ name }]);
-    if (found?.image?.target === undefined) throw new GrpcError(codes.notFound, `image "${name}": not found`);
-    return found.image.target;
+    const [response] = await this.#call(Images.Get, [{ name }]);
+    const target = response?.image?.target;
+    if (target === undefined) throw new GrpcError(codes.notFound, `image "${name}": not found`);
+    return target;
   }
 
-  /** Gives an image a name, or takes the name from another image for it. */
-  async name(name: string, target: ImageTarget): Promise<void> {
+  /** Adds a name to an image, and removes it from another image that has it. */
+  async nameImage(name: string, target: ImageTarget): Promise<void> {
     const image = { name, target };
     const created = this.#call(Images.Create, [{ image }]);
     if ((await unless(codes.alreadyExists, created, undefined)) === undefined)
       await this.#call(Images.Update, [{ image, updateMask: { paths: ["target"] } }]);
   }
 
+  /** Whether the connection was closed or lost. */
+  get isClosed(): boolean {
+    return this.#grpc.isClosed;
+  }
+
   close(): void {
     this.#grpc.close();
-    this.#relay.close();
+    this.#connection.close();
   }
 
   async #call<I extends object, O extends object>(
     method: Method<I, O>,
     requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
-    { lease, deadline = soon }: { lease?: string } & Partial<CallSettings> = {},
+    { lease, timeoutMs = defaultTimeoutMs }: { lease?: string } & Partial<CallSettings> = {},
   ): Promise<O[]> {
     const headers = { "containerd-namespace": "k8s.io", ...(lease && { "containerd-lease": lease }) };
     try {
-      return await this.#grpc.call(method, requests, { headers, deadline });
+      return await this.#grpc.call(method, requests, { headers, timeoutMs });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
-      // What the node complained about comes through another pipe: it may be a moment late.
+      // Standard error comes through another pipe and may arrive a moment later.
       await setImmediate();
-      const said = [error.message, this.#relay.stderr()].filter(Boolean).join(": ");
+      const reason = [error.message, this.#connection.stderr()].filter(Boolean).join(": ");
       const call = method.path.split(".").at(-1);
-      throw new GrpcError(error.code, `containerd: ${call} failed: ${said}`, { cause: error });
+      throw new GrpcError(error.code, `containerd: ${call} failed: ${reason}`, { cause: error });
     }
   }
 }
@@ -233,12 +252,13 @@ const writeOf = (
 });
 
 /**
- * Labels by which the garbage collector finds what a blob refers to:
+ * Returns the labels by which the garbage collector finds the blobs that a blob refers to:
  * https://github.com/containerd/containerd/blob/main/docs/garbage-collection.md
  */
 const labelsOf = (references: readonly string[]): Record<string, string> =>
   Object.fromEntries(references.map((digest, index) => [`containerd.io/gc.ref.content.${index}`, digest]));
 
+/** Returns the result of a call, or another value when it fails with a status code. */
 async function unless<T, U>(code: number, call: Promise<T>, otherwise: U): Promise<T | U> {
   try {
     return await call;

@@ -2,29 +2,31 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { Duplex } from "node:stream";
 import type { MessageType, PartialMessage } from "@protobuf-ts/runtime";
 import { errorMessage } from "../../lib/errors.ts";
+import { formatTimeout } from "../../lib/units.ts";
 
-/** What can be called: its path, `package.Service/Method`, and the messages of both directions. */
+/** A method of a gRPC service. */
 export interface Method<I extends object, O extends object> {
+  /** `package.Service/Method` */
   readonly path: string;
   readonly request: MessageType<I>;
   readonly response: MessageType<O>;
 }
 
-/** How a call is made. */
+/** The settings of a call. */
 export interface CallSettings {
-  /** Beside the protocol's own. */
+  /** Headers in addition to those of the protocol. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Milliseconds from the call to its end. */
-  readonly deadline: number;
+  /** Milliseconds within which the call must end. */
+  readonly timeoutMs: number;
 }
 
-/** What a server answers where it does not do what it is asked: https://grpc.io/docs/guides/status-codes/ */
+/** gRPC status codes: https://grpc.io/docs/guides/status-codes/ */
 export const codes = { unknown: 2, notFound: 5, alreadyExists: 6, outOfRange: 11, unavailable: 14 } as const;
 
-/** A call that did not end well. */
+/** A call failed. */
 export class GrpcError extends Error {
   override readonly name = "GrpcError";
-  /** One of gRPC's codes. */
+  /** The gRPC status code. */
   readonly code: number;
 
   constructor(code: number, message: string, options?: ErrorOptions) {
@@ -34,33 +36,34 @@ export class GrpcError extends Error {
 }
 
 /**
- * Calls a gRPC server over any two-way stream: node's HTTP/2 with the frames and trailers of
- * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream, and do not wait for each other.
+ * A connection to a gRPC server over any duplex stream: Node's HTTP/2 with the frames and trailers of
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Calls share the stream and run concurrently.
  */
 export class GrpcConnection {
   readonly #session: ClientHttp2Session;
-  #lost: Error | undefined;
+  #connectionError: Error | undefined;
 
-  /** @param stream the server's end of it speaks HTTP/2 from the first byte */
+  /** @param stream a stream to a server that speaks HTTP/2 without negotiation */
   constructor(stream: Duplex) {
     this.#session = connect("http://grpc", { createConnection: () => stream });
     this.#session.on("error", (error) => {
-      this.#lost ??= error;
+      this.#connectionError ??= error;
     });
   }
 
   /**
-   * Makes a call of any kind: sends the requests as fast as they are taken, and collects the responses. A field that a
-   * request does not have has its default.
+   * Makes a unary or streaming call: sends the requests as fast as the server reads them, and collects the responses. A
+   * missing field of a request has its default value.
    *
-   * @throws GrpcError when the server says so, when it is not there any more (`unavailable`), and when the deadline passes
+   * @throws GrpcError with the server's status; `unavailable` when the connection is lost or the timeout has passed
+   * @throws the error of the iterable of requests
    */
   async call<I extends object, O extends object>(
     method: Method<I, O>,
     requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
-    { headers, deadline }: CallSettings,
+    { headers, timeoutMs }: CallSettings,
   ): Promise<O[]> {
-    if (this.#session.closed || this.#session.destroyed) throw this.#unavailable();
+    if (this.isClosed) throw this.#unavailable();
     const stream = this.#session.request({
       ":method": "POST",
       ":path": `/${method.path}`,
@@ -68,36 +71,41 @@ export class GrpcConnection {
       te: "trailers",
       ...headers,
     });
-    const late = setTimeout(() => {
-      stream.destroy(new GrpcError(codes.unavailable, `no answer within ${deadline / 1000} s`));
-    }, deadline);
-    late.unref();
+    const timer = setTimeout(() => {
+      stream.destroy(new GrpcError(codes.unavailable, `no response within ${formatTimeout(timeoutMs)}`));
+    }, timeoutMs);
+    timer.unref();
     try {
-      const [frames] = await Promise.all([this.#received(stream), send(stream, method.request, requests)]);
+      const [frames] = await Promise.all([this.#receive(stream), send(stream, method.request, requests)]);
       return frames.map((frame) => method.response.fromBinary(frame));
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
       stream.close(constants.NGHTTP2_CANCEL);
     }
   }
 
-  /** Ends the connection and every call. */
+  /** Whether no further call can be made. */
+  get isClosed(): boolean {
+    return this.#session.closed || this.#session.destroyed;
+  }
+
+  /** Closes the connection: calls that run fail. */
   close(): void {
     this.#session.destroy();
   }
 
   #unavailable(error?: unknown): GrpcError {
-    const reason = this.#lost ?? error;
-    const message = reason === undefined ? "the connection ended" : errorMessage(reason);
+    const reason = this.#connectionError ?? error;
+    const message = reason === undefined ? "the connection was closed" : errorMessage(reason);
     return new GrpcError(codes.unavailable, message, { cause: reason });
   }
 
-  /** The messages of an answer, when its trailers say that it is whole. */
-  #received(stream: ClientHttp2Stream): Promise<Buffer[]> {
+  /** Receives the messages of a response, up to its trailers. */
+  #receive(stream: ClientHttp2Stream): Promise<Buffer[]> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let status: Readonly<Record<string, unknown>> = {};
-      // A server that refuses at once says so in its headers.
+      // The response of a call that is refused at once has the status in its headers.
       stream.on("response", (headers) => {
         status = headers;
       });
@@ -109,15 +117,15 @@ export class GrpcConnection {
       stream.on("close", () => {
         const code = status["grpc-status"];
         if (code === undefined) reject(this.#unavailable());
-        else if (Number(code) === 0) resolve(framesOf(Buffer.concat(chunks)));
-        else reject(new GrpcError(Number(code), decoded(String(status["grpc-message"] ?? ""))));
+        else if (Number(code) === 0) resolve(parseFrames(Buffer.concat(chunks)));
+        else reject(new GrpcError(Number(code), decodeMessage(String(status["grpc-message"] ?? ""))));
       });
     });
   }
 }
 
-/** A server's words, which it should have encoded. */
-function decoded(message: string): string {
+/** Decodes a status message, which servers percent-encode, but not all of them. */
+function decodeMessage(message: string): string {
   try {
     return decodeURIComponent(message);
   } catch {
@@ -131,15 +139,15 @@ async function send<I extends object>(
   requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
 ): Promise<void> {
   for await (const request of requests) {
-    // Who has answered already reads no more.
+    // A server that has responded reads no more requests.
     if (stream.closed || stream.destroyed || stream.readableEnded) return;
-    if (!stream.write(frame(type.toBinary(type.create(request))))) await writable(stream);
+    if (!stream.write(frame(type.toBinary(type.create(request))))) await waitUntilWritable(stream);
   }
   stream.end();
 }
 
-/** Ends when more can be written, and when nothing more ever can. */
-const writable = (stream: ClientHttp2Stream): Promise<void> =>
+/** Waits until the stream can be written to, or has ended. */
+const waitUntilWritable = (stream: ClientHttp2Stream): Promise<void> =>
   new Promise((resolve) => {
     const done = () => {
       for (const event of ["drain", "close", "end"]) stream.off(event, done);
@@ -148,24 +156,26 @@ const writable = (stream: ClientHttp2Stream): Promise<void> =>
     for (const event of ["drain", "close", "end"]) stream.on(event, done);
   });
 
-const prefix = 5;
+/** The size of a message's prefix in bytes: a flag for compression, and the length of the message. */
+const prefixSize = 5;
 
-/** A message behind its prefix: that it is not compressed, and its length. */
+/** Puts the prefix before a message, without compression. */
 function frame(message: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafe(prefix + message.length);
+  const framed = Buffer.allocUnsafe(prefixSize + message.length);
   framed.writeUInt8(0, 0);
   framed.writeUInt32BE(message.length, 1);
-  framed.set(message, prefix);
+  framed.set(message, prefixSize);
   return framed;
 }
 
-/** The messages of a stream that has ended. */
-function framesOf(bytes: Buffer): Buffer[] {
-  const frames: Buffer[] = [];
-  for (let at = 0; at + prefix <= bytes.length; ) {
-    const end = at + prefix + bytes.readUInt32BE(at + 1);
-    frames.push(bytes.subarray(at + prefix, end));
-    at = end;
+/** Returns the messages of a whole response. */
+function parseFrames(bytes: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (let offset = 0; offset + prefixSize <= bytes.length; ) {
+    const start = offset + prefixSize;
+    const end = start + bytes.readUInt32BE(offset + 1);
+    messages.push(bytes.subarray(start, end));
+    offset = end;
   }
-  return frames;
+  return messages;
 }

@@ -1,9 +1,9 @@
 import { stat } from "node:fs/promises";
 
-/** How the container that links tells files apart, for GNU `stat --format`. */
-export const identityFormat = "%i %s %.9Y";
-
-/** A file's inode, size and time of its last change: the same text here and in {@link identityFormat} is the same content. */
+/**
+ * Returns the inode, size and modification time of a file, as `stat --format "%i %s %.9Y"` prints them
+ * (scripts/hardlink-commands.sh): files with equal identities have the same content.
+ */
 export async function identityOf(file: string): Promise<string> {
   const { ino, size, mtimeNs } = await stat(file, { bigint: true });
   const nanoseconds = String(mtimeNs % 1_000_000_000n).padStart(9, "0");

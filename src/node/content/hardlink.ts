@@ -1,137 +1,121 @@
 import type { ContainerDetails } from "../../docker/containers.ts";
 import type { Engine } from "../../docker/engine.ts";
 import { ShellSession } from "../../docker/shell-session.ts";
+import { hexOf } from "../../oci/digest.ts";
 import { contentStorePath } from "../containerd/client.ts";
-import { identityFormat, identityOf } from "./file-identity.ts";
+import { scripts } from "../scripts.ts";
+import { identityOf } from "./file-identity.ts";
 
-/** A blob, and where its bytes are. */
+/** A blob in a file of this machine. */
 export interface FileBlob {
   readonly digest: string;
+  /** Bytes. */
   readonly size: number;
-  /** A plain file on this machine, in which the blob begins at `offset`. */
+  /** An uncompressed file that contains the blob. */
   readonly file: string;
+  /** Bytes from the start of the file to the blob. */
   readonly offset: number;
 }
 
-/**
- * Answers the commands of {@link HardlinkImporter}. Runs under bash in a container of the node image, with Docker's folder of
- * volumes as /volumes (hard links do not cross mounts), every archive as /archives/N, and a volume of its own.
- */
-const answers = `
-staging=
-declare -A copies
-while read -r command a b c d; do
-  case $command in
-    staging) staging=/volumes/$a/_data ;;
-    identity) stat --format '${identityFormat}' "/archives/$a" ;;
-    stage)
-      dd if="/archives/$a" of="$staging/$d" bs=1M iflag=skip_bytes,count_bytes skip="$b" count="$c" status=none &
-      copies[$d]=$!
-      ;;
-    staged) wait "\${copies[$b]}" && chmod 0444 "$staging/$b" && stat --format '${identityFormat}' "/archives/$a" ;;
-    link) [[ -e "/volumes/$a/_data/${contentStorePath}/$b" ]] || ln "$staging/$b" "/volumes/$a/_data/${contentStorePath}/$b" ;;
-    *) echo "unknown command: $command" >&2; false ;;
-  esac
-  printf '\\004%d\\n' $?
-done
-`;
+/** The timeout of every command of the helper container, in milliseconds. */
+const timeoutMs = 300_000;
 
-const deadline = 300_000;
-
-/** A blob that is copied, and, once somebody waits for it, what it was copied from. */
-interface Staged {
-  readonly begun: Promise<unknown>;
+/** A blob that is being staged. */
+interface StagedBlob {
+  /** Settles when the copy has started, or failed to. */
+  readonly started: Promise<unknown>;
+  /** The identity of the file after the copy, once it was waited for. */
   identity: Promise<string> | undefined;
 }
 
 /**
- * Puts blobs into the content stores of many nodes for the price of one: each is written once, and hard-linked into
- * every node's. containerd has to be told of it afterwards (ContentStore.adopt).
+ * Puts blobs into the content stores of many nodes at the cost of one: each blob is written once, and hard-linked into every
+ * node's store by a helper container. containerd does not know the blob until it is committed (ContentStore.commitExisting).
  */
 export class HardlinkImporter {
   readonly #engine: Engine;
   readonly #container: string;
-  readonly #conversation: ShellSession;
+  readonly #session: ShellSession;
   readonly #archives: readonly string[];
-  readonly #staged = new Map<string, Staged>();
+  readonly #staged = new Map<string, StagedBlob>();
 
-  private constructor(
-    engine: Engine,
-    container: string,
-    conversation: ShellSession,
-    archives: readonly string[],
-  ) {
+  private constructor(engine: Engine, container: string, session: ShellSession, archives: readonly string[]) {
     this.#engine = engine;
     this.#container = container;
-    this.#conversation = conversation;
+    this.#session = session;
     this.#archives = archives;
   }
 
   /**
-   * @param on.archives the files that blobs come from
-   * @param on.image an image with bash and coreutils that the daemon has
-   * @throws when the daemon does not see these very files: it is on another machine, or in another container's world
+   * Starts the helper container.
+   *
+   * @param options.volumes Docker's folder of volumes on the daemon's machine
+   * @param options.archives the files that contain the blobs
+   * @param options.image an image of the Docker daemon with bash and coreutils
+   * @throws Error when the daemon does not see the same files: it runs on another machine, or this process in a container
    */
   static async open(
     engine: Engine,
-    on: { volumes: string; archives: readonly string[]; image: string; labels: Record<string, string> },
+    options: { volumes: string; archives: readonly string[]; image: string; labels: Record<string, string> },
   ): Promise<HardlinkImporter> {
+    const { volumes, archives, image, labels } = options;
     const { id, program, volume } = await engine.containers.runHelper({
-      image: on.image,
-      argv: ["bash", "-c", answers],
-      labels: on.labels,
+      image,
+      argv: ["bash", "-c", scripts.hardlink],
+      labels,
       binds: [
-        { source: on.volumes, target: "/volumes", readOnly: false },
-        ...on.archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
+        { source: volumes, target: "/volumes", readOnly: false },
+        ...archives.map((source, index) => ({ source, target: `/archives/${index}`, readOnly: true })),
       ],
       volume: "/staging",
     });
-    const links = new HardlinkImporter(
-      engine,
-      id,
-      new ShellSession(program, "the container that links"),
-      on.archives,
-    );
+    const session = new ShellSession(program, "hard-link helper container");
+    const importer = new HardlinkImporter(engine, id, session, archives);
     try {
-      await links.#conversation.run(["staging", volume], deadline);
-      await Promise.all(on.archives.map((file, index) => links.#mustBeSame(file, index)));
-      return links;
+      await session.run(["staging", volume], timeoutMs);
+      await Promise.all(archives.map((file, index) => importer.#assertSameFile(file, index)));
+      return importer;
     } catch (error) {
-      await links.close();
+      await importer.close();
       throw error;
     }
   }
 
-  /** Begins to write a blob where it can be linked from, once however often it is asked to. */
+  /** Starts to copy a blob to where it can be linked from, unless that was started before. */
   stage(blob: FileBlob): void {
-    if (this.#staged.has(blob.digest)) return;
-    const { offset, size, digest } = blob;
-    const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
-    const begun = this.#conversation.run(command, deadline);
-    this.#staged.set(digest, { begun, identity: undefined });
-    // Who links it hears of it.
-    begun.catch(() => {});
+    this.#stage(blob);
   }
 
   /**
-   * Links a blob into the content store in a node's volume, staged before or not; one that is there is left alone.
+   * Links a blob into the content store in a node's volume, unless the store has it. Stages the blob first if necessary.
    *
-   * @param verified the identity of the file in which the blob was found to be what its digest says
-   * @throws when the file that was staged is another one
+   * @param verifiedIdentity the identity of the file when the blob was verified
+   * @throws Error when the file has changed since
    */
-  async link(blob: FileBlob, verified: string, volume: string): Promise<void> {
-    if ((await this.#identity(blob)) !== verified)
-      throw new Error(`${blob.file} was changed while it was loaded.`);
-    await this.#conversation.run(["link", volume, hexOf(blob.digest)], deadline);
+  async link(blob: FileBlob, verifiedIdentity: string, volume: string): Promise<void> {
+    if ((await this.#stagedIdentity(blob)) !== verifiedIdentity)
+      throw new Error(`${blob.file} changed while it was being loaded.`);
+    await this.#session.run(["link", volume, hexOf(blob.digest)], timeoutMs);
   }
 
-  /** What the file was when the blob had been staged from it. */
-  #identity(blob: FileBlob): Promise<string> {
-    this.stage(blob);
-    const staged = this.#staged.get(blob.digest);
-    if (staged === undefined) throw new Error(`${blob.digest} was not staged.`);
-    staged.identity ??= staged.begun
-      .then(() => this.#conversation.run(["staged", this.#archive(blob), hexOf(blob.digest)], deadline))
+  #stage(blob: FileBlob): StagedBlob {
+    const { offset, size, digest } = blob;
+    const existing = this.#staged.get(digest);
+    if (existing !== undefined) return existing;
+    const command = ["stage", this.#archive(blob), String(offset), String(size), hexOf(digest)];
+    const started = this.#session.run(command, timeoutMs);
+    // link awaits it; this avoids an unhandled rejection if it is not called.
+    started.catch(() => {});
+    const staged: StagedBlob = { started, identity: undefined };
+    this.#staged.set(digest, staged);
+    return staged;
+  }
+
+  /** Returns the identity of a blob's file after the blob was staged. */
+  #stagedIdentity(blob: FileBlob): Promise<string> {
+    const staged = this.#stage(blob);
+    staged.identity ??= staged.started
+      .then(() => this.#session.run(["staged", this.#archive(blob), hexOf(blob.digest)], timeoutMs))
       .then((identity) => identity.trim());
     return staged.identity;
   }
@@ -140,26 +124,28 @@ export class HardlinkImporter {
     return String(this.#archives.indexOf(file));
   }
 
-  /** Ends when nothing of it is left: container, staged blobs. */
+  /** Ends the helper container, and waits until it and the staged blobs are removed. */
   async close(): Promise<void> {
     const removed = this.#engine.containers.waitUntilRemoved(this.#container);
-    this.#conversation.close();
+    this.#session.close();
     await removed;
   }
 
-  /** A path may mean one thing here and another to the daemon, for instance in a job that runs in a container. */
-  async #mustBeSame(file: string, index: number): Promise<void> {
-    const [here, there] = await Promise.all([
+  /** Compares identities, because the daemon may see another file at the same path, as for a job in a container. */
+  async #assertSameFile(file: string, index: number): Promise<void> {
+    const [identity, daemonIdentity] = await Promise.all([
       identityOf(file),
-      this.#conversation.run(["identity", String(index)], deadline),
+      this.#session.run(["identity", String(index)], timeoutMs),
     ]);
-    if (there.trim() !== here) throw new Error(`${file} is another file for the Docker daemon`);
+    if (daemonIdentity.trim() !== identity) throw new Error(`the Docker daemon sees another file at ${file}`);
   }
 }
 
 /**
- * Where Docker keeps the volumes of these nodes, if blobs can be linked into them: all of them have their /var in a
- * plain local volume of one folder, and nothing of their own below it.
+ * Finds the volumes that blobs can be linked into: every node must have its /var in a plain local volume, all volumes must be
+ * in one folder, and nothing may be mounted over the content store.
+ *
+ * @returns Docker's folder of volumes, and the name of each container's volume; undefined where links are impossible
  */
 export function findLinkableVolumes(
   nodes: readonly ContainerDetails[],
@@ -167,19 +153,22 @@ export function findLinkableVolumes(
   const volumes = new Map<string, string>();
   const roots = new Set<string>();
   for (const { id, mounts } of nodes) {
-    const own = mounts.find(({ destination }) => destination === "/var");
-    const hidden = mounts.some(
+    const varMount = mounts.find(({ destination }) => destination === "/var");
+    const isHidden = mounts.some(
       ({ destination }) =>
         `/var/${contentStorePath}/`.startsWith(`${destination}/`) && destination !== "/var",
     );
-    const suffix = `/${own?.name}/_data`;
-    if (own?.type !== "volume" || own.driver !== "local" || hidden || !own.source.endsWith(suffix))
+    const suffix = `/${varMount?.name}/_data`;
+    if (
+      varMount?.type !== "volume" ||
+      varMount.driver !== "local" ||
+      isHidden ||
+      !varMount.source.endsWith(suffix)
+    )
       return undefined;
-    volumes.set(id, own.name ?? "");
-    roots.add(own.source.slice(0, -suffix.length));
+    volumes.set(id, varMount.name ?? "");
+    roots.add(varMount.source.slice(0, -suffix.length));
   }
   const [root, ...others] = roots;
   return root === undefined || others.length > 0 ? undefined : { root, volumes };
 }
-
-const hexOf = (digest: string) => digest.slice("sha256:".length);
