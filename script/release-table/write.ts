@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { compareVersions, minorOf } from "../../src/lib/semver.ts";
 import { kindChecksums, kubectlChecksums, nodeImages } from "../../src/versions/release-table.ts";
-import { compareVersions, minorOf } from "../../src/versions/releases.ts";
 import { nodeImagesIn } from "./release-notes.ts";
 
 /** Asks upstream for what the table holds, keeps what it held already, and writes it. A sum that changed is an error. */

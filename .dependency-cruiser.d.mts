@@ -1,0 +1,2 @@
+/** The folders below src/, the highest first. */
+export const layers: readonly (readonly string[])[];
