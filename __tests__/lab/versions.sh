@@ -19,7 +19,7 @@ declare -A node_files_of=([current]=v0.33.0 [old]=v0.26.0)
 debian=bookworm # its systemd (252) also starts on cgroup v1, which later ones refuse
 cni_plugins=v1.9.1
 etcd=v3.6.4
-coredns=v1.12.1
+coredns=v1.12.4
 local_path=v0.0.30
 distribution=v3.1.2
 envoy=1.36.2 # the load balancer that kind v0.33.0 wants

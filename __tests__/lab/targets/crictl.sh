@@ -3,8 +3,10 @@
 title="crictl (of Kubernetes $1)" sources=(golang.sh kubernetes.sh programs/crictl/main.go)
 version=$1
 
-build() {
+fetch() {
   kubernetes_module "$version"
   add_program crictl
-  go_build '-s -w' crictl=./crictl
+  go_download ./crictl
 }
+
+build() { go_build '' ./crictl; }

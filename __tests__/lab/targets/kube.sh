@@ -4,8 +4,10 @@
 title="Kubernetes $1" sources=(golang.sh kubernetes.sh programs/kube/main.go)
 version=$1
 
-build() {
+fetch() {
   kubernetes_module "$version"
   add_program kube
-  go_build "$(kubernetes_flags "$version")" kube=./kube
+  go_download ./kube
 }
+
+build() { go_build "$(kubernetes_flags "$version")" ./kube; }

@@ -1,0 +1,14 @@
+# shellcheck shell=bash
+# etcd, with the libraries of Kubernetes (the same versions as its own).
+title="etcd $1" sources=(golang.sh kubernetes.sh) pins=("${kubernetes_of[current]}")
+version=$1 module=go.etcd.io/etcd/server/v3
+
+fetch() {
+  kubernetes_module "${kubernetes_of[current]}" "$module@$version"
+  go_download "$module"
+}
+
+build() {
+  go_build '' "$module"
+  mv "$out/server" "$out/etcd"
+}
