@@ -29,9 +29,21 @@ recipe() { # TARGET
   source "$lab/targets/$name.sh" "$of"
 }
 
+declare -A keys=() # those that are known
+
+# To ask for a key costs up to a tenth of a second, and script/bootstrap asks often.
+remember_keys() { # TARGET...
+  local target
+  for target in "$@"; do keys[$target]=$(key_of "$target"); done
+}
+
 # The hash of all that a target is made from: its name (which holds its version), its recipe, sources and pins, the
 # machine's architecture, and the keys of what it needs.
 key_of() ( # TARGET
+  if [[ -n ${keys[$1]:-} ]]; then
+    echo "${keys[$1]}"
+    return
+  fi
   recipe "$1"
   cd "$lab"
   hash=$({
