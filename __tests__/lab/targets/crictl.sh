@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A small crictl: cri-tools is in no registry of modules.
-title="crictl (of Kubernetes $1)" sources=(golang.sh kubernetes.sh programs/crictl/main.go)
+title="crictl (of Kubernetes $1)" pins=("${kubernetes_relatives[@]}")
+sources=(golang.sh kubernetes.sh programs/crictl/main.go)
 version=$1
 
 fetch() {

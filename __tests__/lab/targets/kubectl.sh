@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # kubectl: its own release where that is in reach, else built from its module.
-title="kubectl $1" sources=(download.sh golang.sh kubernetes.sh)
+title="kubectl $1" pins=("${kubernetes_relatives[@]}")
+sources=(download.sh golang.sh kubernetes.sh)
 version=$1 package=k8s.io/kubernetes/cmd/kubectl
 
 fetch() {

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # What makes the volumes of kind's default storage class, with the libraries of Kubernetes.
-title="local-path-provisioner $1" sources=(golang.sh kubernetes.sh) pins=("${kubernetes_of[current]}")
+title="local-path-provisioner $1" pins=("${kubernetes_of[current]}" "${kubernetes_relatives[@]}")
+sources=(golang.sh kubernetes.sh)
 version=$1 module=github.com/rancher/local-path-provisioner
 
 fetch() {
-  kubernetes_module "${kubernetes_of[current]}" "$module@$version"
+  kubernetes_module "${kubernetes_of[current]}"
   go_download "$module"
 }
 
