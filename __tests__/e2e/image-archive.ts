@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { readLab } from "../lab/lab.ts";
+import { readDemoLab } from "../lab/lab.ts";
 import { docker } from "./machine.ts";
 
 /** How many bytes each layer has above those of the lab's test image. */
@@ -63,7 +63,7 @@ export async function buildContext(name: string, sizes: LayerSizes = small): Pro
   await writeFile(
     join(folder, "Dockerfile"),
     [
-      `FROM ${readLab().testImage}`,
+      `FROM ${readDemoLab().testImage}`,
       "COPY www /www",
       ...sizes.map((_, index) => `COPY unique-${index} /`),
       'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]',

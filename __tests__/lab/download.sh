@@ -4,7 +4,7 @@
 # Fetches a program, and fails when its host cannot be reached within 5 seconds or what it answers is not the program: a
 # network may answer every connection with a page of its own.
 download_program() { # URL SHA256 FILE
-  if fetch "$1" "$3" && sha256sum --check --quiet <<<"$2  $3"; then
+  if fetch_file "$1" "$3" && sha256sum --check --quiet <<<"$2  $3"; then
     chmod +x "$3"
   else
     rm -f "$3"
@@ -12,7 +12,7 @@ download_program() { # URL SHA256 FILE
   fi
 }
 
-fetch() { # URL FILE
+fetch_file() { # URL FILE
   curl -fsSL --connect-timeout 5 --speed-limit 1000 --speed-time 5 --max-time 300 -o "$2" "$1"
 }
 

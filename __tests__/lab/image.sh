@@ -3,7 +3,7 @@
 # left in one when a build is interrupted, and a daemon that lost an image gets it back from the store.
 
 # Writes $out/image.tar.zst: one layer, and images of it. CONFIG is the `config` of an image (Docker's image
-# specification); each also carries the key of the thing that is being made, by which script/bootstrap knows that a
+# specification); each also carries the key of the target that is being made, by which script/bootstrap knows that a
 # daemon holds this very content.
 image_archive() { # FOLDER { REFERENCE CONFIG }...
   local folder=$1 layer config=0 created
@@ -70,7 +70,7 @@ bare_root() { # DEBIAN FOLDER
   cp -a "$1/etc/ssl" "$2/etc/"
 }
 
-# Unpacks the thing debian into a folder.
+# Unpacks the target debian into a folder.
 unpack_debian() { # FOLDER
   mkdir -p "$1"
   zstd -dc "$(path_of "debian@$debian")/root.tar.zst" | tar -C "$1" -x

@@ -1,13 +1,15 @@
-import { type Lab, readLab } from "./lab.ts";
+import { type Lab, readDemoLab } from "./lab.ts";
 
 /** The inputs that make the action use what script/bootstrap has set up: as a user with builds of their own would. */
 export function labInputs(image: keyof Lab["nodeImages"] = "current"): Record<string, string> {
-  const lab = readLab();
+  const lab = readDemoLab();
+  const nodeImage = lab.nodeImages[image];
+  if (!nodeImage) throw new Error(`The ${image} node image is not set up: run script/bootstrap.`);
   return {
     version: lab.kind.version,
     kubectl_version: lab.kubectl.version,
-    node_image: lab.nodeImages[image].image,
-    registry_image: lab.registry,
+    node_image: nodeImage.image,
+    ...(lab.registry && { registry_image: lab.registry }),
     checksums: `kind=${lab.kind.sha256}\nkubectl=${lab.kubectl.sha256}`,
   };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cacheFolder, type Lab, readLab } from "./lab.ts";
+import { cacheFolder, type Lab, readDemoLab, readLab } from "./lab.ts";
 
 const lab: Lab = {
   kind: { version: "v0.33.0", path: "/cache/bin/kind", sha256: "aa" },
@@ -37,6 +37,13 @@ describe("the lab's description", () => {
     const { registry, ...rest } = lab;
     writeFileSync(join(folder, "lab.json"), JSON.stringify(rest));
     expect(() => readLab({ KIND_ACTION_CACHE: folder })).toThrow(/run script\/bootstrap.*registry/s);
+  });
+
+  it("is read for the demo when nothing else is set up", () => {
+    const { registry, loadBalancer, ...rest } = { ...lab, nodeImages: { current: lab.nodeImages.current } };
+    writeFileSync(join(folder, "lab.json"), JSON.stringify(rest));
+    expect(readDemoLab({ KIND_ACTION_CACHE: folder })).toEqual(rest);
+    expect(() => readLab({ KIND_ACTION_CACHE: folder })).toThrow(/run script\/bootstrap.*old/s);
   });
 
   it("is where script/env puts it", () => {

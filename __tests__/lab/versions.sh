@@ -19,13 +19,16 @@ declare -A node_files_of=([current]=v0.33.0 [old]=v0.26.0)
 debian=bookworm # its systemd (252) also starts on cgroup v1, which later ones refuse
 cni_plugins=v1.9.1
 etcd=v3.6.4
-coredns=v1.12.1
+coredns=v1.12.4
 local_path=v0.0.30
 distribution=v3.1.2
 envoy=1.36.2 # the load balancer that kind v0.33.0 wants
 
-# The images, as things of the lab, and their names. (kind itself asks for the load balancer under this name.)
-images=(node-image@current node-image@old load-balancer-image registry-image busybox-image)
+# Of those, what is built with the libraries of Kubernetes.
+kubernetes_relatives=("go.etcd.io/etcd/server/v3@$etcd" "github.com/coredns/coredns@$coredns"
+  "github.com/rancher/local-path-provisioner@$local_path")
+
+# The names of the images. (kind itself asks for the load balancer under this name.)
 declare -A name_of=(
   [node-image@current]=kindest/node:${kubernetes_of[current]}
   [node-image@old]=kindest/node:${kubernetes_of[old]}

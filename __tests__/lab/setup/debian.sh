@@ -24,9 +24,9 @@ apt_install() { # PACKAGE...
 
 missing_packages() {
   local program
-  for program in buildah curl iptables jq podman skopeo zstd; do command -v "$program" >/dev/null || echo "$program"; done
+  for program in "${system_programs[@]}"; do command -v "$program" >/dev/null || echo "$program"; done
   docker_answers || command -v dockerd >/dev/null || echo docker.io
-  is_made "zizmor@$zizmor" || python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
+  [[ $set_up == demo ]] || is_made "zizmor@$zizmor" || python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
   if ! command -v debootstrap >/dev/null && ! is_made "debian@$debian" && ! registry_in_reach; then
     echo debootstrap debian-archive-keyring | tr ' ' '\n' # the keyring: for Ubuntu, which has no need of it otherwise
   fi

@@ -14,7 +14,7 @@ registry_in_reach() {
 
 # Whether images are pulled or built. What is there already decides; only where nothing is, the network is asked.
 source_of_images() { # prints published|built
-  if docker image inspect "${published_image_of[@]}" >/dev/null 2>&1; then
+  if is_pulled "${images[0]}"; then
     echo published
   elif ! is_made "${images[0]}" && registry_in_reach; then
     echo published
@@ -25,7 +25,7 @@ source_of_images() { # prints published|built
 
 set_up_published_image() { # IMAGE
   local reference=${published_image_of[$1]} result=there
-  if ! docker image inspect "$reference" >/dev/null 2>&1; then
+  if ! is_pulled "$1"; then
     docker pull "$reference" || docker pull "$reference" # registries have bad moments
     result=pulled
   fi
@@ -41,12 +41,23 @@ set_up_built_image() { # IMAGE
     return
   fi
   path=$(path_of "$1")
-  [[ -d $path ]] || result=built
-  "$lab/make" "$1"
+  if [[ ! -d $path ]]; then
+    await_target "$1"
+    result=built
+  fi
   zstd -dc "$path/image.tar.zst" | docker load
   # The image of the lab that had the name until now has none any more.
   docker image prune --force --filter label=kind-action-lab.key
   found "${name_of[$1]}" "$result"
+}
+
+# Whether the daemon holds an image from where images come.
+is_there() { # IMAGE
+  if [[ $source == published ]]; then is_pulled "$1"; else is_loaded "$1"; fi
+}
+
+is_pulled() { # IMAGE
+  docker image inspect "${published_image_of[$1]}" >/dev/null 2>&1
 }
 
 # Whether the daemon holds the very image that the lab would build.

@@ -17,8 +17,7 @@ begin_steps() {
 step() { # NAME VERSION FUNCTION [ARG...]
   local name=$1 version=$2 log=$logs/${1// /-}.log started=${EPOCHREALTIME/./} status=0 result=
   shift 2
-  rm -f "$answers"/{result,problem,failed-logs}
-  export KIND_ACTION_FAILED_LOGS=$answers/failed-logs
+  rm -f "$answers"/{result,problem,failed-log}
   # Process groups of their own (set -m), so that all they started can be ended with them. The lock of this run (9) is
   # not theirs: a daemon started here would hold it for as long as it lives.
   set -m
@@ -52,12 +51,27 @@ give_up() { # TEXT...
   exit 1
 }
 
-# Starts a command that later steps wait for.
+# Starts the command that makes targets, for which later steps wait.
 start_ahead() { # COMMAND...
   set -m
-  (unset KIND_ACTION_FAILED_LOGS && "$@") >"$logs/ahead.log" 2>&1 </dev/null 9>&- &
+  KIND_ACTION_FAILED_LOGS=$answers/failed-logs "$@" >"$logs/ahead.log" 2>&1 </dev/null 9>&- &
   ahead=$!
   set +m
+}
+
+# Waits, in a step's function, until a target is made.
+await_target() { # TARGET
+  local path
+  path=$(path_of "$1")
+  while [[ ! -d $path ]]; do
+    # A process that ended without it has failed.
+    if ! kill -0 "${ahead:-}" 2>/dev/null && [[ ! -d $path ]]; then
+      # The log of what failed first.
+      head -n 1 "$answers/failed-logs" >"$answers/failed-log" || echo "$logs/ahead.log" >"$answers/failed-log"
+      exit 1
+    fi
+    sleep 0.2
+  done
 }
 
 # For the trap of the script that runs steps.
@@ -85,33 +99,15 @@ explain_failure() { # LOG
     sed 's/^/  /' "$answers/problem"
     return
   fi
-  # The log of what failed first, where the step was making several things.
-  [[ ! -f $answers/failed-logs ]] || read -r log <"$answers/failed-logs"
+  [[ ! -f $answers/failed-log ]] || log=$(<"$answers/failed-log")
   echo "  the last lines of $log:"
   tail -n 20 "$log" | cut -c 1-300 | sed 's/^/    /'
 }
 
 report_progress() { # STEP
-  local started=$SECONDS making
+  local started=$SECONDS left
   while sleep 15 && kill -0 $$ 2>/dev/null; do
-    making=$(being_made)
-    echo "… $1: ${making:+building $making, }$((SECONDS - started)) s"
+    left=$(what_is_left)
+    echo "… $1 ($((SECONDS - started)) s)${left:+, $left}"
   done
-}
-
-# The things of the lab that are being made, each with its time so far: the longest four, when there are more.
-being_made() {
-  local thing title since list=()
-  for thing in "$store"/.making/*/; do
-    thing=${thing%/}
-    # Not what waits for another, nor what a run that was ended has left: its lock is free.
-    if [[ -f $thing/waiting ]] || flock -n "$thing.lock" true; then continue; fi
-    # Each is gone when it is done, at any moment.
-    if title=$(cat "$thing/title" 2>/dev/null) && since=$(stat -c %Y "$thing/title" 2>/dev/null); then
-      list+=("$((EPOCHSECONDS - since)) $title")
-    fi
-  done
-  [[ ${#list[@]} -gt 0 ]] || return 0
-  printf '%s\n' "${list[@]}" | sort -rn | sed -E -e 's/^([0-9]+) (.*)/\2 (\1 s)/' -e "5s/.*/$((${#list[@]} - 4)) more/" -e '5q' |
-    paste -sd, | sed 's/,/, /g'
 }

@@ -1,17 +1,15 @@
 # shellcheck shell=bash
 # Programs that the store of the lab holds, on PATH.
 
-tools=("kind@$kind" "kubectl@$kubectl" "act@$act" "actionlint@$actionlint" "zizmor@$zizmor")
-
 set_up_tool() { # TOOL
-  local thing=$1 program=${1%@*} path result=there
-  path=$(path_of "$thing")
+  local program=${1%@*} path result=there
+  path=$(path_of "$1")
   if [[ ! -d $path ]]; then
-    "$lab/make" "$thing"
+    await_target "$1"
     result=$(cat "$path/how" 2>/dev/null || echo built)
   fi
   link_program "$path/$program"
-  found "${thing#*@}" "$result"
+  found "${1#*@}" "$result"
 }
 
 # In one step: another script may be starting the program just now.

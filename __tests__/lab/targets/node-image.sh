@@ -4,8 +4,8 @@
 kubernetes=${kubernetes_of[$1]} containerd=${containerd_of[$1]} node_files=${node_files_of[$1]}
 title=${name_of[node-image@$1]} pins=("$title")
 sources=(image.sh kind-module.sh runc-lab manifests/cni.yaml)
-needs=("debian@$debian" "kube@$kubernetes" "containerd@$containerd" "crictl@${kubernetes_of[current]}" "cni-plugins@$cni_plugins"
-  "cluster-images@$1")
+needs=("cluster-images@$1" "debian@$debian" "kube@$kubernetes" "containerd@$containerd" "crictl@${kubernetes_of[current]}"
+  "cni-plugins@$cni_plugins")
 flavour=$1
 
 build() {
