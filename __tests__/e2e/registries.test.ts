@@ -314,7 +314,7 @@ describe("registries", () => {
         expect(JSON.parse(run.outputs.cache_hit ?? "")).toEqual({ "node-image": true, proxies: true });
         expect(run.summary).toContain("Restored from cache:");
         // It had nothing to add.
-        expect(run.post?.log).toContain("Nothing was pulled that is not in the cache already.");
+        expect(run.post?.log).toContain("the cache already has all of them");
       }
       expect([...upstream.traffic.blobRequests]).toEqual([]);
     });
@@ -348,11 +348,11 @@ describe("registries", () => {
           .filter(({ level }) => level === "warning")
           .map(({ message }) => message);
         expect(
-          warnings.filter((message) => message.includes(`the local registry is at ${address}`)),
+          warnings.filter((message) => message.includes(`the local registry listens on ${address}`)),
         ).toHaveLength(1);
         expect(warnings.filter((message) => message.includes("The Actions cache"))).toHaveLength(1);
         expect(
-          warnings.filter((message) => message.includes(`${privateName} refuses the credentials`)),
+          warnings.filter((message) => message.includes(`${privateName} rejected the credentials`)),
         ).toHaveLength(1);
       } finally {
         await old[Symbol.asyncDispose]();
