@@ -51,7 +51,7 @@ describe("the list of cache entries", () => {
   });
 
   it("contains the names of the output `cache_hit`", () => {
-    expect(optionalEntries).toEqual(["node-image", "proxies"]);
+    expect(optionalEntries).toEqual(["proxies", "node-image"]);
   });
 
   it.each(optionalEntries)("contains %s, which the input `cache` accepts", async (name) => {

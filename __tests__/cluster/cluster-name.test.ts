@@ -25,13 +25,13 @@ describe("apiContainerName", () => {
 
 describe("clusterNameProblem", () => {
   it.each(["kind", "a", "0", "shop-2", "shop.example", "a-", "a."])("accepts %j", (name) => {
-    expect(clusterNameProblem(name)).toBeUndefined();
+    expect(clusterNameProblem(name, 1)).toBeUndefined();
   });
 
   it.each(["", "Shop", "my_shop", "-shop", ".shop", "a b", "a/b", "ä", "shop\n", "$(id)"])(
     "rejects %j",
     (name) => {
-      expect(clusterNameProblem(name)).toBe(
+      expect(clusterNameProblem(name, 1)).toBe(
         "is not a valid cluster name: use lower-case letters, digits, dots and hyphens, and begin with a letter or digit",
       );
     },
@@ -39,8 +39,8 @@ describe("clusterNameProblem", () => {
 
   it("accepts names whose host names have the maximum length, and says how long a name may be", () => {
     const longest = "x".repeat(63 - "-control-plane".length);
-    expect(clusterNameProblem(longest)).toBeUndefined();
-    expect(clusterNameProblem(`${longest}y`)).toBe(
+    expect(clusterNameProblem(longest, 1)).toBeUndefined();
+    expect(clusterNameProblem(`${longest}y`, 1)).toBe(
       `is too long: the host name of the container ${longest}y-control-plane would have more than 63 characters; use at most 49 characters`,
     );
   });

@@ -171,7 +171,7 @@ describe("ShellSession with a program that does not respond", () => {
     await expect(result).rejects.toThrow("kind-worker: tag failed: no response within 0.1 s");
     await expect(next).rejects.toThrow("kind-worker: inventory failed: no response within 0.1 s");
     expect(program.isClosed()).toBe(true);
-    expect(session.isClosed).toBe(true);
+    expect(session.isUsable).toBe(false);
     await expect(session.run(["tag", "a", "b"], timeoutMs)).rejects.toThrow("no response within 0.1 s");
   });
 
@@ -179,11 +179,11 @@ describe("ShellSession with a program that does not respond", () => {
     const program = containerProgram();
     const session = new ShellSession(program, "kind-worker");
     const result = session.run(["inventory"], timeoutMs);
-    expect(session.isClosed).toBe(false);
+    expect(session.isUsable).toBe(true);
     program.stdout.write("half of an ans");
     program.stdout.end();
     await expect(result).rejects.toThrow("kind-worker: inventory failed: the connection was closed");
-    expect(session.isClosed).toBe(true);
+    expect(session.isUsable).toBe(false);
     await expect(session.run(["inventory"], timeoutMs)).rejects.toThrow("the connection was closed");
   });
 

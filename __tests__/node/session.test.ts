@@ -91,6 +91,20 @@ describe("NodeSession.containerd", () => {
     expect(to.running()).toBe(1);
   });
 
+  it("connects again after a call got no response, and does not end the other calls", async () => {
+    const { node, session } = await openSession();
+    const proceed = Promise.withResolvers<undefined>();
+    node.containerd.fail = (call) => (call.startsWith("Images/Get") ? proceed.promise : new Promise(() => {}));
+    const before = await session.containerd(timeoutMs);
+    const running = before.getTarget("web:1");
+    await expect(before.images(50)).rejects.toThrow("no response within");
+    node.containerd.fail = (call) => (call.startsWith("Images/Get") ? proceed.promise : undefined);
+    expect(await session.containerd(timeoutMs)).not.toBe(before);
+    expect((await session.inventory(timeoutMs)).imageIds).toEqual(new Set());
+    proceed.resolve(undefined);
+    await expect(running).rejects.toThrow("not found");
+  });
+
   it("connects again after it could not connect", async () => {
     const { daemon, session } = await openSession();
     daemon.refuse = (call) =>
@@ -110,6 +124,13 @@ describe("NodeSession.run", () => {
       session.run(["kubeconfig"], timeoutMs),
     ]);
     expect(results).toEqual(["", "", ""]);
+    expect(started(to)).toBe(1);
+  });
+
+  it("gives a command a second at least, because one that does not end in time ends the program", async () => {
+    const { to, session } = await openSession();
+    expect(await session.run(["kubeconfig"], -5)).toBe("");
+    expect(await session.run(["kubeconfig"], 0)).toBe("");
     expect(started(to)).toBe(1);
   });
 

@@ -349,6 +349,11 @@ describe("install_only", () => {
     expect(plan.kubectl.version).toBe("v1.34.11");
   });
 
+  it("accepts a `cluster_name` of any length, because the maximum depends on the cluster", async () => {
+    const { problems } = await planFor({ install_only: "true", cluster_name: "x".repeat(60) });
+    expect(problems).toEqual([]);
+  });
+
   it("reports invalid inputs", async () => {
     const { problems } = await planFor({ install_only: "true", wait: "soon", cluster_name: "My cluster" });
     expect(problems).toEqual([
@@ -790,7 +795,7 @@ describe("the caches", () => {
 
   it("are those of node images and proxies, used only if that is faster", async () => {
     expect(await cachesOf({ registry_proxies: "ghcr.io" })).toEqual({
-      entries: ["node-image", "proxies"],
+      entries: ["proxies", "node-image"],
       onlyIfFaster: true,
       saves: true,
       restoreTimeoutMs: 120_000,

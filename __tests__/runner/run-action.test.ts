@@ -91,6 +91,20 @@ describe.concurrent("runAction", { timeout: 30_000 }, () => {
     expect(output()).not.toMatch(/^\s+at /m);
   });
 
+  it("exits with 1 after an error that nobody catches, and reports only that one", async (test) => {
+    const { ended, output } = await step(
+      test,
+      `async () => {
+        for (const text of ["first", "second"]) setImmediate(() => { throw new Error(text); });
+        await new Promise((resolve) => setImmediate(resolve));
+        throw new Error("third");
+      }`,
+    );
+    expect(await ended).toBe(1);
+    expect(output()).toContain("::error::Unexpected error, please report it as an issue: Error: first");
+    expect(output().match(/::error::/g)).toHaveLength(1);
+  });
+
   it("kills programs that still run after the workflow", async (test) => {
     const { ended, output } = await step(
       test,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { nodeImageEntry } from "../../src/cache/entries/node-image.ts";
+import { nodeImageEntry, saveImage } from "../../src/cache/entries/node-image.ts";
 import { toolEntry } from "../../src/cache/entries/tool.ts";
 import { Engine } from "../../src/docker/engine.ts";
 import type { CachesPlan } from "../../src/plan/caches.ts";
@@ -94,7 +94,7 @@ describe("getImage", () => {
   });
 
   /** Gets an image, which a docker CLI pulls into the daemon. */
-  async function get(reference: string, id: string) {
+  async function get(reference: string, id: string, tag?: string) {
     const caches = cachesWith({}, daemon.engine);
     const run = {
       engine: daemon.engine,
@@ -108,7 +108,7 @@ describe("getImage", () => {
         },
       },
     };
-    const name = await getImage(run, { reference }, { primary: true }, recordingLog());
+    const name = await getImage(run, { reference, tag }, { primary: true }, recordingLog());
     return { name, reports: caches.reports, saves: updates.at(-1)?.saves ?? [] };
   }
 
@@ -119,6 +119,27 @@ describe("getImage", () => {
     expect(saves).toMatchObject([
       { entry: "node-image", pending: { reference, architecture: "amd64", restored: false } },
     ]);
+  });
+
+  it("restores an image that an earlier run saved, and adds the time that this took to the items to save", async () => {
+    const published = await publish(sample("node"));
+    const { reference, image } = published;
+    const earlier = await dockerDaemon();
+    give(earlier, published);
+    const options = { seconds: 12.5, folder: temporaryFolder() };
+    await saveImage(cache.store(), earlier.engine, pinned(published), options, recordingLog());
+    const { name, reports, saves } = await get(reference, "sha256:not-pulled");
+    expect([...daemon.images]).toEqual([[name, image.id]]);
+    expect(reports).toMatchObject([{ item: reference, outcome: "hit", primary: true }]);
+    expect(saves).toMatchObject([{ entry: "node-image", pending: { reference, restored: true } }]);
+    expect(saves).not.toMatchObject([{ pending: { tag: expect.anything() } }]);
+  });
+
+  it("adds the tag of a pulled image to the items to save, so that it is restored under the same name", async () => {
+    const { reference, image } = await publish(sample("envoy"));
+    const { name, saves } = await get(reference, image.id, "docker.io/envoyproxy/envoy:v1");
+    expect(name).toBe("docker.io/envoyproxy/envoy:v1");
+    expect(saves).toMatchObject([{ pending: { reference, tag: "docker.io/envoyproxy/envoy:v1" } }]);
   });
 
   it("reports an image that the daemon has as present, and does not save it", async () => {

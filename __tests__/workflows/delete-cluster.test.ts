@@ -253,7 +253,7 @@ describe("deleteCluster deletes the cluster although", () => {
     const { outcome, shown } = await post(state, "failure");
     await outcome;
     expect(resources()).toEqual(onlyOthers);
-    expect(shown).toContainEqual(expect.stringMatching(/^! Collect logs: /));
+    expect(shown).toContainEqual(expect.stringMatching(/^! The task "Collect logs" failed: /));
   });
 });
 
@@ -313,6 +313,19 @@ describe("a cluster that cannot be deleted", () => {
     expect(shown).toContainEqual(
       expect.stringMatching(/^! Could not delete the cluster "shop": .*device is busy/),
     );
+  });
+
+  it("is reported in the same way if the client certificate of the daemon is gone", async () => {
+    const certificates = { DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: join(folder, "certificates") };
+    const endpoint = { DOCKER_HOST: "tcp://127.0.0.1:2376", ...certificates };
+    const pending = { name: "kind", checksum: "aa", path: join(folder, "kind") };
+    const saves = [{ entry: "tool", pending }];
+    const { outcome, shown } = await post({ ...state, endpoint, saves });
+    await expect(outcome).rejects.toThrow(/^Could not delete the cluster "shop": ENOENT.*ca\.pem/);
+    expect(shown).toEqual([
+      expect.stringMatching(/^! Could not open the cache, so nothing is saved: ENOENT.*ca\.pem/),
+    ]);
+    expect(existsSync(state.folder)).toBe(false);
   });
 
   it("is reported in the same way if the daemon does not respond", async () => {

@@ -247,6 +247,20 @@ describe("the blobs of proxies", () => {
   });
 });
 
+describe("all items", () => {
+  it("are saved in a fixed order, the largest last, because saving has a time limit", async () => {
+    const storage = join(folder, "proxies", "docker.io");
+    await storeImage(storage, { repository: "shop/web", tag: "v1", manifest: "m", layers: ["a"] });
+    const proxies = { containers: {}, folders: { "docker.io": storage }, keyPrefix: "proxies-", maxBytes: 1e9 };
+    const { image } = await pulled("node");
+    await post({
+      saves: [...imageSaves(image), { entry: "proxies", pending: proxies }, await tool("kind")],
+    });
+    const kinds = [...cache.entries.keys()].map((key) => /tool|proxies|image/.exec(key)?.[0] ?? "blobs");
+    expect([...new Set(kinds)].filter((kind) => kind !== "blobs")).toEqual(["tool", "proxies", "image"]);
+  });
+});
+
 describe("nothing is saved", () => {
   it("after a main that failed", async () => {
     const { image } = await pulled("node");
@@ -271,6 +285,9 @@ describe("items that cannot be prepared", () => {
 
   it("include those of unknown entries", async () => {
     const shown = await post({ saves: [{ entry: "unknown", pending: {} }, await tool("kind")] });
+    expect(shown).toContain(
+      "Could not prepare the cache entry unknown: this version of the action has no such entry",
+    );
     expect(shown.filter((line) => line.startsWith("!"))).toEqual([]);
     expect([...cache.entries.keys()]).toEqual([toolKey("kind")]);
   });

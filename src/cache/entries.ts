@@ -4,11 +4,11 @@ import { proxyBlobsEntry } from "./entries/proxy-blobs.ts";
 import { toolEntry } from "./entries/tool.ts";
 import type { ListedEntry } from "./entry.ts";
 
-/** All cache entries. */
+/** All cache entries, in the order in which post saves them: the largest last, because saving has a time limit. */
 export const cacheEntries: readonly ListedEntry<CacheContext>[] = [
   toolEntry,
-  nodeImageEntry,
   proxyBlobsEntry,
+  nodeImageEntry,
 ];
 
 /** The names that the input `cache` accepts. */

@@ -21,10 +21,16 @@ export const resolveClusterName = (...candidates: readonly (string | undefined)[
 export const apiContainerName = (cluster: string, controlPlanes: number): string =>
   controlPlanes > 1 ? `${cluster}-external-load-balancer` : `${cluster}-control-plane`;
 
+/** Checks the characters of a cluster's name. @returns the problem, as a clause whose subject is the name, or undefined */
+export const clusterNameSyntaxProblem = (name: string): string | undefined =>
+  pattern.test(name)
+    ? undefined
+    : "is not a valid cluster name: use lower-case letters, digits, dots and hyphens, and begin with a letter or digit";
+
 /** Checks a cluster's name. @returns the problem, as a clause whose subject is the name; undefined if there is none */
-export function clusterNameProblem(name: string, controlPlanes = 1): string | undefined {
-  if (!pattern.test(name))
-    return "is not a valid cluster name: use lower-case letters, digits, dots and hyphens, and begin with a letter or digit";
+export function clusterNameProblem(name: string, controlPlanes: number): string | undefined {
+  const syntaxProblem = clusterNameSyntaxProblem(name);
+  if (syntaxProblem !== undefined) return syntaxProblem;
   const longestName = apiContainerName(name, controlPlanes);
   const excess = longestName.length - maxHostNameLength;
   return excess > 0

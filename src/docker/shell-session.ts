@@ -55,9 +55,9 @@ export class ShellSession {
     return result;
   }
 
-  /** Whether the session has ended: no further command can be run. */
-  get isClosed(): boolean {
-    return this.#endReason !== undefined;
+  /** Whether further commands can be run: the session has not ended. */
+  get isUsable(): boolean {
+    return this.#endReason === undefined;
   }
 
   close(): void {

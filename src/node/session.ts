@@ -70,7 +70,8 @@ export class NodeSession implements SessionNode {
   /**
    * Runs a command of scripts/node-commands.sh in the node, after those that were started before.
    *
-   * @param timeoutMs milliseconds, from the start of the command
+   * @param timeoutMs milliseconds, from the start of the command; less than a second is taken as a second, because a command
+   *   that does not end in time ends the program, which other tasks share
    * @returns the output of the command
    * @throws ShellSessionError when the command fails or does not end in time
    * @throws Error when the container does not run, or the session is closed
@@ -80,7 +81,7 @@ export class NodeSession implements SessionNode {
       const program = await this.#engine.containers.exec(this.container.id, ["bash", "-c", scripts.node]);
       return new ShellSession(program, this.name);
     });
-    return await shell.run(command, timeoutMs);
+    return await shell.run(command, Math.max(timeoutMs, 1_000));
   }
 
   /** Starts to unpack images in the background. @param digests the digests of their manifests or indexes */
@@ -95,9 +96,11 @@ export class NodeSession implements SessionNode {
   }
 }
 
-/** A connection that is opened on first use, and reopened after it has ended, until it is closed. */
-class Connection<T extends { readonly isClosed: boolean; close(): void }> {
+/** A connection that is opened on first use, and replaced when it is not usable any more, until it is closed. */
+class Connection<T extends { readonly isUsable: boolean; close(): void }> {
   #current: Promise<T> | undefined;
+  /** Also those that were replaced: calls on them may still run. */
+  readonly #all: Promise<T>[] = [];
   #isClosed = false;
 
   async get(open: () => Promise<T>): Promise<T> {
@@ -105,20 +108,22 @@ class Connection<T extends { readonly isClosed: boolean; close(): void }> {
     if (this.#isClosed) throw new Error("the session is closed");
     const current = this.#current;
     const opened = await current?.catch(() => undefined);
-    if (opened !== undefined && !opened.isClosed) return opened;
+    if (opened !== undefined && opened.isUsable) return opened;
     // Meanwhile the session may have been closed, or another caller may have reopened the connection.
     if (this.#isClosed || this.#current !== current) return await this.get(open);
-    opened?.close();
-    this.#current = open();
-    return await this.#current;
+    const reopened = open();
+    this.#current = reopened;
+    this.#all.push(reopened);
+    return await reopened;
   }
 
   close(): void {
     this.#isClosed = true;
-    this.#current?.then(
-      (opened) => opened.close(),
-      () => {},
-    );
+    for (const each of this.#all)
+      each.then(
+        (opened) => opened.close(),
+        () => {},
+      );
   }
 }
 

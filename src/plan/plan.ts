@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { clusterNameProblem } from "../cluster/cluster-name.ts";
+import { clusterNameSyntaxProblem } from "../cluster/cluster-name.ts";
 import type { Problem } from "../lib/errors.ts";
 import type { ToolPlan } from "../tools/install.ts";
 import { kubernetesVersionOf, nodeImageFor } from "../versions/releases.ts";
@@ -47,9 +47,9 @@ export function createPlan(context: PlanContext): { plan: Plan; problems: Proble
   return { plan: { runId, folder, kind, kubectl, cluster, caches: planCaches(context), warnings }, problems };
 }
 
-/** An invalid `cluster_name` is an error even where no cluster is created: it is one in the next run. */
+/** A `cluster_name` that no cluster can have is an error even where none is created. Its maximum length depends on the cluster. */
 function unusedNameProblems({ clusterName }: Inputs): Problem[] {
-  const reason = clusterName === undefined ? undefined : clusterNameProblem(clusterName);
+  const reason = clusterName === undefined ? undefined : clusterNameSyntaxProblem(clusterName);
   return clusterName === undefined || reason === undefined
     ? []
     : [{ input: "cluster_name", value: clusterName, reason }];

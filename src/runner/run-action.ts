@@ -37,10 +37,11 @@ export async function runAction(
   const runId = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
   const env = programEnvironment(process.env);
   const programs = countPrograms(createProgramRunner(runId, env), createWorkerSpawner(runId, env));
-  let cancelled = false;
+  /** Whether this process is about to exit, so that nothing that happens meanwhile is reported. */
+  let exiting = false;
   const cancel = (signal: string) => {
-    if (cancelled) return;
-    cancelled = true;
+    if (exiting) return;
+    exiting = true;
     const sentences = [`Cancelled (${signal}): stopping all programs.`, ...(onCancel ? [onCancel] : [])];
     core.info(sentences.join(" "));
     // The runner sends SIGINT to this process only. It waits 7.5 s before SIGTERM, and another 2.5 s before SIGKILL.
@@ -49,6 +50,8 @@ export async function runAction(
   process.on("SIGINT", cancel).on("SIGTERM", cancel);
   // Node would print the line that threw, which in a minified bundle is most of the bundle.
   process.on("uncaughtException", (error) => {
+    if (exiting) return;
+    exiting = true;
     core.setFailed(
       `Unexpected error, please report it as an issue: ${error instanceof Error ? error.stack : error}`,
     );
@@ -76,11 +79,11 @@ export async function runAction(
       startedMs: Date.now(),
     });
   } catch (error) {
-    if (!cancelled) core.setFailed(errorMessage(error));
+    if (!exiting) core.setFailed(errorMessage(error));
   }
   // After a failed task, others may still run programs. Finding processes takes time, so it is skipped if none run.
   if (programs.running() > 0) await killMarkedProcesses(runId);
-  if (cancelled) await new Promise(() => {});
+  if (exiting) await new Promise(() => {});
   // Keep-alive connections would keep the process running for minutes. setFailed has set the exit code.
   process.exit();
 }

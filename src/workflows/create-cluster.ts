@@ -17,18 +17,17 @@ export async function createCluster(ctx: ActionContext): Promise<void> {
   const updateState = saveState(await initialState(plan, daemon, ctx));
   const graph = createTaskGraph(ctx.printer);
   const engine = new Engine({ ...daemon?.endpoint });
-  const caches = await openCaches(plan, engine, updateState, ctx);
-  const tools = graph.add("Install kind and kubectl", [], (log) =>
-    installTools(plan, caches, updateState, ctx, log),
-  );
-  const cluster =
-    plan.cluster &&
-    addClusterTasks(
-      { ctx, plan: plan.cluster, folder: plan.folder, engine, graph, caches, updateState },
-      tools,
-    );
+  let caches: Caches | undefined;
+  let cluster: ClusterTasks | undefined;
   let succeeded = false;
   try {
+    const opened = await openCaches(plan, engine, updateState, ctx);
+    caches = opened;
+    const tools = graph.add("Install kind and kubectl", [], (log) =>
+      installTools(plan, opened, updateState, ctx, log),
+    );
+    const base = { ctx, folder: plan.folder, engine, graph, caches, updateState };
+    cluster = plan.cluster && addClusterTasks({ ...base, plan: plan.cluster }, tools);
     await graph.waitForAll();
     await caches.close();
     setRunOutputs(reportRun({ ctx, plan, graph, caches, cluster }, true));
@@ -46,7 +45,7 @@ function reportRun(
     readonly ctx: ActionContext;
     readonly plan: ResolvedPlan;
     readonly graph: TaskGraph;
-    readonly caches: Caches;
+    readonly caches: Caches | undefined;
     readonly cluster: ClusterTasks | undefined;
   },
   succeeded: boolean,
@@ -60,6 +59,6 @@ function reportRun(
     cluster: cluster?.ready.value,
     settings: cluster?.created.value?.settings ?? [],
     images: cluster?.loaded?.value ?? [],
-    caches: run.caches.reports,
+    caches: run.caches?.reports ?? [],
   };
 }

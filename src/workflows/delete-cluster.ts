@@ -18,7 +18,7 @@ import { readState, type State, type StateCluster } from "../runner/state.ts";
 import { collectClusterLogs, shouldCollectLogs } from "./cluster-logs.ts";
 import { prepareSaves } from "./save-caches.ts";
 
-/** Post: collects logs, saves caches, and deletes everything that main created. A failed step does not stop the others. */
+/** Post: collects logs, saves caches, and deletes everything that main created. A failed task does not stop the others. */
 export async function deleteCluster(ctx: ActionContext): Promise<void> {
   const state = readState();
   if (state === undefined) {
@@ -28,16 +28,15 @@ export async function deleteCluster(ctx: ActionContext): Promise<void> {
   // A killed main may have left programs that still create resources.
   await killMarkedProcesses(state.runId);
   const graph = createTaskGraph(ctx.printer);
-  const engine = new Engine(state.endpoint);
-  // Before the deletion, which includes the proxies.
-  const saves = await prepareSaves(state, engine, ctx);
+  // Must run before the deletion: the proxies are deleted with the cluster.
+  const saves = await prepareSaves(state, ctx);
   const [deleted] = await Promise.allSettled([
-    state.cluster && deleteCreatedCluster(state, state.cluster, engine, graph, ctx),
+    state.cluster && deleteCreatedCluster(state, state.cluster, graph, ctx),
     saves && attempt(graph, ctx, "Save caches", (log) => saves.save(log)),
   ]);
   await saves?.close();
   for (const folder of [state.folder, state.proxiesFolder])
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    if (folder !== undefined) await removeFolder(folder, ctx);
   if (deleted.status === "fulfilled") return;
   const message = `Could not delete the cluster "${state.cluster?.name}": ${errorMessage(deleted.reason)}`;
   if (state.cluster?.ignoreFailedClean !== true) throw new Error(message, { cause: deleted.reason });
@@ -48,10 +47,10 @@ export async function deleteCluster(ctx: ActionContext): Promise<void> {
 async function deleteCreatedCluster(
   state: State,
   cluster: StateCluster,
-  engine: Engine,
   graph: TaskGraph,
   ctx: ActionContext,
 ): Promise<void> {
+  const engine = new Engine(state.endpoint);
   if (!(await holdsNameLock(engine, cluster.name, state.runId))) {
     ctx.log.line(
       `This run did not create a cluster "${cluster.name}". If one exists, it belongs to another run or user, and is not deleted.`,
@@ -98,6 +97,15 @@ async function verifiedPath(
   return (await sha256File(tool.path).catch(() => "")) === tool.checksum ? tool.path : undefined;
 }
 
+/** Deletes a folder of the run. A file that cannot be deleted is a warning: it must not hide why the cluster was not deleted. */
+async function removeFolder(folder: string, ctx: ActionContext): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+  } catch (error) {
+    ctx.log.warning(`Could not delete the folder ${folder}: ${errorMessage(error)}`);
+  }
+}
+
 /** Runs a task, and turns its failure into a warning. */
 async function attempt(
   graph: TaskGraph,
@@ -107,5 +115,5 @@ async function attempt(
 ): Promise<void> {
   await graph
     .add(name, [], work)
-    .result.catch((error: unknown) => ctx.log.warning(`${name}: ${errorMessage(error)}`));
+    .result.catch((error: unknown) => ctx.log.warning(`The task "${name}" failed: ${errorMessage(error)}`));
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { getInput } from "@actions/core";
-import { clusterNameProblem, resolveClusterName } from "../cluster/cluster-name.ts";
+import { clusterNameSyntaxProblem, resolveClusterName } from "../cluster/cluster-name.ts";
 import { contextName } from "../cluster/kubeconfig.ts";
 import { resolveEndpoint } from "../docker/endpoint.ts";
 import { Engine } from "../docker/engine.ts";
@@ -76,4 +76,4 @@ async function nodesToLoad(
 }
 
 const notRunning = (cluster: string) =>
-  clusterNameProblem(cluster) ?? "is not a running cluster: create it first, with `org/kind-action` or kind";
+  clusterNameSyntaxProblem(cluster) ?? "is not a running cluster: create it first, with `org/kind-action` or kind";

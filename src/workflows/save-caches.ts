@@ -1,6 +1,6 @@
 import type { CacheContext } from "../cache/entries/context.ts";
 import { cacheEntries } from "../cache/entries.ts";
-import type { Engine } from "../docker/engine.ts";
+import { Engine } from "../docker/engine.ts";
 import { errorMessage } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { ActionContext } from "../runner/run-action.ts";
@@ -16,29 +16,35 @@ export interface PreparedSaves {
 }
 
 /**
- * Prepares the items that main left to save. Items that cannot be prepared are skipped, with a line in the log.
+ * Prepares the items that main left to save, in the order of the list of entries. Items that cannot be prepared are skipped,
+ * with a line in the log.
  *
  * @returns undefined if there is nothing to save, or main failed
  */
 export async function prepareSaves(
-  { succeeded, saves, folder, saveTimeoutMs }: State,
-  engine: Engine,
+  { succeeded, saves, folder, saveTimeoutMs, endpoint }: State,
   ctx: ActionContext,
 ): Promise<PreparedSaves | undefined> {
   if (!succeeded || saves.length === 0) return undefined;
   try {
+    const engine = new Engine(endpoint);
     const store = await openStore(folder, saveTimeoutMs, ctx);
-    const items = await Promise.all(
-      saves.map((item) => prepareItem(item, { store, engine, folder }, ctx.log)),
-    );
+    const context = { store, engine, folder };
+    const items = await Promise.all(inOrder(saves).map((item) => prepareItem(item, context, ctx.log)));
     return {
       save: (log) => saveItems(items.flat(), log),
-      close: () => store.close(),
+      close: () => store.close().catch((error: unknown) => ctx.log.line(errorMessage(error))),
     };
   } catch (error) {
     ctx.log.warning(`Could not open the cache, so nothing is saved: ${errorMessage(error)}`);
     return undefined;
   }
+}
+
+/** Sorts items by their entries: main leaves them in the order in which its tasks ended. */
+function inOrder(saves: State["saves"]): State["saves"] {
+  const position = ({ entry }: State["saves"][number]) => cacheEntries.findIndex(({ name }) => name === entry);
+  return saves.toSorted((a, b) => position(a) - position(b));
 }
 
 /** An item that can be saved. */
@@ -54,8 +60,9 @@ async function prepareItem(
   log: Log,
 ): Promise<PreparedItem[]> {
   try {
-    const save = await cacheEntries.find(({ name }) => name === entry)?.prepareSave(pending, context);
-    return save === undefined ? [] : [{ entry, save }];
+    const listed = cacheEntries.find(({ name }) => name === entry);
+    if (listed === undefined) throw new Error("this version of the action has no such entry");
+    return [{ entry, save: await listed.prepareSave(pending, context) }];
   } catch (error) {
     log.line(`Could not prepare the cache entry ${entry}: ${errorMessage(error)}`);
     return [];

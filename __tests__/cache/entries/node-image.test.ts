@@ -30,7 +30,7 @@ import {
 const hex = (digest: string) => digest.replace("sha256:", "");
 const bytesOf = ({ layers }: Sample) => layers.reduce((sum, layer) => sum + layer.length, 0);
 const indexKey = ({ digest }: PinnedImage, kind = "image") =>
-  `kind-action-image-v1-amd64-${hex(digest)}-${kind}`;
+  `kind-action-image-v2-amd64-${hex(digest)}-${kind}`;
 const layerKeys = ({ layers }: Sample) =>
   layers.map((layer) => `kind-action-layer-v1-${hex(digestOf(layer))}`);
 

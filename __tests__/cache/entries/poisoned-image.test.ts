@@ -99,7 +99,7 @@ async function expectPull(
 
 /** Matches the log line about an index that is not usable. */
 const because = (reason: string) =>
-  new RegExp(`^Cache entry kind-action-image-v1-amd64-[0-9a-f]{64}-image is not usable: ${reason}`);
+  new RegExp(`^Cache entry kind-action-image-v2-amd64-[0-9a-f]{64}-image is not usable: ${reason}`);
 
 const hash = "sha256:[0-9a-f]{64}";
 

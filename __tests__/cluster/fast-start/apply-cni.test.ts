@@ -83,6 +83,18 @@ describe("applyCni", () => {
     expect(created).toHaveLength(2);
   });
 
+  it("opens another shell in the node if the one that it shares with other tasks ends", async () => {
+    const { daemon, created, commands, apply } = await startingCluster();
+    const { program } = daemon;
+    daemon.program = async (started) => {
+      daemon.program = program;
+      started.stdin.once("data", () => started.stdout.end());
+    };
+    await apply(5_000);
+    expect(commands).toEqual(["kubeconfig"]);
+    expect(created).toHaveLength(2);
+  });
+
   it("fails if kubeadm does not write the kubeconfig in time", async () => {
     const { apply } = await startingCluster({}, 1_000);
     await expect(apply(300)).rejects.toThrow(

@@ -12,7 +12,7 @@ const read = async (given: Readonly<Record<string, string>> = {}) => {
 const problemsOf = async (given: Readonly<Record<string, string>>) => (await read(given)).problems;
 
 describe("the input cache", () => {
-  const all = ["node-image", "proxies"];
+  const all = ["proxies", "node-image"];
 
   it.each([
     { given: "", entries: all, auto: true },
@@ -30,7 +30,7 @@ describe("the input cache", () => {
     "rejects %j",
     async (given) => {
       expect(await problemsOf({ cache: given })).toEqual([
-        `cache "${given}": must be \`auto\`, \`none\`, or some of node-image, proxies, one per line`,
+        `cache "${given}": must be \`auto\`, \`none\`, or some of proxies, node-image, one per line`,
       ]);
     },
   );
@@ -38,7 +38,7 @@ describe("the input cache", () => {
   it("rejects `auto` or `none` together with names", async () => {
     for (const word of ["auto", "none"])
       expect(await problemsOf({ cache: `proxies\n${word}` })).toEqual([
-        `cache "${word}": must be \`auto\`, \`none\`, or some of node-image, proxies, one per line`,
+        `cache "${word}": must be \`auto\`, \`none\`, or some of proxies, node-image, one per line`,
       ]);
   });
 });

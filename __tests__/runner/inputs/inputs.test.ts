@@ -79,7 +79,7 @@ describe("readInputs", () => {
       ignoreFailedClean: false,
       load: { archives: [], images: [], nodes: "all" },
       registries: { local: undefined, upstreams: [] },
-      cache: { entries: ["node-image", "proxies"], auto: true, save: "auto" },
+      cache: { entries: ["proxies", "node-image"], auto: true, save: "auto" },
       logs: "on-failure",
       checksums: {},
       downloadBaseUrls: {},

@@ -35,7 +35,7 @@ type Index = z.infer<typeof index>;
 const shortHex = (digest: string) => hexOf(digest).slice(0, 16);
 const indexPath = (image: PinnedImage) => `image-${shortHex(image.digest)}`;
 const keyPrefix = ({ digest, platform }: PinnedImage) =>
-  `kind-action-image-v1-${platform.architecture}-${hexOf(digest)}-`;
+  `kind-action-image-v2-${platform.architecture}-${hexOf(digest)}-`;
 const indexKey = (image: PinnedImage, isSlow = false) => `${keyPrefix(image)}${isSlow ? "slow" : "image"}`;
 
 /** An image to restore. */

@@ -1,4 +1,5 @@
 import type { Engine } from "../../docker/engine.ts";
+import { ShellSessionError } from "../../docker/shell-session.ts";
 import { ApiError, KubernetesApi, parseAccess } from "../../kubernetes/client.ts";
 import { errorMessage } from "../../lib/errors.ts";
 import { poll } from "../../lib/poll.ts";
@@ -27,11 +28,6 @@ export async function readCniManifest(
 }
 
 /**
- * The shortest timeout of a command in a node: one that is too short would close the session, which other tasks share.
- */
-const minCommandMs = 1_000;
-
-/**
  * Creates the objects of the CNI as soon as the API server accepts them, while kind is still running: nodes are not
  * Ready without it, and kind would create it after kubeadm.
  *
@@ -50,7 +46,7 @@ export async function applyCni(
   const nodes = await sessions.waitFor([cluster.controlPlane], timeoutMs);
   const node = nodes.find(({ name }) => name === cluster.controlPlane);
   const kubeconfig = await poll(
-    async () => (await node?.session.run(["kubeconfig"], Math.max(remainingMs(), minCommandMs))) || undefined,
+    async () => (await node?.session.run(["kubeconfig"], remainingMs()).catch(ifShellFailed)) || undefined,
     { intervalMs: 100, timeoutMs: remainingMs() },
   );
   if (kubeconfig === undefined)
@@ -64,6 +60,11 @@ export async function applyCni(
   } finally {
     api.close();
   }
+}
+
+/** Other tasks share the shell, and a command of theirs may have ended it: the next call gets another. */
+function ifShellFailed(error: unknown): undefined {
+  if (!(error instanceof ShellSessionError)) throw error;
 }
 
 /**

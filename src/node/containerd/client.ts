@@ -70,6 +70,7 @@ export class Containerd {
   readonly #node: RunningNode;
   readonly #connection: ContainerdStream;
   readonly #grpc: GrpcConnection;
+  #isUnresponsive = false;
 
   private constructor(node: RunningNode, connection: ContainerdStream) {
     this.#node = node;
@@ -212,9 +213,9 @@ export class Containerd {
       await this.#call(Images.Update, [{ image, updateMask: { paths: ["target"] } }]);
   }
 
-  /** Whether the connection was closed or lost. */
-  get isClosed(): boolean {
-    return this.#grpc.isClosed;
+  /** Whether the connection is open, and no call on it went without a response. */
+  get isUsable(): boolean {
+    return !this.#isUnresponsive && !this.#grpc.isClosed;
   }
 
   close(): void {
@@ -232,6 +233,7 @@ export class Containerd {
       return await this.#grpc.call(method, requests, { headers, timeoutMs });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
+      if (error.code === codes.unavailable) this.#isUnresponsive = true;
       // Standard error comes through another pipe and may arrive a moment later.
       await setImmediate();
       const reason = [error.message, this.#connection.stderr()].filter(Boolean).join(": ");

@@ -19,12 +19,14 @@ command_route() { # POD_SUBNET GATEWAY
   ip "$family" route replace "$1" via "$2"
 }
 
-# Starts to unpack images in the background, as the kubelet does for the first pod of an image. After a failure the kubelet
-# unpacks the image, and reports the error.
+# Starts to unpack images in the background, which containerd otherwise does for the first pod of an image. After a failure
+# containerd tries again for that pod, and the pod shows the error.
 command_unpack() { # DIGEST...
-  local snapshotter digest
-  snapshotter=$(sed -n 's/^ *snapshotter = "\([a-z-]*\)"$/\1/p;T;q' /etc/containerd/config.toml)
-  for digest; do
-    ctr --namespace k8s.io snapshots unpack --snapshotter "$snapshotter" "$digest"
-  done </dev/null >/dev/null 2>&1 &
+  {
+    local snapshotter digest
+    snapshotter=$(sed -n 's/^ *snapshotter = "\([a-z-]*\)"$/\1/p;T;q' /etc/containerd/config.toml)
+    for digest; do
+      ctr --namespace k8s.io snapshots unpack --snapshotter "$snapshotter" "$digest"
+    done
+  } </dev/null >/dev/null 2>&1 &
 }
