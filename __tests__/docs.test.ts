@@ -290,6 +290,20 @@ describe("workflows and examples", () => {
 });
 
 describe.each(pages)("$path", ({ path, text }) => {
+  it("names only files of the sources that exist", async () => {
+    const named = pages.flatMap(({ path, text }) =>
+      [...text.matchAll(/`((?:src|script|__tests__|bench)\/[\w./-]+)`/g)].map(([, file = ""]) => ({
+        path,
+        file,
+      })),
+    );
+    expect(named.length).toBeGreaterThan(30);
+    const missing: string[] = [];
+    for (const { path, file } of named)
+      await access(join(root, file)).catch(() => missing.push(`${path}: ${file}`));
+    expect(missing).toEqual([]);
+  });
+
   it("links only to files and headings that exist", async () => {
     for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^\w+:/.test(target)) continue;

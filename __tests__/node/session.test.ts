@@ -46,14 +46,14 @@ describe("NodeSession.inventory", () => {
     const { node, session } = await openSession();
     node.containerd.fail = () => "server is not initialized yet";
     await expect(session.inventory(100)).rejects.toThrow(
-      /^could not list the node's images: containerd: \S+ failed: server is not initialized yet$/,
+      /^could not list the images of the node shop-control-plane: containerd: \S+ failed: server is not initialized yet$/,
     );
   });
 
   it("rejects with the reason when containerd does not start within the timeout", async () => {
     const { session } = await openSession({ started: false });
     await expect(session.inventory(100)).rejects.toThrow(
-      /^could not list the node's images: containerd: \S+ failed: .*could not connect to \S+\.sock: No such file or directory$/,
+      /^could not list the images of the node shop-control-plane: containerd: \S+ failed: .*could not connect to \S+\.sock: No such file or directory$/,
     );
   });
 
@@ -61,7 +61,7 @@ describe("NodeSession.inventory", () => {
     const { daemon, node, session } = await openSession();
     daemon.kill(node.id);
     await expect(session.inventory(600_000)).rejects.toThrow(
-      /^could not list the node's images: .*container [0-9a-f]{64} is not running/,
+      /^could not list the images of the node shop-control-plane: .*container [0-9a-f]{64} is not running/,
     );
   });
 });
@@ -94,7 +94,8 @@ describe("NodeSession.containerd", () => {
   it("connects again after a call got no response, and does not end the other calls", async () => {
     const { node, session } = await openSession();
     const proceed = Promise.withResolvers<undefined>();
-    node.containerd.fail = (call) => (call.startsWith("Images/Get") ? proceed.promise : new Promise(() => {}));
+    node.containerd.fail = (call) =>
+      call.startsWith("Images/Get") ? proceed.promise : new Promise(() => {});
     const before = await session.containerd(timeoutMs);
     const running = before.getTarget("web:1");
     await expect(before.images(50)).rejects.toThrow("no response within");
@@ -214,7 +215,9 @@ describe("NodeSession.close", () => {
     inventory.catch(() => {});
     await called.promise;
     session.close();
-    await expect(inventory).rejects.toThrow("could not list the node's images: the session is closed");
+    await expect(inventory).rejects.toThrow(
+      "could not list the images of the node shop-control-plane: the session is closed",
+    );
     await expect(session.containerd(timeoutMs)).rejects.toThrow("the session is closed");
     await expect(session.run(["kubeconfig"], timeoutMs)).rejects.toThrow("the session is closed");
     expect(started(to)).toBe(1);

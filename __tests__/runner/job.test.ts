@@ -23,7 +23,7 @@ describe("readJob", () => {
       temp: "/home/runner/work/_temp",
       home: "/home/runner",
       id: "e2e",
-      runId: "12345",
+      workflowRunId: "12345",
       attempt: "2",
       selfHosted: false,
       path: ["/usr/local/bin", "/usr/bin"],

@@ -173,10 +173,10 @@ describe("the outputs of a step", () => {
 
   describe("cache_hit", () => {
     const [first = "", second = ""] = cluster.images;
-    const image = (item: string, outcome: ItemReport["outcome"], primary = true): ItemReport => ({
+    const image = (item: string, outcome: ItemReport["outcome"], countsForCacheHit = true): ItemReport => ({
       entry: "node-image",
       item,
-      primary,
+      countsForCacheHit,
       outcome,
       bytes: 0,
       seconds: 1,

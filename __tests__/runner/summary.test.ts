@@ -217,7 +217,7 @@ describe("renderCaches", () => {
   const restored: ItemReport = {
     entry: "node-image",
     item: "kindest/node:v1.37.0@sha256:aa",
-    primary: true,
+    countsForCacheHit: true,
     outcome: "hit",
     seconds: 7.25,
     bytes: 523_456_789,
@@ -226,7 +226,7 @@ describe("renderCaches", () => {
   const proxies: ItemReport = {
     entry: "proxies",
     item: "proxies",
-    primary: true,
+    countsForCacheHit: true,
     outcome: "hit",
     seconds: 1.5,
     bytes: 12_345_678,
@@ -236,14 +236,14 @@ describe("renderCaches", () => {
     expect(renderCaches([restored])).toEqual([
       "Restored from cache:",
       "",
-      "- `kindest/node:v1.37.0@sha256:aa`: 7.3 s, 523.5 MB, 12.8 s faster than pulling",
+      "- `kindest/node:v1.37.0@sha256:aa`: 7.3 s, 523.5 MB, 12.8 s faster than downloading",
       "",
     ]);
   });
 
-  it("says if restoring was slower than pulling", () => {
+  it("says if restoring was slower than downloading", () => {
     const [, , line] = renderCaches([{ ...restored, seconds: 30.05 }]);
-    expect(line).toMatch(/: 30\.1 s, 523\.5 MB, 10\.0 s slower than pulling$/);
+    expect(line).toMatch(/: 30\.1 s, 523\.5 MB, 10\.0 s slower than downloading$/);
   });
 
   it("shows no size if nothing was transferred", () => {

@@ -46,7 +46,14 @@ describe("Caches", () => {
     const report = await caches.restore(toolEntry, kind, { item: "kind" }, recordingLog());
     expect(report).toEqual({ outcome: "miss", bytes: 0 });
     expect(caches.reports).toEqual([
-      { entry: "tool", item: "kind", primary: true, outcome: "miss", bytes: 0, seconds: expect.any(Number) },
+      {
+        entry: "tool",
+        item: "kind",
+        countsForCacheHit: true,
+        outcome: "miss",
+        bytes: 0,
+        seconds: expect.any(Number),
+      },
     ]);
   });
 
@@ -108,14 +115,16 @@ describe("getImage", () => {
         },
       },
     };
-    const name = await getImage(run, { reference, tag }, { primary: true }, recordingLog());
+    const name = await getImage(run, { reference, tag }, { countsForCacheHit: true }, recordingLog());
     return { name, reports: caches.reports, saves: updates.at(-1)?.saves ?? [] };
   }
 
   it("reports a pulled image as a miss, and adds it to the items to save", async () => {
     const { reference, image } = await publish(sample("node"));
     const { reports, saves } = await get(reference, image.id);
-    expect(reports).toMatchObject([{ entry: "node-image", item: reference, primary: true, outcome: "miss" }]);
+    expect(reports).toMatchObject([
+      { entry: "node-image", item: reference, countsForCacheHit: true, outcome: "miss" },
+    ]);
     expect(saves).toMatchObject([
       { entry: "node-image", pending: { reference, architecture: "amd64", restored: false } },
     ]);
@@ -130,7 +139,7 @@ describe("getImage", () => {
     await saveImage(cache.store(), earlier.engine, pinned(published), options, recordingLog());
     const { name, reports, saves } = await get(reference, "sha256:not-pulled");
     expect([...daemon.images]).toEqual([[name, image.id]]);
-    expect(reports).toMatchObject([{ item: reference, outcome: "hit", primary: true }]);
+    expect(reports).toMatchObject([{ item: reference, outcome: "hit", countsForCacheHit: true }]);
     expect(saves).toMatchObject([{ entry: "node-image", pending: { reference, restored: true } }]);
     expect(saves).not.toMatchObject([{ pending: { tag: expect.anything() } }]);
   });
@@ -146,13 +155,15 @@ describe("getImage", () => {
     const published = await publish(sample("node"));
     give(daemon, published);
     const { reports, saves } = await get(published.reference, published.image.id);
-    expect(reports).toMatchObject([{ outcome: "present", primary: true }]);
+    expect(reports).toMatchObject([{ outcome: "present", countsForCacheHit: true }]);
     expect(saves).toEqual([]);
   });
 
   it("reports an image without a digest as skipped, so that `cache_hit` is false, and does not save it", async () => {
     const { reports, saves } = await get("kindest/node:v1.37.0", "sha256:aa");
-    expect(reports).toMatchObject([{ item: "kindest/node:v1.37.0", outcome: "skipped", primary: true }]);
+    expect(reports).toMatchObject([
+      { item: "kindest/node:v1.37.0", outcome: "skipped", countsForCacheHit: true },
+    ]);
     expect(saves).toEqual([]);
     expect(cache.calls).toEqual([]);
   });

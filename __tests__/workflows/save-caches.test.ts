@@ -251,7 +251,12 @@ describe("all items", () => {
   it("are saved in a fixed order, the largest last, because saving has a time limit", async () => {
     const storage = join(folder, "proxies", "docker.io");
     await storeImage(storage, { repository: "shop/web", tag: "v1", manifest: "m", layers: ["a"] });
-    const proxies = { containers: {}, folders: { "docker.io": storage }, keyPrefix: "proxies-", maxBytes: 1e9 };
+    const proxies = {
+      containers: {},
+      folders: { "docker.io": storage },
+      keyPrefix: "proxies-",
+      maxBytes: 1e9,
+    };
     const { image } = await pulled("node");
     await post({
       saves: [...imageSaves(image), { entry: "proxies", pending: proxies }, await tool("kind")],

@@ -55,7 +55,7 @@ export async function loadIntoDaemon(
   // The archive awaits it; this avoids an unhandled rejection if it ends earlier.
   verified?.catch(() => {});
   const archive = createDockerArchive(image, verified);
-  // While Docker still processes them: removing a gigabyte takes 0.2 s.
+  // Does not wait: removing a gigabyte takes 0.2 s, in which Docker already processes the layers.
   const release = (...layers: LoadableLayer[]) =>
     void Promise.allSettled(layers.map((layer) => layer.release()));
   firstTar?.once("end", () => release(...image.layers.slice(0, 1)));
@@ -63,9 +63,9 @@ export async function loadIntoDaemon(
   try {
     await engine.images.load(archive);
   } finally {
-    // Closes the files of an archive that the daemon has not read to its end.
+    // Closes the files of the layers if the daemon has not read the archive to its end.
     archive.destroy();
-    // A daemon that has received the whole layer is about to respond with the image's ID.
+    // A daemon that has received the whole layer responds with the image's ID; otherwise the import is aborted.
     if (firstTar?.readableEnded === false) firstTar.destroy(new Error("the image was not loaded"));
     const id = await imported?.catch(() => undefined);
     // If this fails, the image is removed with the cluster, by its labels.

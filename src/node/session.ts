@@ -56,14 +56,14 @@ export class NodeSession implements SessionNode {
           const containerd = await this.containerd(leftMs);
           return await containerd.inventory(leftMs);
         } catch (error) {
-          if (!(error instanceof GrpcError)) throw inventoryError(error);
+          if (!(error instanceof GrpcError)) throw inventoryError(this.name, error);
           reason = error;
           return undefined;
         }
       },
       { intervalMs: 200, timeoutMs },
     );
-    if (inventory === undefined) throw inventoryError(reason);
+    if (inventory === undefined) throw inventoryError(this.name, reason);
     return inventory;
   }
 
@@ -108,7 +108,7 @@ class Connection<T extends { readonly isUsable: boolean; close(): void }> {
     if (this.#isClosed) throw new Error("the session is closed");
     const current = this.#current;
     const opened = await current?.catch(() => undefined);
-    if (opened !== undefined && opened.isUsable) return opened;
+    if (opened?.isUsable) return opened;
     // Meanwhile the session may have been closed, or another caller may have reopened the connection.
     if (this.#isClosed || this.#current !== current) return await this.get(open);
     const reopened = open();
@@ -127,5 +127,5 @@ class Connection<T extends { readonly isUsable: boolean; close(): void }> {
   }
 }
 
-const inventoryError = (reason: unknown) =>
-  new Error(`could not list the node's images: ${errorMessage(reason)}`, { cause: reason });
+const inventoryError = (node: string, reason: unknown) =>
+  new Error(`could not list the images of the node ${node}: ${errorMessage(reason)}`, { cause: reason });

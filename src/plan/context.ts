@@ -13,7 +13,7 @@ export interface Job {
   readonly home: string;
   readonly id: string;
   readonly workflow: string;
-  readonly runId: string;
+  readonly workflowRunId: string;
   readonly attempt: string;
   readonly selfHosted: boolean;
   readonly path: readonly string[];

@@ -15,7 +15,7 @@ export function readJob(env: NodeJS.ProcessEnv): Job {
     home: env.HOME || homedir(),
     id: env.GITHUB_JOB ?? "job",
     workflow: env.GITHUB_WORKFLOW ?? "",
-    runId: env.GITHUB_RUN_ID ?? "0",
+    workflowRunId: env.GITHUB_RUN_ID ?? "0",
     attempt: env.GITHUB_RUN_ATTEMPT ?? "1",
     selfHosted: env.RUNNER_ENVIRONMENT === "self-hosted",
     path: (env.PATH ?? "").split(":"),

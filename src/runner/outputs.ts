@@ -57,11 +57,11 @@ export function setRunOutputs(report: RunReport): void {
   });
 }
 
-/** Returns for each enabled cache entry whether all of its primary items were restored. */
+/** Returns for each enabled cache entry whether all items that count were restored. */
 const cacheHits = ({ plan, caches }: RunReport): Record<string, boolean> =>
   Object.fromEntries(
     plan.caches.entries.map((entry) => {
-      const reports = caches.filter((report) => report.entry === entry && report.primary);
+      const reports = caches.filter((report) => report.entry === entry && report.countsForCacheHit);
       return [entry, reports.length > 0 && reports.every(({ outcome }) => outcome === "hit")];
     }),
   );

@@ -11,7 +11,7 @@ export interface ItemReport extends CacheReport {
   /** The name of the item, such as an image reference. */
   readonly item: string;
   /** Whether the item counts for the output `cache_hit`. */
-  readonly primary: boolean;
+  readonly countsForCacheHit: boolean;
   /** The seconds that restoring took. */
   readonly seconds: number;
 }

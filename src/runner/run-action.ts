@@ -34,7 +34,7 @@ export async function runAction(
   { onCancel }: { onCancel?: string } = {},
 ): Promise<never> {
   const job = readJob(process.env);
-  const runId = `${job.runId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
+  const runId = `${job.workflowRunId}-${job.attempt}-${randomBytes(3).toString("hex")}`;
   const env = programEnvironment(process.env);
   const programs = countPrograms(createProgramRunner(runId, env), createWorkerSpawner(runId, env));
   /** Whether this process is about to exit, so that nothing that happens meanwhile is reported. */

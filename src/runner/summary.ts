@@ -1,4 +1,5 @@
 import { summary } from "@actions/core";
+import { toolEntry } from "../cache/entries/tool.ts";
 import type { LoadedImage } from "../images/load/load-images.ts";
 import type { TaskTiming } from "../lib/task-graph.ts";
 import { formatBytes, formatSeconds } from "../lib/units.ts";
@@ -68,13 +69,13 @@ function renderTimings(timings: readonly TaskTiming[], total: number): string[] 
 /** Renders the items that were restored from the cache, and the time that this saved. */
 export function renderCaches(caches: RunReport["caches"]): string[] {
   const lines = caches.flatMap(({ entry, item, outcome, bytes, seconds, downloadSeconds }) => {
-    if (outcome !== "hit" || entry === "tool") return [];
+    if (outcome !== "hit" || entry === toolEntry.name) return [];
     const size = bytes === 0 ? "" : `, ${formatBytes(bytes)}`;
     const difference = (downloadSeconds ?? seconds) - seconds;
     const saved =
       downloadSeconds === undefined
         ? ""
-        : `, ${formatSeconds(Math.abs(difference))} ${difference < 0 ? "slower" : "faster"} than pulling`;
+        : `, ${formatSeconds(Math.abs(difference))} ${difference < 0 ? "slower" : "faster"} than downloading`;
     return [`- \`${item}\`: ${formatSeconds(seconds)}${size}${saved}`];
   });
   return lines.length === 0 ? [] : ["Restored from cache:", "", ...lines, ""];

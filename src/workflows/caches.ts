@@ -11,7 +11,10 @@ import type { ItemReport } from "../runner/report.ts";
 import type { ActionContext } from "../runner/run-action.ts";
 import type { State, UpdateState } from "../runner/state.ts";
 
-/** The cache entries of main: restores items, reports the results, and adds items to the state for post to save. */
+/**
+ * The use of the cache by main: restores items, collects the results for outputs and summary, and adds items to the state for
+ * post to save.
+ */
 export class Caches {
   readonly #store: CacheStore;
   readonly #context: CacheContext;
@@ -60,18 +63,24 @@ export class Caches {
    * Restores and verifies an item, if its entry is enabled.
    *
    * @param options.item the name of the item in the report
-   * @param options.primary whether the item counts for the output `cache_hit`
+   * @param options.countsForCacheHit whether the item counts for the output `cache_hit`
    */
   async restore<Target, Pending>(
     entry: CacheEntry<CacheContext, Target, Pending>,
     target: Target,
-    { item, primary = true }: { item: string; primary?: boolean },
+    { item, countsForCacheHit = true }: { item: string; countsForCacheHit?: boolean },
     log: Log,
   ): Promise<CacheReport> {
     if (!this.isEnabled(entry)) return { outcome: "skipped", bytes: 0 };
     const startMs = performance.now();
     const report = await entry.restore(target, this.#context, log);
-    this.#reports.push({ entry: entry.name, item, primary, seconds: secondsSince(startMs), ...report });
+    this.#reports.push({
+      entry: entry.name,
+      item,
+      countsForCacheHit,
+      seconds: secondsSince(startMs),
+      ...report,
+    });
     return report;
   }
 
@@ -82,7 +91,7 @@ export class Caches {
    */
   reportUnused(
     entry: { readonly name: string },
-    options: { item: string; primary: boolean; outcome: "present" | "skipped" },
+    options: { item: string; countsForCacheHit: boolean; outcome: "present" | "skipped" },
   ): void {
     this.#reports.push({ entry: entry.name, ...options, bytes: 0, seconds: 0 });
   }

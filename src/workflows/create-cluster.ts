@@ -34,7 +34,7 @@ export async function createCluster(ctx: ActionContext): Promise<void> {
     succeeded = true;
     updateState({ succeeded });
   } finally {
-    cluster?.nodes.close();
+    cluster?.sessions.close();
     await writeSummary(reportRun({ ctx, plan, graph, caches, cluster }, succeeded));
   }
 }

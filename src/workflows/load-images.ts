@@ -76,4 +76,5 @@ async function nodesToLoad(
 }
 
 const notRunning = (cluster: string) =>
-  clusterNameSyntaxProblem(cluster) ?? "is not a running cluster: create it first, with `org/kind-action` or kind";
+  clusterNameSyntaxProblem(cluster) ??
+  "is not a running cluster: create it first, with `org/kind-action` or kind";

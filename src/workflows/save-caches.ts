@@ -43,7 +43,8 @@ export async function prepareSaves(
 
 /** Sorts items by their entries: main leaves them in the order in which its tasks ended. */
 function inOrder(saves: State["saves"]): State["saves"] {
-  const position = ({ entry }: State["saves"][number]) => cacheEntries.findIndex(({ name }) => name === entry);
+  const position = ({ entry }: State["saves"][number]) =>
+    cacheEntries.findIndex(({ name }) => name === entry);
   return saves.toSorted((a, b) => position(a) - position(b));
 }
 

@@ -401,7 +401,7 @@ describe("restoreImage without a usable cache", () => {
     expect(restored).toEqual({ outcome: "skipped", bytes: 0 });
     expect(lines).toEqual([
       expect.stringMatching(
-        /was not restored: it needs 12000000\.0 GB of disk space, and \d+\.\d GB is free$/,
+        /was not restored: restoring needs 12000000\.0 GB of disk space, and \d+\.\d GB is free$/,
       ),
     ]);
     expect(cache.calls).toHaveLength(1);

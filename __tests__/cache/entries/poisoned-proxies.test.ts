@@ -188,7 +188,7 @@ describe("a poisoned index", () => {
     const { restored, log } = await runWith(await machine(cache));
     expect(restored).toEqual({ outcome: "skipped", bytes: 0 });
     expect(log.lines[0]).toMatch(
-      /^Proxy blobs were not restored: it needs \d+\.\d GB of disk space, and \d+\.\d GB is free$/,
+      /^Proxy blobs were not restored: restoring needs \d+\.\d GB of disk space, and \d+\.\d GB is free$/,
     );
   });
 

@@ -14,5 +14,5 @@ export async function lackOfSpace(folder: string, bytes: number): Promise<string
   const { bavail, bsize } = await statfs(folder);
   const freeBytes = bavail * bsize;
   if (freeBytes >= bytes + reservedBytes) return undefined;
-  return `it needs ${formatBytes(bytes)} of disk space, and ${formatBytes(freeBytes)} is free`;
+  return `restoring needs ${formatBytes(bytes)} of disk space, and ${formatBytes(freeBytes)} is free`;
 }

@@ -4,7 +4,7 @@ import type { ImageContent } from "./plan-node.ts";
 
 /**
  * Returns the digests of the blobs that a manifest, index or config of an image refers to: the config and layers of a
- * manifest; those manifests of an index that the image has, which is for one platform.
+ * manifest; the manifests of an index that the image has: an image is for one platform, and an index lists several.
  */
 export function childDigests(
   { mediaType, bytes }: ImageContent["manifests"][number],

@@ -1,8 +1,8 @@
 import type { MissingImage } from "./plan-node.ts";
 
 /**
- * Returns the names that an image gets in a node. An image from an OCI layout has the digest of its registry, and gets a name
- * with it, for pods that use the digest. The manifest of an image from an archive in Docker's format is in no registry.
+ * Returns the names that an image gets in a node. The manifest of an image from an OCI layout is the one in its registry, so the
+ * image also gets a name with its digest, for pods that refer to it by digest. Docker's format has no such manifest.
  */
 export function imageNames({ names, content: { target } }: MissingImage): string[] {
   if (!target.mediaType.startsWith("application/vnd.oci.")) return [...names];

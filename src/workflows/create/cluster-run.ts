@@ -16,7 +16,7 @@ export interface ClusterRun {
   readonly graph: TaskGraph;
   readonly caches: Caches;
   readonly updateState: UpdateState;
-  readonly nodes: NodeSessions;
+  readonly sessions: NodeSessions;
   /** The labels of containers and images that are not part of the kind cluster. */
   readonly labels: Readonly<Record<string, string>>;
 }

@@ -21,21 +21,21 @@ export interface ClusterTasks {
   readonly ready: Task<ClusterDescription>;
   /** Undefined if no images are loaded. */
   readonly loaded: Task<LoadedImage[]> | undefined;
-  readonly nodes: NodeSessions;
+  readonly sessions: NodeSessions;
 }
 
 /** Adds all tasks that create a cluster. Each task starts as soon as those that it depends on are done. */
 export function addClusterTasks(
-  base: Omit<ClusterRun, "nodes" | "labels">,
+  base: Omit<ClusterRun, "sessions" | "labels">,
   tools: Task<InstalledTools>,
 ): ClusterTasks {
   const { plan, engine, ctx, graph } = base;
-  const nodes = new NodeSessions(engine, plan.name);
+  const sessions = new NodeSessions(engine, plan.name);
   const labels = { [runLabel]: ctx.runId, [clusterLabel]: plan.name };
-  const run: ClusterRun = { ...base, nodes, labels };
+  const run: ClusterRun = { ...base, sessions, labels };
 
   const images = addNodeImagesTask(run);
-  const network = graph.add("Lock the cluster name, create the network", [], async (log) => {
+  const network = graph.add("Lock the cluster name and create the network", [], async (log) => {
     await acquireNameLock(engine, plan.name, ctx.runId);
     const fixedAddresses = plan.registries !== undefined;
     if (await ensureNetwork(engine, plan.network, ctx.runId, { fixedAddresses }))
@@ -43,12 +43,18 @@ export function addClusterTasks(
   });
   const manifest = addManifestTask(run, images);
   const registries = addRegistryTasks(run, network);
-  const created = addCreateTask(run, { tools, images, network, manifest, folder: registries?.folder });
+  const created = addCreateTask(run, {
+    tools,
+    images,
+    network,
+    manifest,
+    sharedFolderCreated: registries?.sharedFolderCreated,
+  });
   const cni = addCniTask(run, { tools, manifest, network, created });
   addPreunpackTask(run, [tools, images, network]);
   const loaded = addLoadTask(run, { tools, images, network, created });
   registries?.addNodeTasks(created);
   addPodRoutesTask(run, [created, cni]);
   const ready = addReadyTask(run, [created, cni]);
-  return { created, ready, loaded, nodes };
+  return { created, ready, loaded, sessions };
 }

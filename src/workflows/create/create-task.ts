@@ -17,7 +17,7 @@ export const addCreateTask = (
     readonly network: Task<void>;
     readonly manifest: Task<readonly ApiObject[] | undefined>;
     /** Resolves when the shared folder of the proxies exists. */
-    readonly folder: Promise<void> | undefined;
+    readonly sharedFolderCreated: Promise<void> | undefined;
   },
 ): Task<CreatedCluster> =>
   graph.add(
@@ -25,7 +25,7 @@ export const addCreateTask = (
     [after.tools, after.images, after.network, after.manifest],
     async (log, { kind }, names, _, manifest) => {
       // Otherwise Docker would create the folder, owned by root.
-      await after.folder;
+      await after.sharedFolderCreated;
       const { fastStart } = plan;
       const config = manifest === undefined ? plan.config : (fastStart?.cni?.config ?? plan.config);
       const created = await createKindCluster(

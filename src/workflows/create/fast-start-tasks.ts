@@ -20,7 +20,7 @@ export const addManifestTask = (
 
 /** Adds a task that applies the CNI manifest as soon as the API is available. */
 export const addCniTask = (
-  { plan, engine, nodes, graph }: ClusterRun,
+  { plan, engine, sessions, graph }: ClusterRun,
   after: {
     readonly tools: Task<unknown>;
     readonly manifest: Task<readonly ApiObject[] | undefined>;
@@ -32,30 +32,38 @@ export const addCniTask = (
     const controlPlane = plan.fastStart?.cni?.controlPlane;
     if (manifest === undefined || controlPlane === undefined) return;
     try {
-      await applyCni(engine, nodes, { name: plan.name, controlPlane }, manifest, 15 * 60_000);
+      await applyCni(engine, sessions, { name: plan.name, controlPlane }, manifest, 15 * 60_000);
     } catch (error) {
       // kind installs the CNI of a cluster that was created again without fast start.
       if (!(await after.created.result.catch(() => undefined))?.recreated) throw error;
-      log.line("kind installed the CNI.");
+      log.line(
+        "The CNI manifest was not applied: the cluster was created again, and kind installed its CNI.",
+      );
     }
   });
 
 /** Adds a task that unpacks the preloaded images of the nodes before pods need them. */
-export function addPreunpackTask({ plan, nodes, graph }: ClusterRun, after: readonly Task<unknown>[]): void {
+export function addPreunpackTask(
+  { plan, sessions, graph }: ClusterRun,
+  after: readonly Task<unknown>[],
+): void {
   if (plan.fastStart === undefined) return;
   graph.add("Unpack preloaded images", after, (log) =>
-    // containerd unpacks other images when a pod needs them.
-    preunpackImages(nodes, plan.nodes, 60_000).catch((error: unknown) => log.line(errorMessage(error))),
+    // If this fails, containerd unpacks the images when pods need them.
+    preunpackImages(sessions, plan.nodes, 60_000).catch((error: unknown) => log.line(errorMessage(error))),
   );
 }
 
 /** Adds a task that adds the routes between pods of different nodes, which the CNI would add a few seconds later. */
-export function addPodRoutesTask({ plan, nodes, graph }: ClusterRun, after: readonly Task<unknown>[]): void {
+export function addPodRoutesTask(
+  { plan, sessions, graph }: ClusterRun,
+  after: readonly Task<unknown>[],
+): void {
   if (plan.fastStart?.cni === undefined || plan.nodes.length === 1) return;
   graph.add("Add pod routes", after, async (log) => {
     const api = new KubernetesApi(await readAccess(plan.kubeconfig, contextName(plan.name)));
     try {
-      const connected = await nodes.waitFor(plan.nodes, 5_000);
+      const connected = await sessions.waitFor(plan.nodes, 5_000);
       await addPodRoutes(
         api,
         connected.map(({ session }) => session),

@@ -10,9 +10,11 @@ export const addNodeImagesTask = (run: ClusterRun): Task<ReadonlyMap<string, str
   run.graph.add("Get node images", [], async (log) => {
     const { images, loadBalancer } = run.plan;
     const nodes = images.map(
-      async (reference) => [reference, await getImage(run, { reference }, { primary: true }, log)] as const,
+      async (reference) =>
+        [reference, await getImage(run, { reference }, { countsForCacheHit: true }, log)] as const,
     );
-    const others = loadBalancer === undefined ? [] : [getImage(run, loadBalancer, { primary: false }, log)];
+    const others =
+      loadBalancer === undefined ? [] : [getImage(run, loadBalancer, { countsForCacheHit: false }, log)];
     await Promise.all([...nodes, ...others]);
     return new Map(await Promise.all(nodes));
   });
@@ -20,7 +22,7 @@ export const addNodeImagesTask = (run: ClusterRun): Task<ReadonlyMap<string, str
 /**
  * Restores or pulls an image that the Docker daemon lacks, and adds it to the state for post to save.
  *
- * @param options.primary whether the image counts for the output `cache_hit`
+ * @param options.countsForCacheHit whether the image counts for the output `cache_hit`
  * @returns the name of the image in the daemon
  */
 export async function getImage(
@@ -33,7 +35,7 @@ export async function getImage(
     readonly ctx: Pick<ClusterRun["ctx"], "job" | "runProgram">;
   },
   request: ImageRequest,
-  { primary }: { primary: boolean },
+  { countsForCacheHit }: { countsForCacheHit: boolean },
   log: Log,
 ): Promise<string> {
   const { reference } = request;
@@ -44,16 +46,21 @@ export async function getImage(
     platform: { os: "linux", architecture },
     restore: async (image, log) => {
       const target = { image, onlyIfFaster: caches.onlyIfFaster, labels };
-      const { outcome } = await caches.restore(nodeImageEntry, target, { item: reference, primary }, log);
+      const { outcome } = await caches.restore(
+        nodeImageEntry,
+        target,
+        { item: reference, countsForCacheHit },
+        log,
+      );
       return outcome === "hit";
     },
   };
   const image = await ensureImage(request, source, log);
   const { name, from, seconds } = image;
   if (from === "daemon")
-    caches.reportUnused(nodeImageEntry, { item: reference, primary, outcome: "present" });
+    caches.reportUnused(nodeImageEntry, { item: reference, countsForCacheHit, outcome: "present" });
   else if (!reference.includes("@sha256:"))
-    caches.reportUnused(nodeImageEntry, { item: reference, primary, outcome: "skipped" });
+    caches.reportUnused(nodeImageEntry, { item: reference, countsForCacheHit, outcome: "skipped" });
   else
     caches.saveLater(nodeImageEntry, {
       reference,

@@ -9,7 +9,7 @@ const startTimeoutMs = 5 * 60_000;
 
 /** Adds a task that loads images while kind creates the cluster: containerd is ready before kubeadm is done. */
 export function addLoadTask(
-  { ctx, plan, engine, nodes, graph, labels }: ClusterRun,
+  { ctx, plan, engine, sessions, graph, labels }: ClusterRun,
   after: {
     readonly tools: Task<unknown>;
     readonly images: Task<ReadonlyMap<string, string>>;
@@ -25,7 +25,7 @@ export function addLoadTask(
         plan.load,
         {
           platform,
-          nodes: nodes.waitFor(plan.nodes, startTimeoutMs),
+          nodes: sessions.waitFor(plan.nodes, startTimeoutMs),
           into: plan.loadInto,
           startTimeoutMs,
           alwaysPulls: plan.alwaysPullsImages,

@@ -28,8 +28,8 @@ export function addRegistryTasks(
   network: Task<void>,
 ):
   | {
-      /** Resolves when the folder exists that proxies and nodes mount. */
-      readonly folder: Promise<void>;
+      /** Resolves when the shared folder exists, which proxies and nodes mount. */
+      readonly sharedFolderCreated: Promise<void>;
       /** Adds the tasks that configure the registries in the cluster. */
       readonly addNodeTasks: (created: Task<unknown>) => void;
     }
@@ -38,46 +38,56 @@ export function addRegistryTasks(
   const { registries } = plan;
   if (registries === undefined) return undefined;
   const { proxies } = registries;
-  const folders = proxies === undefined ? new Map<string, string>() : sharedFolders(proxies);
-  const folder = createFolder(run, proxies);
+  const storageFolders = proxies === undefined ? new Map<string, string>() : sharedFolders(proxies);
+  const sharedFolderCreated = createSharedFolder(run, proxies);
   // Consumers await it; this avoids an unhandled rejection if none does.
-  folder.catch(() => {});
+  sharedFolderCreated.catch(() => {});
   const restored =
     proxies !== undefined && caches.isEnabled(proxyBlobsEntry)
       ? graph.add("Restore proxy blobs", [], async (log) => {
-          await folder;
-          await caches.restore(proxyBlobsEntry, { job: run.ctx.job, folders }, { item: "proxies" }, log);
+          await sharedFolderCreated;
+          await caches.restore(
+            proxyBlobsEntry,
+            { job: run.ctx.job, folders: storageFolders },
+            { item: "proxies" },
+            log,
+          );
         })
       : undefined;
   const started = graph.add("Start registries", [network], (log) =>
-    start(run, registries, folders, folder, log),
+    startAll(run, registries, { storageFolders, sharedFolderCreated }, log),
   );
   return {
-    folder,
+    sharedFolderCreated,
     addNodeTasks: (created) => {
       graph.add("Configure registries in the nodes", [created, started], (_, __, running) =>
         publishRegistryHosts(run, running),
       );
-      if (folders.size > 0)
+      if (storageFolders.size > 0)
         graph.add("Link proxy blobs into the nodes", [created, ...(restored ? [restored] : [])], (log) =>
-          linkProxyBlobs(run, folders, log),
+          linkProxyBlobs(run, storageFolders, log),
         );
     },
   };
 }
 
 /** Creates the shared folder of the proxies, and adds it to the state if it is new. */
-async function createFolder({ updateState }: ClusterRun, proxies: ProxiesPlan | undefined): Promise<void> {
+async function createSharedFolder(
+  { updateState }: ClusterRun,
+  proxies: ProxiesPlan | undefined,
+): Promise<void> {
   const shared = proxies?.folders?.shared;
   if (shared !== undefined && (await createProxiesFolder(shared))) updateState({ proxiesFolder: shared });
 }
 
 /** Starts the registries. @throws Error when the local registry cannot be started */
-async function start(
+async function startAll(
   run: ClusterRun,
   registries: RegistriesPlan,
-  folders: ReadonlyMap<string, string>,
-  folder: Promise<void>,
+  {
+    storageFolders,
+    sharedFolderCreated,
+  }: { storageFolders: ReadonlyMap<string, string>; sharedFolderCreated: Promise<void> },
   log: Log,
 ): Promise<Registries> {
   const { ctx, plan, engine, labels } = run;
@@ -93,17 +103,17 @@ async function start(
   logins?.catch(() => {});
   let image: string;
   try {
-    image = await getImage(run, { reference: registries.image }, { primary: false }, log);
+    image = await getImage(run, { reference: registries.image }, { countsForCacheHit: false }, log);
   } catch (error) {
     if (registries.local !== undefined) throw error;
     log.warning(`Could not start the registry proxies; nodes pull without them: ${errorMessage(error)}`);
     return noRegistries;
   }
-  await folder;
+  await sharedFolderCreated;
   const options = { cluster: plan.name, network: plan.network, labels, logins: await logins };
   const running = await startRegistries(engine, { ...registries, image }, options, log);
   if (running.local !== undefined) exportRegistryAddress(running.local.address);
-  if (proxies !== undefined) saveProxiesLater(run, running, folders);
+  if (proxies !== undefined) saveProxiesLater(run, running, storageFolders);
   return running;
 }
 
@@ -111,7 +121,7 @@ async function start(
 function saveProxiesLater(
   { ctx, caches }: ClusterRun,
   { proxies }: Registries,
-  folders: ReadonlyMap<string, string>,
+  storageFolders: ReadonlyMap<string, string>,
 ): void {
   const withoutLogin = proxies
     .filter(({ hasLogin }) => !hasLogin)
@@ -119,7 +129,7 @@ function saveProxiesLater(
   caches.saveLater(proxyBlobsEntry, {
     containers: Object.fromEntries(withoutLogin.map(({ name, container }) => [name, container])),
     folders: Object.fromEntries(
-      [...folders].filter(([name]) => withoutLogin.some((proxy) => proxy.name === name)),
+      [...storageFolders].filter(([name]) => withoutLogin.some((proxy) => proxy.name === name)),
     ),
     keyPrefix: proxyKeyPrefix(ctx.job),
     maxBytes: caches.maxBytes,
@@ -129,12 +139,12 @@ function saveProxiesLater(
 
 /** Configures the registries in the nodes, and announces the local registry in the cluster. */
 async function publishRegistryHosts(
-  { plan, engine, nodes }: ClusterRun,
+  { plan, engine, sessions }: ClusterRun,
   { local, hosts }: Registries,
 ): Promise<void> {
   const files = renderHostsToml(hosts);
   const configureNodes = async () => {
-    const connected = await nodes.waitFor(plan.nodes, 5_000);
+    const connected = await sessions.waitFor(plan.nodes, 5_000);
     await Promise.all(connected.map(({ container }) => engine.containers.writeFiles(container.id, files)));
   };
   const publishLocalRegistry = async () => {
@@ -151,15 +161,17 @@ async function publishRegistryHosts(
  * the proxies.
  */
 async function linkProxyBlobs(
-  { plan, engine, nodes }: ClusterRun,
-  folders: ReadonlyMap<string, string>,
+  { plan, engine, sessions }: ClusterRun,
+  storageFolders: ReadonlyMap<string, string>,
   log: Log,
 ): Promise<void> {
   try {
-    const contents = [...folders].map(async ([name, folder]) => [name, await readStorage(folder)] as const);
+    const contents = [...storageFolders].map(
+      async ([name, folder]) => [name, await readStorage(folder)] as const,
+    );
     const blobs = proxiedBlobs(new Map(await Promise.all(contents)));
     if (blobs.length === 0) return;
-    const connected = await nodes.waitFor(plan.nodes, 5_000);
+    const connected = await sessions.waitFor(plan.nodes, 5_000);
     await Promise.all(connected.map(({ session }) => symlinkBlobs(engine, session, blobs, 10_000)));
     log.line(`Linked ${blobs.length} proxy blobs into each node.`);
   } catch (error) {
