@@ -190,12 +190,20 @@ describe("Containers.runHelper", () => {
   it("removes the container when the program ends", async () => {
     const daemon = await dockerDaemon();
     const { id, program } = await daemon.engine.containers.runHelper(helper);
-    const removed = daemon.engine.containers.waitUntilRemoved(id);
+    const removed = daemon.engine.containers.waitUntilRemoved(id, 5_000);
     program.close();
     await removed;
     expect(daemon.containers.size).toBe(0);
     // Also when the container was removed before.
-    await daemon.engine.containers.waitUntilRemoved(id);
+    await daemon.engine.containers.waitUntilRemoved(id, 5_000);
+  });
+
+  it("rejects with the ID of a container that Docker does not remove in time", async () => {
+    const daemon = await dockerDaemon();
+    const { id } = await daemon.engine.containers.runHelper(helper);
+    await expect(daemon.engine.containers.waitUntilRemoved(id, 100)).rejects.toThrow(
+      `Docker did not remove container ${id} within 0.1 s.`,
+    );
   });
 
   it("removes a container that could not be started", async () => {

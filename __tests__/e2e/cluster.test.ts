@@ -31,7 +31,7 @@ const questions = {
   kubeconfigMode: "stat --format %a $KUBECONFIG",
 };
 
-describe("a cluster with the images of an earlier job in it", () => {
+describe("a cluster with the images of an earlier job", () => {
   let workspace: string;
   let before: Machine;
   let run: ActionRun;
@@ -80,7 +80,7 @@ nodes:
     await rm(workspace, { recursive: true, force: true });
   });
 
-  it("succeeds, and so does the step after it", () => {
+  it("succeeds, and so does the next step", () => {
     expect(run.exitCode, run.main.log + run.command?.log + run.post?.log).toBe(0);
   });
 
@@ -110,11 +110,11 @@ nodes:
     expect(run.env).toMatchObject({ KIND_CLUSTER_NAME: cluster, KUBECONFIG: run.outputs.kubeconfig });
   });
 
-  it("keeps the kubeconfig from other users", () => {
+  it("has a kubeconfig that other users cannot read", () => {
     expect(answers.kubeconfigMode).toBe("600");
   });
 
-  it("tells what it made in its outputs", () => {
+  it("is described by the outputs", () => {
     const { nodes, network, timings, ...plain } = run.outputs;
     expect(plain).toMatchObject({
       cluster_name: cluster,
@@ -150,11 +150,11 @@ nodes:
     );
   });
 
-  it("names an address of the API that pods reach", () => {
+  it("has an API address that pods reach", () => {
     expect(answers.apiFromPod).toBe(JSON.parse(run.outputs.network ?? "").api_server);
   });
 
-  it("shows each part as a group of the log, and as a bar of the summary", () => {
+  it("has a log group and a bar in the summary for each task", () => {
     expect(run.main.log).toContain("✓ Create the cluster");
     expect(run.summary).toContain(`Cluster \`${cluster}\`: ready after`);
     expect(run.summary).toMatch(/\| Load images \| \d+\.\d s \|/);
@@ -165,7 +165,7 @@ nodes:
     await expect(readFile(run.outputs.kubeconfig ?? "")).rejects.toThrow("ENOENT");
   });
 
-  it("keeps no logs of a job that succeeded", () => {
+  it("collects no logs if the job succeeded", () => {
     expect(run.post?.log).not.toContain("Collect logs");
   });
 });

@@ -96,7 +96,7 @@ describe("a cluster with `fast_start: false`", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("is to the byte the one that kind makes from the same configuration", async () => {
+  it("is byte for byte the cluster that kind creates from the same configuration", async () => {
     const [our, their] = await Promise.all([answersOf(ours), answersOf(theirs)]);
     // What is the same because it is empty shows nothing.
     for (const [name, answer] of Object.entries(their)) expect(answer, name).not.toBe("");

@@ -22,7 +22,7 @@ const named = (cluster: string) => ({
   env: { KIND_EXPERIMENTAL_DOCKER_NETWORK: cluster },
 });
 
-describe("a kubeadm that refuses", () => {
+describe("a kubeadm that rejects a configuration", () => {
   const refusing = "e2e-fast-refused";
   const [fastName, plainName] = ["e2e-user-refused-fast", "e2e-user-refused-plain"];
   const image = "kind-action-e2e/node:refusing";
@@ -55,7 +55,7 @@ describe("a kubeadm that refuses", () => {
     await docker("rmi", "--force", image);
   });
 
-  it.concurrent("what fast start sets gets a configuration without it, and one warning says that the cluster is another", async () => {
+  it.concurrent("creates the cluster without fast start if fast start's setting is rejected, with one warning", async () => {
     const { inputs, env } = named(refusing);
     const run = await runAction({
       inputs: { ...inputs, node_image: image },
@@ -84,7 +84,7 @@ describe("a kubeadm that refuses", () => {
     expect(run.summary).not.toContain("Fast start:");
   });
 
-  it.concurrent("what the user sets fails the step with the same error as without fast start, and no word of that", async () => {
+  it.concurrent("fails the step if the user's setting is rejected, with the same error as without fast start", async () => {
     const config = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 kubeadmConfigPatches:

@@ -12,7 +12,7 @@ const argumentsIn = async (node: string, component: string) =>
     .map((line) => /^ +- (--\S+)$/.exec(line)?.[1])
     .filter((argument) => argument !== undefined);
 
-describe("a cluster that starts fast", () => {
+describe("a cluster with fast start", () => {
   const cluster = "e2e-fast";
   const node = `${cluster}-control-plane`;
   let job: ClusterJob;
@@ -54,7 +54,7 @@ nodes:
     await removeClusters(cluster);
   });
 
-  it("has the user's values where their patches name a field, and its own elsewhere", async () => {
+  it("has the values of the user's patches, and those of fast start in other fields", async () => {
     const manager = await argumentsIn(node, "kube-controller-manager");
     expect(manager).toEqual(
       expect.arrayContaining(["--leader-elect=true", "--kube-api-burst=77", "--kube-api-qps=300"]),
@@ -79,7 +79,7 @@ nodes:
     }
   });
 
-  it("has the network that kind would have made, once", async () => {
+  it("has kind's CNI, once", async () => {
     const get = async (...what: string[]) =>
       (await job.kubectl("get", ...what, "--output", "name")).split("\n");
     expect(await get("daemonsets", "--namespace", "kube-system")).toEqual([
@@ -95,7 +95,7 @@ nodes:
     expect(env).toContain(`"value":"${node}:6443"`);
   });
 
-  it("rolls a Deployment out, and moves its pods away from a node that is drained", async () => {
+  it("rolls out a Deployment, and moves its pods when a node is drained", async () => {
     const helper = await helperImage(node);
     await job.kubectl(
       "create",
@@ -128,7 +128,7 @@ nodes:
     expect(nodes.split(" ")).not.toContain(worker);
   });
 
-  it("starts a part of the control plane again that is killed, and says when it is ready", async () => {
+  it("restarts a killed component of the control plane, and reports when it is ready", async () => {
     const named = `labels."io.kubernetes.container.name"==kube-scheduler`;
     const ctr = (...args: string[]) => docker("exec", node, "ctr", "--namespace", "k8s.io", ...args);
     const [scheduler = ""] = await ctr("containers", "ls", "--quiet", named);
@@ -159,7 +159,7 @@ describe("etcd without fsync", () => {
     await removeClusters(cluster);
   });
 
-  it("has every write that was acknowledged when its node is killed and started again", async () => {
+  it("keeps every acknowledged write when its node is killed and started again", async () => {
     expect(await argumentsIn(node, "etcd")).toContain("--unsafe-no-fsync=true");
     const written: string[] = [];
     const writing = (async () => {
@@ -178,7 +178,7 @@ describe("etcd without fsync", () => {
   });
 });
 
-describe("a Kubernetes whose kubeadm takes arguments as lists", () => {
+describe("a Kubernetes version whose kubeadm takes extraArgs as a list", () => {
   const cluster = "e2e-fast-lists";
   const image = "kind-action-e2e/node:lists";
 
@@ -193,7 +193,7 @@ describe("a Kubernetes whose kubeadm takes arguments as lists", () => {
     await docker("rmi", "--force", image);
   });
 
-  it("gets them so, beside those of kind", async () => {
+  it("gets the arguments of fast start as a list, in addition to those of kind", async () => {
     const { kubernetes } = readLab().nodeImages.current;
     const config = `${head}
 kubeadmConfigPatches:

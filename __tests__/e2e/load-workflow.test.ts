@@ -116,7 +116,7 @@ describe("a workflow with uses: ./ and uses: ./load", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("is the whole loop of building, loading, changing, and loading again", async () => {
+  it("builds an image, loads it, changes it, and loads it again", async () => {
     const { exitCode, log } = await runWorkflow({
       workflow: ".github/workflows/loop.yml",
       workspace: join(folder, "repository"),

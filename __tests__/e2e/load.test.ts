@@ -109,7 +109,7 @@ describe("loading images", () => {
     });
     afterAll(() => removeImages(first, second, alias));
 
-    it("brings what the nodes lack, and tells it in the output", async () => {
+    it("transfers only missing layers, and sets the output `images`", async () => {
       const run = await job.load({ load_images: `${first}\n${second}` });
       expect(run.exitCode, run.main.log).toBe(0);
       const images = loadedImages(run).toSorted((a, b) => a.name.localeCompare(b.name));
@@ -128,14 +128,14 @@ describe("loading images", () => {
       expect(run.summary).toContain(`\`docker.io/${first}\` | loaded | 1.0 MB | 2 |`);
     });
 
-    it("brings nothing the second time", async () => {
+    it("transfers nothing the second time", async () => {
       const run = await job.load({ load_images: `${first}\n${second}` });
       expect(run.exitCode, run.main.log).toBe(0);
       expect(run.main.log).toContain(`docker.io/${first}: already there in ${both.join(", ")}`);
       expect(loadedImages(run).map(({ bytes }) => bytes)).toEqual([0, 0]);
     });
 
-    it("brings nothing for another name, and runs pods by it", async () => {
+    it("transfers nothing for another name, and runs pods by that name", async () => {
       await docker("tag", first, alias);
       const run = await job.load({ load_images: alias });
       expect(run.exitCode, run.main.log).toBe(0);
@@ -146,7 +146,7 @@ describe("loading images", () => {
       expect(await job.pages({ first, second, alias })).toEqual({ first, second, alias: first });
     });
 
-    it("names the image that is neither there nor can be pulled", async () => {
+    it("rejects an image that is neither in the daemon nor can be pulled, with its name", async () => {
       const run = await refused;
       expect(run.exitCode).toBe(1);
       expect(errorOf(run)).toContain(`Could not pull image ${missing}`);
@@ -154,7 +154,7 @@ describe("loading images", () => {
   });
 
   describe("into some of the nodes", () => {
-    it("has the image in the workers, and not in the control plane", async () => {
+    it("loads the image into the workers, and not into the control plane", async () => {
       const name = "e2e-load/workers-only:1";
       await buildArchive(name, join(workspace, "workers-only.tar"));
       const run = await job.load({ load_archives: "workers-only.tar", load_nodes: "workers" });
@@ -164,7 +164,7 @@ describe("loading images", () => {
       expect([...(await controlPlane.images()).keys()]).not.toContain(`docker.io/${name}`);
     });
 
-    it("refuses a node that the cluster does not have, and names those it has", async () => {
+    it("rejects a node that the cluster does not have, with the names of its nodes", async () => {
       await writeUnbuilt("e2e-load/nowhere:1", join(workspace, "nowhere.tar"));
       const run = await job.load({
         load_archives: "nowhere.tar",
@@ -175,7 +175,7 @@ describe("loading images", () => {
     });
   });
 
-  describe("from an archive that must not get in", () => {
+  describe("from an invalid archive", () => {
     let began: number;
 
     beforeAll(async () => {
@@ -190,12 +190,12 @@ describe("loading images", () => {
       expect(await job.leftovers()).toEqual([]);
     }
 
-    it.each(badArchives)("refuses one that $what", async ({ file, reason, content }) => {
+    it.each(badArchives)("rejects one that $what", async ({ file, reason, content }) => {
       await writeFile(join(workspace, file), content());
       await expectRefusal(file, reason);
     });
 
-    it("refuses one that would replace what the cluster itself runs", async () => {
+    it("rejects one that would replace an image of the cluster itself", async () => {
       const imagesOf = () => Promise.all(nodes.map((node) => node.images()));
       const before = await imagesOf();
       const apiServer = [...(before[0]?.keys() ?? [])].find((name) =>
@@ -215,7 +215,7 @@ describe("loading images", () => {
       expect(await imagesOf()).toEqual(before);
     });
 
-    it("leaves nothing of them in a node", async () => {
+    it("leaves nothing of them in any node", async () => {
       for (const node of nodes) {
         expect(await node.known(badName)).toEqual([]);
         expect(await node.brokenBlobs(began)).toEqual([]);
@@ -237,12 +237,12 @@ describe("loading images", () => {
     it("writes the layers of a large image once for all nodes", () =>
       expectSharedLayers(old, oldNodes, workspace));
 
-    it("had the images of main in the nodes before kind was done", async () => {
+    it("loads the images of main before kind has ended", async () => {
       expectOverlap(await old.end(), oldNodes);
     });
   });
 
-  it("brings an image of sixty large layers whole", async () => {
+  it("loads an image of sixty large layers completely", async () => {
     const name = "e2e-load/sixty:1";
     const layers = Array.from({ length: 60 }, () => 4_000_000);
     await writeUnbuilt(name, join(workspace, "sixty.tar"), layers);
@@ -253,7 +253,7 @@ describe("loading images", () => {
   });
 
   describe("while a node is in trouble", () => {
-    it("brings again what a node has lost of an image", async () => {
+    it("loads the blobs of an image again that a node has lost", async () => {
       const name = "e2e-load/lost:1";
       await writeUnbuilt(name, join(workspace, "lost.tar"), [1_000_000, 1_000_000]);
       const began = await worker.now();
@@ -266,7 +266,7 @@ describe("loading images", () => {
       expect(await worker.known(name)).toMatchObject([{ complete: true }]);
     });
 
-    it("comes right when the node's containerd is restarted meanwhile", async () => {
+    it("succeeds when the node's containerd is restarted meanwhile", async () => {
       const name = "e2e-load/restarted:1";
       const began = await worker.now();
       await writeUnbuilt(name, join(workspace, "restarted.tar"), manyLayers);
@@ -297,7 +297,7 @@ describe("loading images", () => {
       expect(await job.leftovers()).toEqual([]);
     }
 
-    it("names the node that does not answer, and those that have the images", async () => {
+    it("fails with the name of a node that does not respond, and of those that have the images", async () => {
       const name = "e2e-load/one-paused:1";
       await writeUnbuilt(name, join(workspace, "one-paused.tar"));
       await docker("pause", worker.name);
@@ -307,7 +307,7 @@ describe("loading images", () => {
       await expectWorkerFailed(run, name);
     });
 
-    it("names the node that dies, and those that have the images", async () => {
+    it("fails with the name of a node that dies, and of those that have the images", async () => {
       const name = "e2e-load/survived:1";
       await writeUnbuilt(name, join(workspace, "survived.tar"), manyLayers);
       const started = job.linking();
@@ -317,18 +317,18 @@ describe("loading images", () => {
       await expectWorkerFailed(await loading, name);
     });
 
-    it("names the node that was dead before, and those that have the images", async () => {
+    it("fails with the name of a node that was dead before, and of those that have the images", async () => {
       const name = "e2e-load/one-dead:1";
       await writeUnbuilt(name, join(workspace, "one-dead.tar"));
       await expectWorkerFailed(await job.load({ load_archives: "one-dead.tar" }), name);
     });
   });
 
-  it("had the images of main in the nodes before kind was done", async () => {
+  it("loads the images of main before kind has ended", async () => {
     expectOverlap(await job.end(), nodes);
   });
 
-  it("leaves a cluster that the job can remove", async () => {
+  it("leaves a cluster that the job can delete", async () => {
     const run = await job.end();
     expect(run.post?.exitCode, run.post?.log).toBe(0);
     expect(await docker("ps", "--all", "--filter", `name=${cluster}`, "--format", "{{.Names}}")).toEqual([]);

@@ -85,7 +85,7 @@ describe("the logs of a cluster whose job failed", () => {
     expect(await unpacked("kind-logs-test-e2e-logs-b")).toContain(`${node}/journal.log`);
   });
 
-  it.concurrent("come with the reason when the cluster never gets ready", async () => {
+  it.concurrent("contain the reason when the cluster does not become ready", async () => {
     const run = await runAction({
       inputs: { ...labInputs(), cluster_name: "e2e-never-ready", config: neverReady, wait: "20s" },
       env: { GITHUB_RUN_ID: "4711", GITHUB_JOB: "never-ready" },
@@ -103,7 +103,7 @@ describe("the logs of a cluster whose job failed", () => {
     expect(await unpacked("kind-logs-never-ready-e2e-never-ready")).toContain("events.txt");
   });
 
-  it("are kept before everything is removed", async () => {
+  it("are collected before the cluster is deleted", async () => {
     expect(await leftSince(before)).toEqual(nothing);
   });
 

@@ -7,7 +7,7 @@ import { labInputs } from "../lab/inputs.ts";
 import { readLab } from "../lab/lab.ts";
 import { docker, leftSince, machineNow, nothing, removeClusters } from "./machine.ts";
 
-describe("a run that cannot be", () => {
+describe("a run that cannot create a cluster", () => {
   let workspace: string;
 
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe("a run that cannot be", () => {
     await rm(workspace, { recursive: true, force: true });
   });
 
-  it("names every bad input at once, and makes nothing", async () => {
+  it("reports all invalid inputs at once, and creates nothing", async () => {
     const before = await machineNow();
     const run = await runAction({
       workspace,
@@ -50,7 +50,7 @@ describe("a run that cannot be", () => {
     expect(await leftSince(before)).toEqual(nothing);
   });
 
-  it("leaves a cluster of somebody else alone that has the name", async () => {
+  it("does not touch an existing cluster of the same name", async () => {
     const { testImage } = readLab();
     const label = "io.x-k8s.kind.cluster=e2e-taken";
     await docker(
@@ -74,7 +74,7 @@ describe("a run that cannot be", () => {
     }
   });
 
-  it("loses the name to a run that asked for it at the same time, which keeps its cluster", async () => {
+  it("fails if a concurrent run got the name, and does not touch its cluster", async () => {
     const before = await machineNow();
     const runs = await Promise.all(
       [1, 2].map(() =>

@@ -166,7 +166,7 @@ describe("registries", () => {
     }
   }
 
-  describe.concurrent("a local one", () => {
+  describe.concurrent("a local registry", () => {
     /** What all pods serve. */
     async function pages(): Promise<string[]> {
       const listed = await job.kubectl(
@@ -183,7 +183,7 @@ describe("registries", () => {
 
     const rolledOut = () => job.kubectl("rollout", "status", "deployment/web", "--timeout=90s");
 
-    it("takes what the runner pushes, and every node pulls it under the same name", inTurn, async () => {
+    it("serves images that the runner pushes to every node, under the same name", inTurn, async () => {
       const image = `localhost:${port}/shop/web:dev`;
       await push(image, "e2e-registry/first:1");
       await job.apply(deployment(image));
@@ -191,20 +191,20 @@ describe("registries", () => {
       expect(await pages()).toEqual(["e2e-registry/first:1", "e2e-registry/first:1"]);
     });
 
-    it("gives a rollout what was pushed again", inTurn, async () => {
+    it("serves an image that was pushed again to a rollout", inTurn, async () => {
       await push(`localhost:${port}/shop/web:dev`, "e2e-registry/second:1");
       await job.kubectl("rollout", "restart", "deployment/web");
       await rolledOut();
       expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
     });
 
-    it("is known to nodes by its name", inTurn, async () => {
+    it("is available to nodes by its name", inTurn, async () => {
       await job.apply(deployment(`kind-registry:${port}/shop/web:dev`));
       await rolledOut();
       expect(await pages()).toEqual(["e2e-registry/second:1", "e2e-registry/second:1"]);
     });
 
-    it("is described for the cluster's users", inTurn, async () => {
+    it("is described by a ConfigMap in the cluster", inTurn, async () => {
       const described = await job.kubectl(
         ...["get", "configmap", "local-registry-hosting", "--namespace=kube-public"],
         String.raw`--output=jsonpath={.data.localRegistryHosting\.v1}`,
@@ -213,14 +213,14 @@ describe("registries", () => {
       expect(described).toContain(`hostFromClusterNetwork: "kind-registry:${port}"`);
     });
 
-    it("is open to this machine alone", inTurn, async () => {
+    it("is published on loopback only", inTurn, async () => {
       const [published = ""] = await docker("port", "kind-registry");
       expect(published).toBe(`${port}/tcp -> 127.0.0.1:${port}`);
     });
   });
 
   describe.concurrent("a proxy", () => {
-    it("brings what nodes pull, from its upstream once for all of them", inTurn, async () => {
+    it("pulls from its upstream once for all nodes", inTurn, async () => {
       upstream.traffic.reset();
       await runPods(job, `${cluster}-control-plane`);
       await runPods(job, `${cluster}-worker`);
@@ -229,7 +229,7 @@ describe("registries", () => {
       expect(times.every((count) => count === 1)).toBe(true);
     });
 
-    it("leaves the nodes the addresses that they have without", inTurn, async () => {
+    it("does not change the addresses of the nodes", inTurn, async () => {
       const address = `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`;
       const of = async (name: string) => (await docker("inspect", "--format", address, name))[0];
       expect(await of("kind-registry")).toMatch(/\.199$/);
@@ -238,7 +238,7 @@ describe("registries", () => {
       expect(nodes.toSorted()).toEqual([expect.stringMatching(/\.2$/), expect.stringMatching(/\.3$/)]);
     });
 
-    it("that dies slows a pull, and breaks none", inTurn, async () => {
+    it("that dies does not make pulls fail", inTurn, async () => {
       await docker("stop", "--time", "0", `${cluster}-proxy-${upstreamName}`);
       await job.kubectl("delete", "pods", "--selector=from=upstream", "--now");
       await runPods(job);
@@ -246,7 +246,7 @@ describe("registries", () => {
     });
   });
 
-  it.concurrent("a private registry is pulled from with the credentials that were given", async () => {
+  it.concurrent("a private registry is used with the given credentials", async () => {
     const image = `${privateName}/${login.image}`;
     await job.kubectl("run", "private", "--image", image, "--image-pull-policy=Always");
     await job.kubectl("wait", "--for=condition=Ready", "--timeout=90s", "pod/private");
@@ -275,19 +275,19 @@ describe("registries", () => {
       await rm(garbageDir, { recursive: true, force: true });
     });
 
-    it("the local registry was told to the next steps", () => {
+    it("the address of the local registry is available to the next steps", () => {
       expect(first.exitCode, first.post?.log).toBe(0);
       expect(first.outputs.LOCAL_REGISTRY).toBe(`localhost:${port}`);
       expect(first.env.LOCAL_REGISTRY).toBe(`localhost:${port}`);
     });
 
-    it("nothing is left, and nobody was warned of anything", async () => {
+    it("nothing is left, and there were no warnings", async () => {
       expect(await leftSince(before)).toEqual(nothing);
       const told = first.annotations.map(({ message }) => message);
       expect(told.filter((message) => /registry|proxy|cache/i.test(message))).toEqual([]);
     });
 
-    it("no password is in a log, on the summary, in what post knows, or in the cache", async () => {
+    it("no password is in a log, the summary, the state of post or the cache", async () => {
       const { main, post, summary, state } = first;
       const seen = `${main.log}${post?.log}${summary}${JSON.stringify(state)}`;
       const encoded = Buffer.from(`${account.user}:${account.password}`).toString("base64");
@@ -296,7 +296,7 @@ describe("registries", () => {
       expect(post?.log).not.toContain(privateName);
     });
 
-    it.concurrent("the next one pulls nothing: node image and pods come out of the cache", async () => {
+    it.concurrent("the next job pulls nothing: the images of nodes and pods are restored from the cache", async () => {
       expect(JSON.parse(first.outputs.cache_hit ?? "")).toEqual({ "node-image": false, proxies: false });
       // Of its own: another job that ends may take along a network that nothing is on yet.
       const env = { KIND_EXPERIMENTAL_DOCKER_NETWORK: laterCluster };
@@ -319,7 +319,7 @@ describe("registries", () => {
       expect([...upstream.traffic.blobRequests]).toEqual([]);
     });
 
-    it.concurrent("one whose cache holds garbage, whose port is taken and whose password is wrong does without, and says so", async () => {
+    it.concurrent("a job with an invalid cache, a port in use and a wrong password succeeds, with warnings", async () => {
       await using taken = await listening();
       const { port: takenPort } = taken.address() as AddressInfo;
       // A node image of old, whose containerd has to be told where to look.

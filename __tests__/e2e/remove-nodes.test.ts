@@ -20,7 +20,7 @@ wait
 describe("removing a node", () => {
   afterEach(() => removeClusters(cluster));
 
-  it("ends what is frozen in it, too: no signal reaches that on cgroup v1", async () => {
+  it("also ends frozen processes, which no signal reaches on cgroup v1", async () => {
     const labels = { "io.x-k8s.kind.cluster": cluster, "io.x-k8s.kind.role": "control-plane" };
     const [id = ""] = await docker(
       ...["run", "--detach", "--privileged", "--name", `${cluster}-control-plane`],

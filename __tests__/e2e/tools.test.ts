@@ -58,7 +58,7 @@ describe("install_only on a runner without kind", () => {
       command: ["sh", "-c", "kind version && kubectl version --client"],
     });
 
-  it("downloads both, from a mirror, and puts them on PATH", async () => {
+  it("downloads kind and kubectl from a mirror, and adds them to PATH", async () => {
     const run = await install();
     expect(run.exitCode, run.main.log).toBe(0);
     expect(run.command?.log).toContain(`kind ${lab.kind.version}`);
@@ -70,7 +70,7 @@ describe("install_only on a runner without kind", () => {
     });
   });
 
-  it("takes them out of the Actions cache the next time", async () => {
+  it("restores both from the Actions cache in the next run", async () => {
     served.length = 0;
     const run = await install();
     expect(run.exitCode, run.main.log).toBe(0);
@@ -79,7 +79,7 @@ describe("install_only on a runner without kind", () => {
     expect(served).toEqual([]);
   });
 
-  it("runs nothing that is not what it should be", async () => {
+  it("does not run a program with another checksum", async () => {
     const wrong = "0".repeat(64);
     const run = await install({ checksums: `kind=${wrong}\nkubectl=${wrong}` });
     expect(run.exitCode).toBe(1);

@@ -78,7 +78,7 @@ describe("a workflow with uses: ./", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("hands an image from a build job to a pod in each cluster of a matrix", async () => {
+  it("runs a pod from the image of a build job in each cluster of a matrix", async () => {
     const before = await machineNow();
     const { exitCode, log } = await runWorkflow({
       workflow: ".github/workflows/handoff.yml",

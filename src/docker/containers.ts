@@ -1,6 +1,8 @@
 import type Docker from "dockerode";
 import * as z from "zod";
+import { poll } from "../lib/poll.ts";
 import { createTar, type TarFile } from "../lib/tar.ts";
+import { formatTimeout } from "../lib/units.ts";
 import { type ExecStream, toExecStream } from "./exec-stream.ts";
 import { ignoreStatus, isNotFound } from "./expected-status.ts";
 
@@ -242,9 +244,16 @@ export class Containers {
     await this.#docker.getContainer(id).putArchive(createTar(files), { path: "/" });
   }
 
-  /** Waits until Docker has removed a container that was started to be removed when it ends. */
-  async waitUntilRemoved(id: string): Promise<void> {
-    await ignoreStatus(isNotFound, this.#docker.getContainer(id).wait({ condition: "removed" }));
+  /**
+   * Waits until Docker has removed a container that was started to be removed when it ends. Docker has a request for this, but
+   * Docker 20.10 never responds to it if it removes the container at the same moment.
+   *
+   * @throws Error when the container still exists after the timeout
+   */
+  async waitUntilRemoved(id: string, timeoutMs: number): Promise<void> {
+    const isRemoved = async () => ((await this.inspect(id)) === undefined ? true : undefined);
+    if ((await poll(isRemoved, { intervalMs: 20, timeoutMs })) === undefined)
+      throw new Error(`Docker did not remove container ${id} within ${formatTimeout(timeoutMs)}.`);
   }
 }
 

@@ -54,7 +54,8 @@ export class NodeSession implements SessionNode {
         const leftMs = Math.max(until - performance.now(), 1_000);
         try {
           const containerd = await this.containerd(leftMs);
-          return await containerd.inventory(leftMs);
+          // Longer, so that the reason of a containerd that does not listen in time arrives first.
+          return await containerd.inventory(leftMs + 1_000);
         } catch (error) {
           if (!(error instanceof GrpcError)) throw inventoryError(this.name, error);
           reason = error;

@@ -138,11 +138,14 @@ describe("loadIntoNodes of an image that no node has", { timeout: 30_000 }, () =
   it("succeeds when the helper container cannot be removed, with a line in the log", async () => {
     const to = await machine(["shop-control-plane"]);
     const web = image("docker.io/library/web:1", layerOf("base", large));
-    to.daemon.refuse = (call) =>
-      call.endsWith("/wait") ? { status: 500, message: "device or resource busy" } : undefined;
+    const refuse = { status: 500, message: "device or resource busy" };
     // The helper container is no longer needed before the node is done.
-    for (const { containerd } of to.nodes)
+    for (const { containerd } of to.nodes) {
       containerd.fail = (call) => (isListing(call) ? sleep(50, undefined) : undefined);
+      containerd.afterwards = (call) => {
+        if (call.startsWith("Images/Create")) to.daemon.refuse = () => refuse;
+      };
+    }
     const { outcome, log } = await load(to, [web]);
     expect(await outcome).toMatchObject([{ outcome: "loaded" }]);
     for (const node of to.nodes) expectWhole(node, web);

@@ -76,7 +76,8 @@ export class HardlinkImporter {
       await Promise.all(archives.map((file, index) => importer.#assertSameFile(file, index)));
       return importer;
     } catch (error) {
-      await importer.close();
+      // If this fails, the container is removed with the cluster, by its labels.
+      await importer.close().catch(() => {});
       throw error;
     }
   }
@@ -124,11 +125,14 @@ export class HardlinkImporter {
     return String(this.#archives.indexOf(file));
   }
 
-  /** Ends the helper container, and waits until it and the staged blobs are removed. */
+  /**
+   * Ends the helper container, and waits until it and the staged blobs are removed.
+   *
+   * @throws Error when Docker does not remove them in time
+   */
   async close(): Promise<void> {
-    const removed = this.#engine.containers.waitUntilRemoved(this.#container);
     this.#session.close();
-    await removed;
+    await this.#engine.containers.waitUntilRemoved(this.#container, 30_000);
   }
 
   /** Compares identities, because the daemon may see another file at the same path, as for a job in a container. */
