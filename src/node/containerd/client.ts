@@ -70,7 +70,6 @@ export class Containerd {
   readonly #node: RunningNode;
   readonly #connection: ContainerdStream;
   readonly #grpc: GrpcConnection;
-  #isUnresponsive = false;
 
   private constructor(node: RunningNode, connection: ContainerdStream) {
     this.#node = node;
@@ -215,7 +214,7 @@ export class Containerd {
 
   /** Whether the connection is open, and no call on it went without a response. */
   get isUsable(): boolean {
-    return !this.#isUnresponsive && !this.#grpc.isClosed;
+    return this.#grpc.isUsable;
   }
 
   close(): void {
@@ -233,7 +232,6 @@ export class Containerd {
       return await this.#grpc.call(method, requests, { headers, timeoutMs });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
-      if (error.code === codes.unavailable) this.#isUnresponsive = true;
       // Standard error comes through another pipe and may arrive a moment later.
       await setImmediate();
       const reason = [error.message, this.#connection.stderr()].filter(Boolean).join(": ");

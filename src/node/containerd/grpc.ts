@@ -42,6 +42,7 @@ export class GrpcError extends Error {
 export class GrpcConnection {
   readonly #session: ClientHttp2Session;
   #connectionError: Error | undefined;
+  #isUnresponsive = false;
 
   /** @param stream a stream to a server that speaks HTTP/2 without negotiation */
   constructor(stream: Duplex) {
@@ -63,7 +64,7 @@ export class GrpcConnection {
     requests: Iterable<PartialMessage<I>> | AsyncIterable<PartialMessage<I>>,
     { headers, timeoutMs }: CallSettings,
   ): Promise<O[]> {
-    if (this.isClosed) throw this.#unavailable();
+    if (this.#session.closed || this.#session.destroyed) throw this.#unavailable();
     const stream = this.#session.request({
       ":method": "POST",
       ":path": `/${method.path}`,
@@ -72,6 +73,7 @@ export class GrpcConnection {
       ...headers,
     });
     const timer = setTimeout(() => {
+      this.#isUnresponsive = true;
       stream.destroy(new GrpcError(codes.unavailable, `no response within ${formatTimeout(timeoutMs)}`));
     }, timeoutMs);
     timer.unref();
@@ -84,9 +86,9 @@ export class GrpcConnection {
     }
   }
 
-  /** Whether no further call can be made. */
-  get isClosed(): boolean {
-    return this.#session.closed || this.#session.destroyed;
+  /** Whether the connection is open, and no call on it went without a response. */
+  get isUsable(): boolean {
+    return !this.#isUnresponsive && !this.#session.closed && !this.#session.destroyed;
   }
 
   /** Closes the connection: calls that run fail. */
